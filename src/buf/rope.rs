@@ -1,0 +1,181 @@
+//! The send queue's bytes: copied in once, shared with the frames that carry them, released when acknowledged.
+
+use super::{Buf, Pool};
+use std::{collections::VecDeque, ops::Deref, sync::Arc, sync::OnceLock};
+
+/// Size of a full block: one super-frame's worth of payload.
+const BLOCK: usize = 64 * 1024;
+/// Size of a block for a first small write, so that an idle connection that sent a little holds a little.
+const SMALL: usize = 2 * 1024;
+
+/// Blocks of all ropes of the process come from here: at most 16 MiB are kept unused.
+fn pool() -> &'static Pool {
+    static POOL: OnceLock<Pool> = OnceLock::new();
+    POOL.get_or_init(|| Pool::new(BLOCK, 256))
+}
+
+/// Bytes that are written once: the filled part of a block never changes while a [`Slice`] of it lives.
+#[derive(Debug)]
+struct Block {
+    bytes: Buf,
+    filled: usize,
+}
+
+/// A shared view of bytes of a rope. It stays valid after the rope has released them.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    block: Arc<Block>,
+    start: u32,
+    end: u32,
+}
+
+impl Slice {
+    /// A slice with a copy of `bytes`.
+    pub fn copy_from(bytes: &[u8]) -> Self {
+        let block = Arc::new(Block { bytes: Buf::from(bytes.to_vec()), filled: bytes.len() });
+        Self { block, start: 0, end: bytes.len() as u32 }
+    }
+
+    /// The part `start..end` of this slice.
+    ///
+    /// # Panics
+    /// When it is not within the slice.
+    pub fn part(&self, start: usize, end: usize) -> Self {
+        assert!(start <= end && end <= self.len(), "a part lies within its slice");
+        Self { block: Arc::clone(&self.block), start: self.start + start as u32, end: self.start + end as u32 }
+    }
+}
+
+impl Deref for Slice {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.block.bytes[self.start as usize..self.end as usize]
+    }
+}
+
+/// A queue of bytes: pushed at the back, read anywhere, released at the front.
+#[derive(Debug, Default)]
+pub struct Rope {
+    /// Blocks with the position of their first byte, counted from the first byte ever pushed.
+    blocks: VecDeque<(u64, Arc<Block>)>,
+    /// Position of the first byte that is not released.
+    head: u64,
+    /// Position behind the last byte.
+    tail: u64,
+}
+
+impl Rope {
+    /// Bytes in the queue.
+    pub fn len(&self) -> usize {
+        (self.tail - self.head) as usize
+    }
+
+    /// Whether the queue is empty.
+    pub fn is_empty(&self) -> bool {
+        self.head == self.tail
+    }
+
+    /// Memory held, in bytes.
+    pub fn footprint(&self) -> usize {
+        self.blocks.iter().map(|(_, block)| block.bytes.len()).sum()
+    }
+
+    /// Copies `data` to the back of the queue.
+    pub fn push(&mut self, mut data: &[u8]) {
+        while !data.is_empty() {
+            let taken = match self.blocks.back_mut().and_then(|(_, block)| Arc::get_mut(block)) {
+                Some(block) if block.filled < block.bytes.len() => {
+                    let taken = data.len().min(block.bytes.len() - block.filled);
+                    block.bytes[block.filled..block.filled + taken].copy_from_slice(&data[..taken]);
+                    block.filled += taken;
+                    taken
+                }
+                _ => {
+                    let small = self.is_empty() && data.len() <= SMALL;
+                    let bytes = if small { Buf::zeroed(SMALL) } else { pool().take() };
+                    self.blocks.push_back((self.tail, Arc::new(Block { bytes, filled: 0 })));
+                    0
+                }
+            };
+            self.tail += taken as u64;
+            data = &data[taken..];
+        }
+    }
+
+    /// Releases `n` bytes at the front (all, if fewer are queued).
+    pub fn release(&mut self, n: usize) {
+        self.head += n.min(self.len()) as u64;
+        while self.blocks.front().is_some_and(|(at, block)| at + block.filled as u64 <= self.head) {
+            self.blocks.pop_front();
+        }
+        if self.blocks.is_empty() {
+            self.blocks = VecDeque::new();
+        }
+    }
+
+    /// Calls `each` with the slices that make up the `len` bytes from `offset` (from the front of the queue) on.
+    /// Bytes past the end are left out.
+    pub fn slices(&self, offset: usize, len: usize, mut each: impl FnMut(Slice)) {
+        let from = self.head + offset as u64;
+        let to = self.tail.min(from + len as u64);
+        let first = self.blocks.partition_point(|(at, _)| *at <= from).saturating_sub(1);
+        for (at, block) in self.blocks.iter().skip(first).take_while(|(at, _)| *at < to) {
+            let start = from.max(*at) - at;
+            let end = (to - at).min(block.filled as u64);
+            if start < end {
+                each(Slice { block: Arc::clone(block), start: start as u32, end: end as u32 });
+            }
+        }
+    }
+
+    /// Copies bytes from `offset` on into `out`; returns how many there were.
+    pub fn copy_to(&self, offset: usize, out: &mut [u8]) -> usize {
+        let mut done = 0;
+        self.slices(offset, out.len(), |slice| {
+            out[done..done + slice.len()].copy_from_slice(&slice);
+            done += slice.len();
+        });
+        done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(rope: &Rope, offset: usize, len: usize) -> Vec<u8> {
+        let mut out = vec![0; len];
+        let n = rope.copy_to(offset, &mut out);
+        out.truncate(n);
+        out
+    }
+
+    #[test]
+    fn bytes_come_back_in_order_across_blocks_and_releases() {
+        let data: Vec<u8> = (0..300_000u32).map(|i| (i * 7 % 251) as u8).collect();
+        let mut rope = Rope::default();
+        for part in data.chunks(12_345) {
+            rope.push(part);
+        }
+        assert_eq!(read(&rope, 65_000, 2_000), data[65_000..67_000]);
+        rope.release(100_001);
+        assert_eq!(rope.len(), 199_999);
+        assert_eq!(read(&rope, 0, 200_000), data[100_001..]);
+        rope.release(usize::MAX);
+        assert!(rope.is_empty());
+        assert_eq!(rope.footprint(), 0);
+    }
+
+    #[test]
+    fn a_slice_outlives_its_release_and_keeps_its_bytes_while_more_are_pushed() {
+        let mut rope = Rope::default();
+        rope.push(b"hello");
+        let mut held = None;
+        rope.slices(1, 3, |slice| held = Some(slice));
+        rope.push(b" world");
+        rope.release(5);
+        rope.push(b"!");
+        assert_eq!(&*held.unwrap(), b"ell");
+        assert_eq!(read(&rope, 0, 100), b" world!");
+    }
+}

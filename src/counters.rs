@@ -1,0 +1,145 @@
+//! What the stack counts, named as `nstat` names it. One table; every layer adds to it through its context.
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident = $mib:literal,)*) => {
+        /// Event counters of one stack since it was made.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Counters { $($(#[$doc])* pub $name: u64,)* }
+
+        impl Counters {
+            /// Every counter with the name `nstat` gives it.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$(($mib, self.$name),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Datagrams received, including those in error.
+    ip_in_receives = "IpInReceives",
+    /// Datagrams dropped for a bad header.
+    ip_in_hdr_errors = "IpInHdrErrors",
+    /// Datagrams for an address that is not ours.
+    ip_in_addr_errors = "IpInAddrErrors",
+    /// Datagrams of a protocol nobody handles.
+    ip_in_unknown_protos = "IpInUnknownProtos",
+    /// Datagrams dropped for lack of room.
+    ip_in_discards = "IpInDiscards",
+    /// Datagrams handed to a protocol.
+    ip_in_delivers = "IpInDelivers",
+    /// Datagrams sent.
+    ip_out_requests = "IpOutRequests",
+    /// Datagrams dropped on the way out.
+    ip_out_discards = "IpOutDiscards",
+    /// Datagrams without a route.
+    ip_out_no_routes = "IpOutNoRoutes",
+    /// Reassemblies that timed out.
+    ip_reasm_timeout = "IpReasmTimeout",
+    /// Fragments received.
+    ip_reasm_reqds = "IpReasmReqds",
+    /// Datagrams reassembled.
+    ip_reasm_oks = "IpReasmOKs",
+    /// Reassemblies that failed (overlap, limits, time).
+    ip_reasm_fails = "IpReasmFails",
+    /// Datagrams fragmented.
+    ip_frag_oks = "IpFragOKs",
+    /// Datagrams that could not be fragmented.
+    ip_frag_fails = "IpFragFails",
+    /// Fragments made.
+    ip_frag_creates = "IpFragCreates",
+    /// ICMP messages received.
+    icmp_in_msgs = "IcmpInMsgs",
+    /// ICMP messages dropped as malformed.
+    icmp_in_errors = "IcmpInErrors",
+    /// ICMP checksum errors.
+    icmp_in_csum_errors = "IcmpInCsumErrors",
+    /// ICMP messages sent.
+    icmp_out_msgs = "IcmpOutMsgs",
+    /// ICMP messages held back by the rate limit.
+    icmp_out_rate_limited = "IcmpOutRateLimitGlobal",
+    /// ARP messages received.
+    arp_in = "ArpIn",
+    /// ARP requests and replies sent.
+    arp_out = "ArpOut",
+    /// Addresses that could not be resolved.
+    arp_failed = "ArpFailed",
+    /// Datagrams delivered to sockets.
+    udp_in_datagrams = "UdpInDatagrams",
+    /// Datagrams to a port without a socket.
+    udp_no_ports = "UdpNoPorts",
+    /// Datagrams dropped as malformed or for lack of room.
+    udp_in_errors = "UdpInErrors",
+    /// Datagrams sent.
+    udp_out_datagrams = "UdpOutDatagrams",
+    /// Datagrams dropped because the receive buffer was full.
+    udp_rcvbuf_errors = "UdpRcvbufErrors",
+    /// UDP checksum errors.
+    udp_in_csum_errors = "UdpInCsumErrors",
+    /// Connections opened by connect().
+    tcp_active_opens = "TcpActiveOpens",
+    /// Connections opened by a peer.
+    tcp_passive_opens = "TcpPassiveOpens",
+    /// Handshakes that failed.
+    tcp_attempt_fails = "TcpAttemptFails",
+    /// Established connections that were reset.
+    tcp_estab_resets = "TcpEstabResets",
+    /// Segments received.
+    tcp_in_segs = "TcpInSegs",
+    /// Segments sent, without pure retransmissions.
+    tcp_out_segs = "TcpOutSegs",
+    /// Segments retransmitted.
+    tcp_retrans_segs = "TcpRetransSegs",
+    /// Segments received in error.
+    tcp_in_errs = "TcpInErrs",
+    /// RST segments sent.
+    tcp_out_rsts = "TcpOutRsts",
+    /// TCP checksum errors.
+    tcp_in_csum_errors = "TcpInCsumErrors",
+    /// Connections refused because the accept queue was full.
+    tcp_listen_overflows = "TcpExtListenOverflows",
+    /// SYNs dropped by a listener.
+    tcp_listen_drops = "TcpExtListenDrops",
+    /// Segments dropped by PAWS in an established connection.
+    tcp_paws_estab = "TcpExtPAWSEstab",
+    /// Delayed acknowledgements sent.
+    tcp_delayed_acks = "TcpExtDelayedACKs",
+    /// Retransmission time-outs.
+    tcp_timeouts = "TcpExtTCPTimeouts",
+    /// Times fast recovery was entered by NewReno.
+    tcp_reno_recovery = "TcpExtTCPRenoRecovery",
+    /// Times fast recovery was entered with SACK.
+    tcp_sack_recovery = "TcpExtTCPSackRecovery",
+    /// Segments retransmitted in fast recovery.
+    tcp_fast_retrans = "TcpExtTCPFastRetrans",
+    /// Segments queued out of order.
+    tcp_ofo_queue = "TcpExtTCPOFOQueue",
+    /// Out-of-order segments dropped for lack of room.
+    tcp_ofo_drop = "TcpExtTCPOFODrop",
+    /// Segments dropped because the receive queue was full.
+    tcp_rcvq_drop = "TcpExtTCPRcvQDrop",
+    /// Zero-window probes sent.
+    tcp_win_probe = "TcpExtTCPWinProbe",
+    /// Keepalive probes sent.
+    tcp_keep_alive = "TcpExtTCPKeepAlive",
+    /// Challenge acknowledgements sent (RFC 5961).
+    tcp_challenge_ack = "TcpExtTCPChallengeACK",
+    /// SYNs seen in an established connection.
+    tcp_syn_challenge = "TcpExtTCPSYNChallenge",
+    /// Connections reset because data was unread or arrived after close.
+    tcp_abort_on_close = "TcpExtTCPAbortOnClose",
+    /// Connections reset because data arrived after close.
+    tcp_abort_on_data = "TcpExtTCPAbortOnData",
+    /// Connections ended by a time-out.
+    tcp_abort_on_timeout = "TcpExtTCPAbortOnTimeout",
+    /// Connections ended by SO_LINGER with a time of zero.
+    tcp_abort_on_linger = "TcpExtTCPAbortOnLinger",
+    /// TIME-WAIT sockets that ended by time.
+    tcp_time_waited = "TcpExtTW",
+    /// TIME-WAIT sockets that gave way to a new connection.
+    tcp_time_wait_recycled = "TcpExtTWRecycled",
+    /// Frames the device did not take.
+    dev_tx_dropped = "DevTxDropped",
+    /// Frames received that were too short, too long or not ours.
+    dev_rx_dropped = "DevRxDropped",
+}

@@ -1,0 +1,20 @@
+//! Sockeye: a TCP/IP stack outside the kernel, used through the BSD socket API.
+//!
+//! The layers, top down: `capi` (C functions), `socket` (what POSIX means), `engine` (locks, clock, threads), `device`
+//! and `sys` (the host), `stack` (composition), `tcp`, `udp`, `ip`, `icmp`, `neigh` (protocols), `wire` (bytes), and the
+//! base. ARCHITECTURE.md is the map.
+
+pub mod addr;
+pub mod buf;
+pub mod counters;
+pub mod cx;
+pub mod device;
+pub mod engine;
+pub mod error;
+pub mod ready;
+pub mod rng;
+pub mod stack;
+pub mod sys;
+pub mod tcp;
+pub mod time;
+pub mod wire;

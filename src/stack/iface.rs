@@ -1,0 +1,34 @@
+//! What the stack knows of an interface.
+
+/// What a device's frames start with.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// An Ethernet header.
+    Ethernet,
+    /// An IP header.
+    Ip,
+}
+
+/// What a device can do. Offloads it does not have are done in software before frames reach it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// What frames start with.
+    pub medium: Medium,
+    /// Largest IP packet on the link, bytes.
+    pub mtu: u32,
+    /// Largest IP packet the device splits itself (TSO, USO), bytes; equal to `mtu` when it does not.
+    pub max_frame: u32,
+    /// The device finishes partial checksums.
+    pub tx_checksum: bool,
+}
+
+/// An interface of the stack.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IfaceId(pub u8);
+
+impl IfaceId {
+    /// The loopback interface; its frames never leave the stack.
+    pub const LOOPBACK: Self = Self(0);
+    /// The device's interface.
+    pub const DEVICE: Self = Self(1);
+}

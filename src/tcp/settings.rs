@@ -1,0 +1,122 @@
+//! What the application has asked of a TCP socket: the values behind its options.
+
+use crate::time::Duration;
+
+/// Size of a socket buffer in bytes of payload.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum BufferSize {
+    /// Grows with the connection's bandwidth-delay product up to this many bytes.
+    Auto {
+        /// The most it may become.
+        max: usize,
+    },
+    /// Fixed by SO_SNDBUF or SO_RCVBUF.
+    Fixed(usize),
+}
+
+/// Options of a TCP socket; inherited by the connections a listener accepts. See tcp(7) and socket(7).
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// TCP_NODELAY.
+    pub nodelay: bool,
+    /// TCP_CORK: partial segments wait until it is cleared, at most 200 ms.
+    pub cork: bool,
+    /// TCP_QUICKACK.
+    pub quickack: bool,
+    /// TCP_MAXSEG set by the user, bytes.
+    pub maxseg: Option<u16>,
+    /// SO_KEEPALIVE.
+    pub keepalive: bool,
+    /// TCP_KEEPIDLE.
+    pub keep_idle: Duration,
+    /// TCP_KEEPINTVL.
+    pub keep_interval: Duration,
+    /// TCP_KEEPCNT.
+    pub keep_count: u32,
+    /// TCP_USER_TIMEOUT; zero means the default (RFC 9293 R2, Linux's tcp_retries2).
+    pub user_timeout: Duration,
+    /// TCP_SYNCNT: SYN retransmissions before connect() gives up.
+    pub syn_retries: u32,
+    /// SO_LINGER; the socket layer waits, zero aborts.
+    pub linger: Option<Duration>,
+    /// TCP_LINGER2: how long an orphan may stay in FIN-WAIT-2; `None` means not at all.
+    pub fin_timeout: Option<Duration>,
+    /// TCP_DEFER_ACCEPT; zero is off.
+    pub defer_accept: Duration,
+    /// TCP_WINDOW_CLAMP, bytes; 0 is off.
+    pub window_clamp: u32,
+    /// SO_OOBINLINE.
+    pub oob_inline: bool,
+    /// SO_SNDBUF.
+    pub send_buffer: BufferSize,
+    /// SO_RCVBUF.
+    pub recv_buffer: BufferSize,
+    /// SO_RCVLOWAT, bytes.
+    pub recv_lowat: usize,
+    /// TCP_NOTSENT_LOWAT, bytes.
+    pub notsent_lowat: Option<u32>,
+    /// TCP_CONGESTION: the algorithm's name, one of [`crate::tcp::congestion::NAMES`].
+    pub congestion: &'static str,
+}
+
+/// 16 MiB: the most an autotuned buffer grows to.
+pub const MAX_BUFFER: usize = 16 << 20;
+
+impl Default for Settings {
+    /// Linux's defaults.
+    fn default() -> Self {
+        Self {
+            nodelay: false,
+            cork: false,
+            quickack: true,
+            maxseg: None,
+            keepalive: false,
+            keep_idle: Duration::from_secs(7200),
+            keep_interval: Duration::from_secs(75),
+            keep_count: 9,
+            user_timeout: Duration::ZERO,
+            syn_retries: 6,
+            linger: None,
+            fin_timeout: Some(Duration::from_secs(60)),
+            defer_accept: Duration::ZERO,
+            window_clamp: 0,
+            oob_inline: false,
+            send_buffer: BufferSize::Auto { max: MAX_BUFFER },
+            recv_buffer: BufferSize::Auto { max: MAX_BUFFER },
+            recv_lowat: 1,
+            notsent_lowat: None,
+            congestion: "reno",
+        }
+    }
+}
+
+/// Flags of a send call that the stack acts on.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct SendFlags {
+    /// MSG_OOB: the last byte is urgent.
+    pub oob: bool,
+    /// MSG_MORE: more data follows; partial segments (or the datagram) wait.
+    pub more: bool,
+}
+
+/// Flags of a receive call that the stack acts on.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct RecvFlags {
+    /// MSG_OOB: read the urgent byte.
+    pub oob: bool,
+    /// MSG_PEEK: leave the data queued.
+    pub peek: bool,
+    /// MSG_TRUNC: TCP discards instead of copying; datagram sockets report the full length.
+    pub trunc: bool,
+}
+
+/// The `how` of shutdown(2).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// SHUT_RD
+    Read,
+    /// SHUT_WR
+    Write,
+    /// SHUT_RDWR
+    Both,
+}

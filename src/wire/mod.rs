@@ -1,0 +1,7 @@
+//! The bytes of each protocol: one file each, with a plain value that is parsed from bytes and emitted to them.
+//! Everything here is total: any input gives a value or `None`, never a panic.
+#![forbid(unsafe_code)]
+
+pub mod checksum;
+pub mod seq;
+pub mod tcp;
