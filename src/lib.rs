@@ -6,6 +6,7 @@
 
 pub mod addr;
 pub mod buf;
+pub mod capi;
 pub mod counters;
 pub mod cx;
 pub mod device;
@@ -13,6 +14,7 @@ pub mod engine;
 pub mod error;
 pub mod ready;
 pub mod rng;
+pub mod socket;
 pub mod stack;
 pub mod sys;
 pub mod tcp;
