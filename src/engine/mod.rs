@@ -192,9 +192,10 @@ impl Engine {
             }
             (result, during, rouse)
         };
-        if let Some(port) = &*port {
+        let lost = port.as_ref().is_some_and(|port| {
             port.flush(now);
-        }
+            port.take_loss()
+        });
         drop(port);
         self.hub.deliver(&events);
         let sleepers = park::take_sleepers();
@@ -204,6 +205,9 @@ impl Engine {
         sleepers.iter().for_each(|place| place.signal());
         if rouse {
             self.lead.rouse();
+        }
+        if lost {
+            self.turn(leader, Stack::on_device_gone);
         }
         (result, epoch)
     }
@@ -232,10 +236,7 @@ impl Engine {
 
     /// Hands a batch of frames to the stack; false if there is none.
     fn process(&self, leader: Option<&'static Place>, port: &Port, batch: &mut Vec<crate::buf::Packet>) -> bool {
-        if port.is_gone() {
-            self.with(|stack, now| stack.on_device_gone(now));
-        }
-        if batch.is_empty() {
+        if batch.is_empty() && !port.is_gone() {
             return false;
         }
         let came_up = port.came_up();

@@ -139,6 +139,11 @@ impl Parker {
     pub fn prepare(&self) {
         self.0.prepare();
     }
+
+    /// Wakes the thread at once, outside the delivery of readiness.
+    pub fn wake(&self) {
+        self.0.wake();
+    }
 }
 
 impl Watcher for Parker {

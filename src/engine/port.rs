@@ -33,6 +33,8 @@ pub(super) struct Port {
     /// The link refused a frame and has not been heard of since.
     down: AtomicBool,
     gone: AtomicBool,
+    /// The loss of the device has been handed on.
+    told: AtomicBool,
     dropped: AtomicU64,
 }
 
@@ -55,6 +57,7 @@ impl Port {
             empty_at: AtomicU64::new(0),
             down: AtomicBool::new(false),
             gone: AtomicBool::new(false),
+            told: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
         }
     }
@@ -69,6 +72,11 @@ impl Port {
 
     pub(super) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
+    }
+
+    /// Whether the device is gone and nobody was told yet.
+    pub(super) fn take_loss(&self) -> bool {
+        self.is_gone() && !self.told.swap(true, Ordering::AcqRel)
     }
 
     /// Frames the device did not take.
@@ -159,7 +167,7 @@ impl Port {
         reader.rounds = reader.rounds.wrapping_add(1);
         let mut more = reader.eager || reader.rounds.is_multiple_of(16);
         reader.eager = false;
-        while reader.batch.len() < BATCH {
+        while reader.batch.len() < BATCH && !self.is_gone() {
             match self.device.recv(now) {
                 Ok(Some(packet)) => {
                     more |= packet.len() >= BULK;
