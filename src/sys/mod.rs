@@ -1,7 +1,14 @@
 //! The only host calls.
 
+pub mod clock;
+pub mod entropy;
+pub mod env;
+pub mod event;
+pub mod fork;
 pub mod placeholder;
 pub mod plain;
+pub mod poll;
 pub mod probe;
+pub mod signals;
 pub mod sigpipe;
 pub mod user;
