@@ -3,5 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod checksum;
+pub mod protocol;
 pub mod seq;
 pub mod tcp;
