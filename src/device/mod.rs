@@ -2,7 +2,7 @@
 
 use crate::{
     buf::{Frame, Packet},
-    stack::iface::Capabilities,
+    stack::{Config, iface::Capabilities},
     time::Instant,
 };
 use std::{io, os::fd::RawFd};
@@ -39,4 +39,13 @@ pub trait Device: Send + Sync {
     fn on_timer(&self, _now: Instant) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Opens the device that `config` names, with the link and the capture it asks for around it; none for `null`.
+///
+/// # Errors
+/// A text that names cause and cure.
+#[allow(unused_variables, clippy::unimplemented)]
+pub fn open(config: &Config) -> Result<Option<Box<dyn Device>>, String> {
+    unimplemented!()
 }

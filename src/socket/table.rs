@@ -85,18 +85,29 @@ pub fn remove(fd: i32) -> Option<FileRef> {
     FileRef::from_bits(slot(fd)?.swap(0, Ordering::AcqRel))
 }
 
-/// A new descriptor for `file`. When there is none the file is released.
+/// Makes the fresh descriptor `fd` one of `file`; closes and releases both if the table has no place for it.
 ///
 /// # Errors
-/// `TooManyFiles`, `FileTableFull`, `NoMemory`.
-pub fn add(fd: i32, file: FileRef) -> Result<(i32, Option<Last>)> {
+/// `TooManyFiles`.
+pub fn add(fd: i32, file: FileRef) -> Result<i32> {
     match install(fd, file) {
-        Ok(stale) => Ok((fd, stale)),
+        Ok(stale) => {
+            super::close::finish(stale);
+            Ok(fd)
+        }
         Err(error) => {
             placeholder::close(fd);
+            super::close::finish(file.release());
             Err(error)
         }
     }
+}
+
+/// Empties the table: calls `each` with what every last descriptor referred to.
+pub fn take_all(mut each: impl FnMut(Last)) {
+    let slots = TABLE.iter().filter_map(OnceLock::get).flat_map(|chunk| chunk.iter());
+    let files = slots.filter_map(|slot| FileRef::from_bits(slot.swap(0, Ordering::AcqRel)));
+    files.filter_map(FileRef::release).for_each(&mut each);
 }
 
 #[cfg(test)]

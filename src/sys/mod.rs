@@ -5,6 +5,7 @@ pub mod entropy;
 pub mod env;
 pub mod event;
 pub mod fork;
+pub mod machine;
 pub mod placeholder;
 pub mod plain;
 pub mod poll;
