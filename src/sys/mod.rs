@@ -10,6 +10,7 @@ pub mod placeholder;
 pub mod plain;
 pub mod poll;
 pub mod probe;
+pub mod readiness;
 pub mod signals;
 pub mod sigpipe;
 pub mod user;

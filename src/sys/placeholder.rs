@@ -101,38 +101,8 @@ pub fn fcntl(fd: c_int, command: c_int, arg: c_int) -> Result<c_int> {
     checked(unsafe { libc::syscall(libc::SYS_fcntl, fd, command, c_long::from(arg)) })
 }
 
-/// A new epoll(7) instance.
-///
-/// # Errors
-/// `TooManyFiles`, `FileTableFull`, `NoMemory`.
-pub fn new_epoll(cloexec: bool) -> Result<c_int> {
-    let flags = if cloexec { libc::EPOLL_CLOEXEC } else { 0 };
-    // SAFETY: no pointers.
-    checked(unsafe { libc::syscall(libc::SYS_epoll_create1, flags) })
-}
-
-/// epoll_ctl(2) on the kernel's instance.
-///
-/// # Errors
-/// As epoll_ctl(2).
-pub fn epoll_ctl(epoll: c_int, op: c_int, fd: c_int, mut event: libc::epoll_event) -> Result<()> {
-    // SAFETY: `event` is a valid epoll_event.
-    checked(unsafe { libc::syscall(libc::SYS_epoll_ctl, epoll, op, fd, &raw mut event) }).map(drop)
-}
-
-/// What the kernel's instance has ready now, at most as many as `out` holds.
-///
-/// # Errors
-/// As epoll_wait(2).
-pub fn epoll_take(epoll: c_int, out: &mut [libc::epoll_event]) -> Result<usize> {
-    let room = out.len().min(c_int::MAX as usize) as c_int;
-    let no_mask: *const libc::sigset_t = std::ptr::null();
-    // SAFETY: `out` has room for `room` events; a time-out of zero does not block.
-    checked(unsafe { libc::syscall(libc::SYS_epoll_pwait, epoll, out.as_mut_ptr(), room, 0 as c_long, no_mask, 8usize) })
-        .map(|n| n as usize)
-}
-
-fn checked(result: c_long) -> Result<c_int> {
+/// The result of a raw system call.
+pub(super) fn checked(result: c_long) -> Result<c_int> {
     if result >= 0 {
         return Ok(result as c_int);
     }
