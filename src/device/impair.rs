@@ -48,7 +48,7 @@ fn judge(link: &Impairment, rng: &mut SeededRng) -> Fate {
     let twice = rng.chance(*duplicate);
     let flips = (rng.chance(*corrupt), rng.u64());
     // Uniform in -jitter ..= +jitter; jitter is at most the delay.
-    let spread = 2 * u128::from(rng.u64()) * jitter.as_nanos() >> 64;
+    let spread = (2 * u128::from(rng.u64()) * jitter.as_nanos()) >> 64;
     let delay = (*delay + Duration::from_nanos(spread as u64)).saturating_sub(*jitter);
     Fate { lost, overtakes, twice, flips: flips.0.then_some(flips.1), delay }
 }
