@@ -27,7 +27,7 @@ use std::{
         fd::{AsFd, RawFd},
         unix::fs::FileTypeExt,
     },
-    path::{Path, PathBuf},
+    path::Path,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -45,7 +45,8 @@ const OUTBOUND: u32 = 2;
 pub struct Capture {
     inner: Box<dyn Device>,
     medium: Medium,
-    path: PathBuf,
+    /// The interface and the file, for log lines.
+    what: String,
     recorder: Mutex<Option<Recorder>>,
     /// When what is buffered must be written out, in nanoseconds; `u64::MAX` when nothing is.
     flush_at: AtomicU64,
@@ -143,14 +144,15 @@ impl Capture {
         let medium = inner.capabilities().medium;
         let recorder = Recorder::create(path, name, medium, wall)?;
         let flush_at = AtomicU64::new(u64::MAX);
-        Ok(Self { inner, medium, path: path.to_owned(), recorder: Mutex::new(Some(recorder)), flush_at })
+        let what = format!("{name} in {}", path.display());
+        Ok(Self { inner, medium, what, recorder: Mutex::new(Some(recorder)), flush_at })
     }
 
     /// Does something with the recorder. When that fails the capture ends, and the stack goes on.
     fn with(&self, act: impl FnOnce(&mut Recorder) -> io::Result<()>) {
         let mut recorder = self.recorder.lock();
         if let Some(Err(error)) = recorder.as_mut().map(act) {
-            log::error!("the capture in {} ends here: {error}", self.path.display());
+            log::error!("the capture of {} ends here: {error}", self.what);
             *recorder = None;
             self.flush_at.store(u64::MAX, Relaxed);
         }

@@ -372,3 +372,30 @@ fn judge(error: io::Error, step: &'static str) -> Cause {
         _ => Cause::Other(step, error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shortage_has_a_cause_of_its_own() {
+        let text = |errno| {
+            let cause = judge(io::Error::from_raw_os_error(errno), "opening /dev/net/tun");
+            OpenError::new("tap", "t0", cause).to_string()
+        };
+        for (errno, part) in [
+            (libc::EMFILE, "the process is out of descriptors; raise the limit"),
+            (libc::ENFILE, "the machine is out of descriptors; raise fs.file-max"),
+            (libc::ENOMEM, "out of memory"),
+            (libc::EIO, "opening /dev/net/tun failed: Input/output error"),
+        ] {
+            assert!(text(errno).contains(part), "{}", text(errno));
+        }
+    }
+
+    #[test]
+    fn a_name_the_kernel_would_cut_short_is_refused() {
+        let error = TunTap::open("abcdefghijklmnop", Medium::Ip, true, None).err().unwrap();
+        assert!(error.to_string().contains("at most 15 bytes"));
+    }
+}

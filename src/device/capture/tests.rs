@@ -1,6 +1,7 @@
 use super::*;
 use crate::device::link::Link;
 use pcap_file::pcapng::{Block, PcapNgReader};
+use std::path::PathBuf;
 
 const CAPS: Capabilities = Capabilities { medium: Medium::Ip, mtu: 1500, max_frame: 65_535, tx_checksum: true };
 
