@@ -1,11 +1,15 @@
 //! TCP: one connection as a pure state machine (RFC 9293 and the RFCs in the table).
 #![forbid(unsafe_code)]
 
+pub mod congestion;
 pub mod connection;
 pub mod info;
+pub mod isn;
+pub mod rtt;
 pub mod settings;
 pub mod state;
 pub mod time_wait;
+pub mod timer;
 
 pub use connection::{Connection, IcmpVerdict, Path};
 pub use settings::{BufferSize, RecvFlags, SendFlags, Settings, Shutdown};
