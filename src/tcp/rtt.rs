@@ -259,7 +259,7 @@ mod tests {
             rtt.on_sample(if s == 200 { 15 * MS } else { 20 * MS }, at(s));
             let expected = match s {
                 ..=300 => 10,
-                ..=500 => 15,
+                301..=500 => 15,
                 _ => 20,
             };
             assert_eq!(rtt.min_rtt(), Some(expected * MS), "after {s} s");
