@@ -59,6 +59,11 @@ impl Clock {
         self.recent
     }
 
+    /// When TS.Recent was set.
+    pub fn recent_at(&self) -> Instant {
+        self.recent_at
+    }
+
     /// The option of a segment sent now.
     pub fn option(&self, now: Instant) -> Option<Timestamps> {
         self.on.then(|| Timestamps { val: self.val(now), ecr: self.recent })
@@ -75,9 +80,7 @@ impl Clock {
         // way that strip it, and so do we.
         match timestamps {
             Some(Timestamps { val, .. })
-                if self.on
-                    && SeqNum(val) < SeqNum(self.recent)
-                    && now.since(self.recent_at) < OUTDATED =>
+                if self.on && SeqNum(val) < SeqNum(self.recent) && now.since(self.recent_at) < OUTDATED =>
             {
                 PawsVerdict::Old
             }

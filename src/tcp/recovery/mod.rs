@@ -5,6 +5,8 @@ pub mod newreno;
 pub mod rto;
 pub mod undo;
 
+pub use undo::Eifel;
+
 use crate::{time::Instant, wire::seq::SeqNum};
 
 /// Where recovery stands; the numbers are those of Linux's `tcp_info.tcpi_ca_state`.
@@ -36,8 +38,8 @@ pub struct Recovery {
     pub retransmit_now: bool,
     /// Sending stopped for lack of data rather than because of the congestion window.
     pub app_limited: bool,
-    /// Our clock's value when the first retransmission of this recovery left (RFC 3522).
-    pub retransmitted_at: Option<u32>,
+    /// Whether the retransmissions of this recovery were needed.
+    pub eifel: Eifel,
     /// The oldest outstanding segment was first sent then and timed out since.
     pub stalled_since: Option<Instant>,
     /// Time-outs in a row without progress.
@@ -54,7 +56,7 @@ impl Recovery {
             departed: 0,
             retransmit_now: false,
             app_limited: true,
-            retransmitted_at: None,
+            eifel: Eifel::Waiting,
             stalled_since: None,
             timeouts: 0,
         }
@@ -64,6 +66,13 @@ impl Recovery {
     pub fn on_progress(&mut self) {
         self.stalled_since = None;
         self.timeouts = 0;
+    }
+
+    /// Something was sent again, with this time stamp.
+    pub fn on_retransmitted(&mut self, val: u32) {
+        if self.eifel == Eifel::Waiting {
+            self.eifel = Eifel::Sent(val);
+        }
     }
 
     /// Whether losses are being repaired.

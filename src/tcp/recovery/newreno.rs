@@ -5,7 +5,7 @@
 //! taken out of the count of what is in flight. The effect is the same, limited transmit (RFC 3042) comes out of it by
 //! itself, and both kinds of peer are handled alike.
 
-use super::{AckNews, Phase};
+use super::{AckNews, Eifel, Phase};
 use crate::{
     cx::Cx,
     tcp::{Connection, congestion::Controller, sack::DUP_THRESH},
@@ -40,7 +40,8 @@ impl Connection {
             }
             Phase::Recovery | Phase::Loss => {}
             Phase::Open | Phase::Disorder => {
-                let lost = if self.opening.sack { news.sacked > 0 && self.judge_losses() > 0 } else { self.lost_first() };
+                let lost =
+                    if self.opening.sack { news.sacked > 0 && self.judge_losses() > 0 } else { self.lost_first() };
                 if lost {
                     self.enter_recovery(news.in_flight, cx);
                 } else {
@@ -88,7 +89,7 @@ impl Connection {
         self.recovery.phase = Phase::Recovery;
         self.recovery.recover = self.snd.nxt();
         self.recovery.retransmit_now = true;
-        self.recovery.retransmitted_at = None;
+        self.recovery.eifel = Eifel::Waiting;
         self.cc.on_loss(in_flight, cx.now);
     }
 
@@ -97,7 +98,7 @@ impl Connection {
         self.recovery.phase = Phase::Open;
         self.recovery.departed = 0;
         self.recovery.retransmit_now = false;
-        self.recovery.retransmitted_at = None;
+        self.recovery.eifel = Eifel::Waiting;
         self.cc.on_recovered(cx.now);
     }
 }

@@ -1,6 +1,6 @@
 //! The retransmission time-out (RFC 6298 section 5, RFC 5681 section 3.1, RFC 6675 section 5.1).
 
-use super::Phase;
+use super::{Eifel, Phase};
 use crate::{
     cx::Cx,
     tcp::{Connection, State, congestion::Controller, timer::Timer},
@@ -29,7 +29,7 @@ impl Connection {
         self.recovery.dup_acks = 0;
         self.recovery.departed = 0;
         self.recovery.retransmit_now = true;
-        self.recovery.retransmitted_at = None;
+        self.recovery.eifel = Eifel::Waiting;
         self.recovery.timeouts += 1;
         self.cc.on_rto(in_flight, cx.now);
         self.rtt.back_off();

@@ -7,6 +7,17 @@ use crate::{
     wire::{seq::SeqNum, tcp::Header},
 };
 
+/// How far the detection is in the present recovery.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Eifel {
+    /// Nothing was sent again yet.
+    Waiting,
+    /// The first retransmission left with this time stamp.
+    Sent(u32),
+    /// The first acknowledgement after it has told.
+    Decided,
+}
+
 impl Connection {
     /// If the first acknowledgement after a retransmission echoes a time stamp from before it, then the original
     /// arrived after all.
@@ -14,7 +25,8 @@ impl Connection {
         if released.bytes == 0 || !released.retransmitted || !self.recovery.is_repairing() {
             return;
         }
-        let (Some(sent), Some(stamps)) = (self.recovery.retransmitted_at.take(), seg.options.timestamps) else { return };
+        let (Eifel::Sent(sent), Some(stamps)) = (self.recovery.eifel, seg.options.timestamps) else { return };
+        self.recovery.eifel = Eifel::Decided;
         if self.clock.is_on() && SeqNum(stamps.ecr) < SeqNum(sent) {
             self.snd.unmark_lost();
             self.recovery.phase = Phase::Open;
