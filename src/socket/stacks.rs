@@ -6,7 +6,7 @@ use crate::{
     engine::Engine,
     error::{Error, Result},
     stack::Config,
-    sys::{env, fork, machine},
+    sys::{env, fork, machine, process},
     time::Duration,
 };
 use parking_lot::Mutex;
@@ -45,10 +45,10 @@ pub fn create(spec: &str) -> std::result::Result<u32, String> {
     let mut config = Config::parse(spec).map_err(|error| error.to_string())?;
     config.fill_from_env(env::var).map_err(|error| error.to_string())?;
     config.fill_mac(&machine::id());
-    let device = device::open(&config)?;
+    let device = device::open(&config).map_err(|error| error.to_string())?;
     let engine = Engine::start(config, device)?;
     static AT_EXIT: Once = Once::new();
-    AT_EXIT.call_once(|| machine::at_exit(drain_at_exit));
+    AT_EXIT.call_once(|| process::at_exit(drain_at_exit));
     let mut count = COUNT.lock();
     let number = *count;
     STACKS.at(number).get_or_init(|| engine);

@@ -34,7 +34,7 @@ fn emit(header: &Header) -> Vec<u8> {
 
 fn parse_options(flags: Flags, options: &[u8]) -> Options {
     let mut segment = vec![0; 20];
-    segment[12] = ((20 + options.len()) / 4 << 4) as u8;
+    segment[12] = (((20 + options.len()) / 4) << 4) as u8;
     segment[13] = flags.0 as u8;
     segment.extend_from_slice(options);
     Header::parse(&segment).unwrap().0.options
