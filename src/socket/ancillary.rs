@@ -4,7 +4,7 @@ use super::file::Handle;
 use crate::{
     error::{Error, Result},
     stack::{IfaceId, Received, SendTo},
-    sys::clock,
+    sys::wall,
     time::Instant,
 };
 use std::{
@@ -43,7 +43,8 @@ pub struct Ancillary {
 fn timestamp(socket: &Handle, at: Instant) -> Option<(u8, u64)> {
     let option = socket.fields().timestamp.load(Ordering::Relaxed);
     let ago = || u64::try_from(socket.engine.now().since(at).as_nanos()).unwrap_or(u64::MAX);
-    (option != 0 && at != Instant::ZERO).then(|| (option, clock::wall().saturating_sub(ago())))
+    let came = || u64::try_from(wall::since_epoch().as_nanos()).unwrap_or(u64::MAX).saturating_sub(ago());
+    (option != 0 && at != Instant::ZERO).then(|| (option, came()))
 }
 
 impl Ancillary {
