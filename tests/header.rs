@@ -87,15 +87,15 @@ fn the_header_is_cpp() {
 #[test]
 fn every_exported_function_is_declared_and_documented() {
     let header = header();
-    let sources =
-        fs::read_dir(root().join("src/capi")).unwrap().map(|e| fs::read_to_string(e.unwrap().path()).unwrap());
+    let lines: Vec<&str> = header.lines().collect();
+    let sources = fs::read_dir(root().join("src/capi")).unwrap().map(|e| fs::read_to_string(e.unwrap().path()).unwrap());
     let mut functions = 0;
     for source in sources {
         for (at, _) in source.match_indices("extern \"C-unwind\" fn sockeye_") {
             let name = source[at..].split(['(', ' ']).nth(3).unwrap();
-            let declared = header.find(&format!("{name}(")).unwrap_or_else(|| panic!("{name} is not declared"));
-            let documented = header[..declared].trim_end_matches(|c| c != '\n').trim_end().ends_with("*/");
-            assert!(documented, "{name} has no comment");
+            let declares = |line: &&str| !line.starts_with([' ', '/']) && line.contains(&format!("{name}("));
+            let declared = lines.iter().position(declares).unwrap_or_else(|| panic!("{name} is not declared"));
+            assert_eq!(lines[declared - 1], " */", "{name} has no comment");
             functions += 1;
         }
     }
