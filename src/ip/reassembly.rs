@@ -176,7 +176,8 @@ impl Reassembly {
     /// Drops the oldest datagrams of `source` while it holds too much, then the oldest of all while all do.
     fn enforce_limits(&mut self, source: IpAddr) {
         while self.by_source.get(&source).is_some_and(|used| *used > SOURCE_LIMIT) {
-            let oldest = self.order.iter().find(|(until, datagram)| datagram.src == source && self.is_current(*until, datagram));
+            let oldest =
+                self.order.iter().find(|(until, datagram)| datagram.src == source && self.is_current(*until, datagram));
             let Some(&(_, datagram)) = oldest else { break };
             self.remove(&datagram);
         }
@@ -189,7 +190,8 @@ impl Reassembly {
         // What is complete leaves its place in the order behind: not for ever.
         if self.order.len() > 2 * self.partials.len() + 64 {
             let partials = &self.partials;
-            self.order.retain(|(until, datagram)| partials.get(datagram).is_some_and(|partial| partial.until == *until));
+            self.order
+                .retain(|(until, datagram)| partials.get(datagram).is_some_and(|partial| partial.until == *until));
         }
     }
 

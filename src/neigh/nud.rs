@@ -371,7 +371,7 @@ mod tests {
         let (mut cache, mut rng) = setup();
         let id = cache.entry(PEER, at(0));
         cache.resolve(id, at(0));
-        [1, 2, 3].map(|n| cache.enqueue(id, frame(n)));
+        assert_eq!([1, 2, 3].map(|n| cache.enqueue(id, frame(n))), [0; 3]);
         cache.on_heard(PEER, MAC, Heard::Answer, &mut rng, at(5));
         let released: Vec<_> = std::iter::from_fn(|| cache.poll_released()).map(|(f, mac)| (f.len(), mac)).collect();
         assert_eq!(released, [(1, MAC), (2, MAC), (3, MAC)]);
