@@ -42,8 +42,8 @@ pub struct Datagram {
 pub enum Verdict {
     /// Others are missing.
     Waiting,
-    /// The datagram is complete: the first fragment's header (and the 8 bytes behind it), and the payload.
-    Complete(Vec<u8>, Packet),
+    /// The datagram is complete: the first fragment's IP header, and the whole payload behind it.
+    Complete(Packet),
     /// The fragment was refused, or the whole datagram with it.
     Dropped,
 }
@@ -58,6 +58,8 @@ struct Partial {
     len: Option<usize>,
     /// Header of the first fragment and 8 bytes more, what an ICMP error quotes.
     quote: Vec<u8>,
+    /// Length of that header alone.
+    header_len: usize,
     footprint: usize,
     /// Fragments overlapped: nothing is kept, everything refused.
     poisoned: bool,
@@ -83,16 +85,18 @@ impl Reassembly {
         }
     }
 
-    /// A fragment came in: its payload `packet` belongs at `offset`; `head` is its IP header (and 8 bytes more).
+    /// A fragment came in: `packet` starts with its IP header of `header_len` bytes; its payload belongs at `offset`.
     pub fn on_fragment(
         &mut self,
         datagram: Datagram,
         offset: usize,
         more: bool,
-        head: &[u8],
         mut packet: Packet,
+        header_len: usize,
         now: Instant,
     ) -> Verdict {
+        let quote = if offset == 0 { packet.bytes()[..packet.len().min(header_len + 8)].to_vec() } else { Vec::new() };
+        packet.advance(header_len);
         let end = offset + packet.len();
         if packet.is_empty() || end > MAX_PAYLOAD || (more && packet.len() % 8 != 0) {
             return Verdict::Dropped;
@@ -125,7 +129,8 @@ impl Reassembly {
             partial.len = Some(end);
         }
         if offset == 0 {
-            partial.quote = head.to_vec();
+            partial.quote = quote;
+            partial.header_len = header_len;
         }
         partial.pieces.insert(at, (offset, packet));
         let complete = partial.len == Some(partial.filled);
@@ -224,21 +229,32 @@ impl Reassembly {
 
 impl Partial {
     fn new(until: Instant, poisoned: bool) -> Self {
-        Self { until, pieces: Vec::new(), filled: 0, len: None, quote: Vec::new(), footprint: OVERHEAD, poisoned }
+        Self {
+            until,
+            pieces: Vec::new(),
+            filled: 0,
+            len: None,
+            quote: Vec::new(),
+            header_len: 0,
+            footprint: OVERHEAD,
+            poisoned,
+        }
     }
 
     /// All fragments in one packet.
     fn join(self) -> Verdict {
-        let mut bytes = Vec::with_capacity(self.filled);
+        let mut bytes = Vec::with_capacity(self.header_len + self.filled);
+        bytes.extend_from_slice(&self.quote[..self.header_len.min(self.quote.len())]);
         let mut meta = RxMeta { checksum_ok: true, ..RxMeta::default() };
         for (_, piece) in &self.pieces {
             bytes.extend_from_slice(piece.bytes());
             meta.checksum_ok &= piece.meta.checksum_ok;
             meta.link_broadcast |= piece.meta.link_broadcast;
         }
-        let mut packet = Packet::new(bytes.into(), 0..self.filled);
+        let len = bytes.len();
+        let mut packet = Packet::new(bytes.into(), 0..len);
         packet.meta = meta;
-        Verdict::Complete(self.quote, packet)
+        Verdict::Complete(packet)
     }
 }
 
@@ -259,7 +275,8 @@ mod tests {
     }
 
     fn feed(r: &mut Reassembly, id: u32, offset: usize, bytes: &[u8], more: bool) -> Verdict {
-        r.on_fragment(datagram(id), offset, more, b"head", Packet::copy_from(bytes), Instant::ZERO)
+        let packet = Packet::copy_from(&[b"head", bytes].concat());
+        r.on_fragment(datagram(id), offset, more, packet, 4, Instant::ZERO)
     }
 
     fn is_clean(r: &Reassembly) -> bool {
@@ -272,8 +289,8 @@ mod tests {
         for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [2, 0, 1]] {
             let mut r = setup();
             let last = order.map(|i| feed(&mut r, 1, parts[i].0, parts[i].1, parts[i].2)).into_iter().next_back();
-            let Some(Verdict::Complete(head, packet)) = last else { panic!("complete in order {order:?}") };
-            assert_eq!((packet.bytes(), head.as_slice()), (b"abcdefghijklmnopqr".as_slice(), b"head".as_slice()));
+            let Some(Verdict::Complete(packet)) = last else { panic!("complete in order {order:?}") };
+            assert_eq!(packet.bytes(), b"headabcdefghijklmnopqr");
             assert!(is_clean(&r));
         }
     }
@@ -317,7 +334,7 @@ mod tests {
         assert_eq!(r.poll_deadline(), Some(Instant::ZERO + TIMEOUT));
         assert_eq!(r.poll_expired(Instant::ZERO), None);
         let later = Instant::ZERO + TIMEOUT;
-        assert_eq!(r.poll_expired(later), Some((datagram(1), Some(b"head".to_vec()))));
+        assert_eq!(r.poll_expired(later), Some((datagram(1), Some(b"headabcdefgh".to_vec()))));
         assert_eq!(r.poll_expired(later), Some((datagram(2), None)));
         assert_eq!(r.poll_expired(later), None);
         assert!(is_clean(&r));
@@ -332,7 +349,7 @@ mod tests {
             let src = IpAddr::V4(std::net::Ipv4Addr::from(0x0b00_0000 + host));
             for id in 0..200 {
                 let datagram = Datagram { src, dst: DST, protocol: 17, id };
-                r.on_fragment(datagram, 0, true, b"", Packet::copy_from(&[0; 1480]), Instant::ZERO);
+                r.on_fragment(datagram, 0, true, Packet::copy_from(&[0; 1484]), 4, Instant::ZERO);
             }
         }
         assert!(r.total <= TOTAL_LIMIT && r.order.len() < 10_000);

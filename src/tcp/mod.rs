@@ -1,6 +1,7 @@
 //! TCP: one connection as a pure state machine (RFC 9293 and the RFCs in the table).
 #![forbid(unsafe_code)]
 
+pub mod abort;
 pub mod connection;
 pub mod info;
 pub mod settings;
