@@ -89,16 +89,15 @@ impl Stack {
 
     /// The flow of a new connection; chooses and claims a port if none is bound.
     fn choose_flow(&mut self, id: SocketId, local: Endpoint, remote: Endpoint, now: Instant) -> Result<Flow> {
-        let Self { demux, time_waits, .. } = &*self;
+        let wanted = self.claim(id, local, true).ok_or(Error::BadDescriptor)?;
+        let Self { demux, time_waits, ports, .. } = self;
         let is_free = |flow: &Flow| demux.connection(flow).is_none() && time_waits.admits(flow, now);
         if local.port != 0 {
             let flow = Flow { local, remote };
             return if is_free(&flow) { Ok(flow) } else { Err(Error::AddrNotAvailable) };
         }
-        let wanted = self.claim(id, local, true).ok_or(Error::BadDescriptor)?;
         let flow = |port| Flow { local: Endpoint::new(local.addr, port), remote };
-        let port = self
-            .ports
+        let port = ports
             .choose_for(&(local.addr, remote), |ports, port| {
                 ports.is_shareable(wanted.protocol, port) && is_free(&flow(port))
             })

@@ -43,6 +43,16 @@ impl Listener {
         self.embryos >= self.backlog.clamp(MIN_SYN_QUEUE, MAX_QUEUE)
     }
 
+    /// TCP_INFO of a listener, as Linux fills it: the accept queue's length and limit stand in `unacked` and `sacked`.
+    pub fn info(&self) -> tcp::info::Info {
+        tcp::info::Info {
+            state: State::Listen as u8,
+            unacked: self.accept.len() as u32,
+            sacked: self.backlog as u32,
+            ..tcp::info::Info::default()
+        }
+    }
+
     /// Present readiness.
     pub fn ready(&self) -> Ready {
         if self.accept.is_empty() { Ready::NONE } else { Ready::IN | Ready::RDNORM }
