@@ -6,6 +6,7 @@
 
 pub mod addr;
 pub mod buf;
+pub mod capi;
 pub mod counters;
 pub mod cx;
 pub mod device;
@@ -16,6 +17,7 @@ pub mod ip;
 pub mod neigh;
 pub mod ready;
 pub mod rng;
+pub mod socket;
 pub mod stack;
 pub mod sys;
 pub mod tcp;

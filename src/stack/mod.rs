@@ -58,6 +58,18 @@ pub struct SocketId {
     generation: u32,
 }
 
+impl SocketId {
+    /// The id as a number, for tables of atomics.
+    pub const fn to_bits(self) -> u64 {
+        (self.generation as u64) << 32 | self.index as u64
+    }
+
+    /// The id that [`SocketId::to_bits`] made a number of.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self { index: bits as u32, generation: (bits >> 32) as u32 }
+    }
+}
+
 /// What a socket speaks.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
