@@ -114,7 +114,9 @@ mod tests {
 
     #[test]
     fn addresses_of_both_families_come_back_as_they_went() {
-        for (socket, text, len) in [(Family::V4, "10.1.2.3", 16), (Family::V6, "fd00::1", 28), (Family::V6, "1.2.3.4", 28)] {
+        for (socket, text, len) in
+            [(Family::V4, "10.1.2.3", 16), (Family::V6, "fd00::1", 28), (Family::V6, "1.2.3.4", 28)]
+        {
             let address = Address::new(endpoint(text, 8080), socket);
             assert_eq!(address.bytes().len(), len);
             assert_eq!(parse(address.bytes(), socket, Unspec::Refuse), Ok(endpoint(text, 8080)));

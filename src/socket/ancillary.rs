@@ -4,7 +4,7 @@ use super::file::Handle;
 use crate::{
     error::{Error, Result},
     stack::{IfaceId, Received, SendTo},
-    sys::clock,
+    sys::wall,
     time::Instant,
 };
 use std::{
@@ -42,8 +42,8 @@ pub struct Ancillary {
 /// When something came, by the wall clock.
 fn timestamp(socket: &Handle, at: Instant) -> Option<(u8, u64)> {
     let option = socket.fields().timestamp.load(Ordering::Relaxed);
-    let ago = || u64::try_from(socket.engine.now().since(at).as_nanos()).unwrap_or(u64::MAX);
-    (option != 0 && at != Instant::ZERO).then(|| (option, clock::wall().saturating_sub(ago())))
+    let when = || wall::since_epoch().saturating_sub(socket.engine.now().since(at));
+    (option != 0 && at != Instant::ZERO).then(|| (option, u64::try_from(when().as_nanos()).unwrap_or(u64::MAX)))
 }
 
 impl Ancillary {

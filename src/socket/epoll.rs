@@ -378,13 +378,7 @@ pub fn wait(
     }
 }
 
-fn sleep(
-    epfd: i32,
-    kernel: bool,
-    engines: &Engines,
-    timeout: Timeout,
-    sigmask: Option<&libc::sigset_t>,
-) -> Woke {
+fn sleep(epfd: i32, kernel: bool, engines: &Engines, timeout: Timeout, sigmask: Option<&libc::sigset_t>) -> Woke {
     let mut extra = [PollFd { fd: epfd, events: libc::POLLIN, revents: 0 }];
     let extra = if kernel { &mut extra[..] } else { &mut [] };
     engines.with(|engines| engine::wait(engines, extra, timeout.deadline(), sigmask))

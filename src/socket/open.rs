@@ -88,7 +88,9 @@ pub fn socket_in(stack: u32, domain: i32, kind: i32, protocol: i32) -> Result<i3
 #[cfg(test)]
 mod tests {
     use super::*;
-    use libc::{AF_INET, AF_INET6, AF_UNIX, IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM};
+    use libc::{
+        AF_INET, AF_INET6, AF_UNIX, IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM,
+    };
 
     #[test]
     fn domains_types_and_protocols_are_judged_as_linux_does() {

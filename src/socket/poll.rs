@@ -286,7 +286,10 @@ mod tests {
     fn bits_come_in_pairs_and_only_when_asked_for() {
         let all = Ready::IN | Ready::OUT | Ready::ERR | Ready::RDHUP;
         assert_eq!(revents(libc::POLLIN, all), libc::POLLIN | libc::POLLERR);
-        assert_eq!(revents(libc::POLLRDNORM | libc::POLLWRNORM, all), libc::POLLRDNORM | libc::POLLWRNORM | libc::POLLERR);
+        assert_eq!(
+            revents(libc::POLLRDNORM | libc::POLLWRNORM, all),
+            libc::POLLRDNORM | libc::POLLWRNORM | libc::POLLERR
+        );
         assert_eq!(revents(0, Ready::HUP), libc::POLLHUP);
         assert!(wanted(libc::POLLRDNORM).contains(Ready::IN | Ready::HUP));
     }

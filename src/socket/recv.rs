@@ -147,7 +147,13 @@ fn before(
         return Some(Ok(Received::default()));
     }
     let ended = ready.intersects(Ready::RDHUP | Ready::HUP | Ready::ERR);
-    if flags.peek && !flags.oob && target > 1 && patience != Patience::None && !ended && stack.state(id) != State::Listen {
+    if flags.peek
+        && !flags.oob
+        && target > 1
+        && patience != Patience::None
+        && !ended
+        && stack.state(id) != State::Listen
+    {
         match stack.readable(id) {
             Ok(queued) if queued < target => return Some(Err(Error::WouldBlock)),
             _ => {}

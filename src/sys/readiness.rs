@@ -15,7 +15,8 @@ pub fn look(fds: &mut [PollFd]) {
     let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     let no_mask: *const libc::sigset_t = std::ptr::null();
     // SAFETY: `fds` is a slice of pollfd; a time-out of zero does not block, the raw call is no cancellation point.
-    let result = unsafe { libc::syscall(libc::SYS_ppoll, fds.as_mut_ptr(), fds.len(), &raw const now, no_mask, 8usize) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_ppoll, fds.as_mut_ptr(), fds.len(), &raw const now, no_mask, 8usize) };
     if result < 0 {
         fds.iter_mut().for_each(|fd| fd.revents = 0);
     }
@@ -48,6 +49,8 @@ pub fn take(epoll: c_int, out: &mut [libc::epoll_event]) -> Result<usize> {
     let room = out.len().min(c_int::MAX as usize) as c_int;
     let no_mask: *const libc::sigset_t = std::ptr::null();
     // SAFETY: `out` has room for `room` events; a time-out of zero does not block.
-    checked(unsafe { libc::syscall(libc::SYS_epoll_pwait, epoll, out.as_mut_ptr(), room, 0 as c_long, no_mask, 8usize) })
-        .map(|n| n as usize)
+    checked(unsafe {
+        libc::syscall(libc::SYS_epoll_pwait, epoll, out.as_mut_ptr(), room, 0 as c_long, no_mask, 8usize)
+    })
+    .map(|n| n as usize)
 }

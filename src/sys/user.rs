@@ -225,8 +225,7 @@ impl Buffers<'_> {
     /// # Errors
     /// `Fault`.
     pub fn window_mut<const N: usize>(&self, done: usize, most: usize) -> Result<WindowMut<'_, N>> {
-        let mut window =
-            WindowMut { slices: [const { MaybeUninit::uninit() }; N], count: 0, len: 0 };
+        let mut window = WindowMut { slices: [const { MaybeUninit::uninit() }; N], count: 0, len: 0 };
         let mut good = true;
         self.pieces(done, N, most, |_, addr, len| {
             good = good && probe::is_writable(addr, len);

@@ -43,23 +43,35 @@ pub(super) const TABLE: &[Row] = &[
     Row {
         name: libc::IP_PKTINFO,
         get: |s| setting(s, |o| o.ip.pktinfo.into()),
-        set: |s, v| { let v = loose(v); change(s, |o| o.ip.pktinfo = v != 0) },
+        set: |s, v| {
+            let v = loose(v);
+            change(s, |o| o.ip.pktinfo = v != 0)
+        },
     },
     Row { name: libc::IP_MTU_DISCOVER, get: |s| setting(s, |o| discover_number(o.ip.mtu_discover)), set: set_discover },
     Row {
         name: libc::IP_RECVERR,
         get: |s| setting(s, |o| o.ip.recverr.into()),
-        set: |s, v| { let v = loose(v); change(s, |o| o.ip.recverr = v != 0) },
+        set: |s, v| {
+            let v = loose(v);
+            change(s, |o| o.ip.recverr = v != 0)
+        },
     },
     Row {
         name: libc::IP_RECVTTL,
         get: |s| setting(s, |o| o.ip.recv_ttl.into()),
-        set: |s, v| { let v = loose(v); change(s, |o| o.ip.recv_ttl = v != 0) },
+        set: |s, v| {
+            let v = loose(v);
+            change(s, |o| o.ip.recv_ttl = v != 0)
+        },
     },
     Row {
         name: libc::IP_RECVTOS,
         get: |s| setting(s, |o| o.ip.recv_tos.into()),
-        set: |s, v| { let v = loose(v); change(s, |o| o.ip.recv_tos = v != 0) },
+        set: |s, v| {
+            let v = loose(v);
+            change(s, |o| o.ip.recv_tos = v != 0)
+        },
     },
     Row { name: libc::IP_MTU, get: mtu, set: read_only },
     Row { name: libc::IP_FREEBIND, get: zero, set: |_, v| only_off(v, Error::NotPermitted) },
@@ -72,7 +84,10 @@ pub(super) const TABLE: &[Row] = &[
     Row {
         name: libc::IP_BIND_ADDRESS_NO_PORT,
         get: |s| setting(s, |o| o.ip.bind_address_no_port.into()),
-        set: |s, v| { let v = loose(v); change(s, |o| o.ip.bind_address_no_port = v != 0) },
+        set: |s, v| {
+            let v = loose(v);
+            change(s, |o| o.ip.bind_address_no_port = v != 0)
+        },
     },
     Row { name: IP_RECVFRAGSIZE, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
     Row { name: libc::IP_MULTICAST_IF, get: multicast_if, set: set_multicast_if },
@@ -88,7 +103,11 @@ pub(super) const TABLE: &[Row] = &[
     // Groups need IGMP: until it is there no device has them.
     Row { name: libc::IP_ADD_MEMBERSHIP, get: write_only, set: |s, v| group(s, v, Error::NoDevice) },
     Row { name: libc::IP_DROP_MEMBERSHIP, get: write_only, set: |s, v| group(s, v, Error::AddrNotAvailable) },
-    Row { name: IP_MULTICAST_ALL, get: |_| Ok(Value::Int(1)), set: |_, v| if loose(v) == 1 { Ok(()) } else { Err(Error::NoProtocolOption) } },
+    Row {
+        name: IP_MULTICAST_ALL,
+        get: |_| Ok(Value::Int(1)),
+        set: |_, v| if loose(v) == 1 { Ok(()) } else { Err(Error::NoProtocolOption) },
+    },
     Row { name: IP_UNICAST_IF, get: zero, set: |_, v| only_off(v, Error::NoDevice) },
 ];
 

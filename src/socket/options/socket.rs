@@ -55,7 +55,11 @@ pub(super) const TABLE: &[Row] = &[
         },
         set: read_only,
     },
-    Row { name: libc::SO_ERROR, get: |s| s.with(|stack, id, _| stack.take_error(id)).map(Value::Error), set: read_only },
+    Row {
+        name: libc::SO_ERROR,
+        get: |s| s.with(|stack, id, _| stack.take_error(id)).map(Value::Error),
+        set: read_only,
+    },
     Row {
         name: libc::SO_DONTROUTE,
         get: |s| setting(s, |o| o.dont_route.into()),
@@ -94,7 +98,11 @@ pub(super) const TABLE: &[Row] = &[
     },
     // Checksums are always there and always verified.
     Row { name: libc::SO_NO_CHECK, get: zero, set: |_, v| only_off(v, Error::NotSupported) },
-    Row { name: libc::SO_PRIORITY, get: |s| Ok(Value::Int(s.fields().priority.load(Relaxed) as i32)), set: set_priority },
+    Row {
+        name: libc::SO_PRIORITY,
+        get: |s| Ok(Value::Int(s.fields().priority.load(Relaxed) as i32)),
+        set: set_priority,
+    },
     Row { name: libc::SO_LINGER, get: linger, set: set_linger },
     // As Linux answers for sockets that are not AF_UNIX.
     Row { name: libc::SO_PASSCRED, get: zero, set: |_, v| only_off(v, Error::NotSupported) },
@@ -103,12 +111,32 @@ pub(super) const TABLE: &[Row] = &[
         get: |_| Ok(Value::bytes(&[0i32, -1, -1].map(i32::to_ne_bytes).concat())),
         set: read_only,
     },
-    Row { name: libc::SO_RCVLOWAT, get: |s| Ok(Value::Int(s.fields().recv_lowat.load(Relaxed) as i32)), set: set_lowat },
+    Row {
+        name: libc::SO_RCVLOWAT,
+        get: |s| Ok(Value::Int(s.fields().recv_lowat.load(Relaxed) as i32)),
+        set: set_lowat,
+    },
     Row { name: libc::SO_SNDLOWAT, get: |_| Ok(Value::Int(1)), set: read_only },
-    Row { name: libc::SO_RCVTIMEO, get: |s| timeout(&s.fields().recv_timeout), set: |s, v| set_timeout(&s.fields().recv_timeout, v) },
-    Row { name: libc::SO_SNDTIMEO, get: |s| timeout(&s.fields().send_timeout), set: |s, v| set_timeout(&s.fields().send_timeout, v) },
-    Row { name: SO_RCVTIMEO_NEW, get: |s| timeout(&s.fields().recv_timeout), set: |s, v| set_timeout(&s.fields().recv_timeout, v) },
-    Row { name: SO_SNDTIMEO_NEW, get: |s| timeout(&s.fields().send_timeout), set: |s, v| set_timeout(&s.fields().send_timeout, v) },
+    Row {
+        name: libc::SO_RCVTIMEO,
+        get: |s| timeout(&s.fields().recv_timeout),
+        set: |s, v| set_timeout(&s.fields().recv_timeout, v),
+    },
+    Row {
+        name: libc::SO_SNDTIMEO,
+        get: |s| timeout(&s.fields().send_timeout),
+        set: |s, v| set_timeout(&s.fields().send_timeout, v),
+    },
+    Row {
+        name: SO_RCVTIMEO_NEW,
+        get: |s| timeout(&s.fields().recv_timeout),
+        set: |s, v| set_timeout(&s.fields().recv_timeout, v),
+    },
+    Row {
+        name: SO_SNDTIMEO_NEW,
+        get: |s| timeout(&s.fields().send_timeout),
+        set: |s, v| set_timeout(&s.fields().send_timeout, v),
+    },
     Row { name: libc::SO_BINDTODEVICE, get: bound_device, set: bind_to_device },
     Row {
         name: SO_BINDTOIFINDEX,
@@ -121,10 +149,26 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row { name: libc::SO_ATTACH_FILTER, get: write_only, set: |_, _| Err(Error::NotPermitted) },
     Row { name: SO_DETACH_FILTER, get: write_only, set: |_, _| Err(Error::NotFound) },
-    Row { name: libc::SO_TIMESTAMP, get: |s| stamps_by(s, libc::SO_TIMESTAMP), set: |s, v| stamp_by(s, libc::SO_TIMESTAMP, v) },
-    Row { name: libc::SO_TIMESTAMPNS, get: |s| stamps_by(s, libc::SO_TIMESTAMPNS), set: |s, v| stamp_by(s, libc::SO_TIMESTAMPNS, v) },
-    Row { name: SO_TIMESTAMP_NEW, get: |s| stamps_by(s, SO_TIMESTAMP_NEW), set: |s, v| stamp_by(s, SO_TIMESTAMP_NEW, v) },
-    Row { name: SO_TIMESTAMPNS_NEW, get: |s| stamps_by(s, SO_TIMESTAMPNS_NEW), set: |s, v| stamp_by(s, SO_TIMESTAMPNS_NEW, v) },
+    Row {
+        name: libc::SO_TIMESTAMP,
+        get: |s| stamps_by(s, libc::SO_TIMESTAMP),
+        set: |s, v| stamp_by(s, libc::SO_TIMESTAMP, v),
+    },
+    Row {
+        name: libc::SO_TIMESTAMPNS,
+        get: |s| stamps_by(s, libc::SO_TIMESTAMPNS),
+        set: |s, v| stamp_by(s, libc::SO_TIMESTAMPNS, v),
+    },
+    Row {
+        name: SO_TIMESTAMP_NEW,
+        get: |s| stamps_by(s, SO_TIMESTAMP_NEW),
+        set: |s, v| stamp_by(s, SO_TIMESTAMP_NEW, v),
+    },
+    Row {
+        name: SO_TIMESTAMPNS_NEW,
+        get: |s| stamps_by(s, SO_TIMESTAMPNS_NEW),
+        set: |s, v| stamp_by(s, SO_TIMESTAMPNS_NEW, v),
+    },
     // No clock of a network card to ask.
     Row { name: libc::SO_TIMESTAMPING, get: zero, set: |_, v| only_off(v, Error::Invalid) },
     Row {

@@ -1,6 +1,8 @@
 //! IPPROTO_TCP (tcp(7); Linux net/ipv4/tcp.c).
 
-use super::{super::file::Handle, Row, Value, int, only_off, read_only, tcp_change, tcp_setting, within, write_only, zero};
+use super::{
+    super::file::Handle, Row, Value, int, only_off, read_only, tcp_change, tcp_setting, within, write_only, zero,
+};
 use crate::{
     error::{Error, Result},
     sys::plain,
@@ -127,7 +129,9 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: libc::TCP_INFO,
-        get: |s| s.with(|stack, id, now| stack.tcp_info(id, now).map(|info| Value::bytes(plain::tcp_info_bytes(&info)))),
+        get: |s| {
+            s.with(|stack, id, now| stack.tcp_info(id, now).map(|info| Value::bytes(plain::tcp_info_bytes(&info))))
+        },
         set: read_only,
     },
     Row {
@@ -170,7 +174,11 @@ pub(super) const TABLE: &[Row] = &[
     Row { name: TCP_CC_INFO, get: |_| Ok(Value::bytes(&[])), set: read_only },
     Row { name: TCP_SAVE_SYN, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
     // No protocol above (kTLS) is known by any name.
-    Row { name: TCP_ULP, get: |_| Ok(Value::bytes(&[])), set: |_, v| Err(if v.is_empty() { Error::Invalid } else { Error::NotFound }) },
+    Row {
+        name: TCP_ULP,
+        get: |_| Ok(Value::bytes(&[])),
+        set: |_, v| Err(if v.is_empty() { Error::Invalid } else { Error::NotFound }),
+    },
     Row { name: TCP_INQ, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
     Row { name: TCP_TX_DELAY, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
     Row { name: TCP_IS_MPTCP, get: zero, set: read_only },
