@@ -1,10 +1,6 @@
 //! include/sockeye.h is current, C99 and C++, and declares every function of the library.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::Path, process::Command};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -13,10 +9,7 @@ fn root() -> &'static Path {
 /// The header as the sources have it now.
 fn generated() -> String {
     let config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
-    let mut sources: Vec<PathBuf> = fs::read_dir(root().join("src/capi")).unwrap().map(|e| e.unwrap().path()).collect();
-    sources.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    sources.sort();
-    let builder = sources.into_iter().fold(cbindgen::Builder::new().with_config(config), cbindgen::Builder::with_src);
+    let builder = cbindgen::Builder::new().with_config(config).with_src(root().join("src/capi/mod.rs"));
     let mut text = Vec::new();
     builder.generate().unwrap().write(&mut text);
     String::from_utf8(text).unwrap()

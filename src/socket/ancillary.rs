@@ -42,9 +42,8 @@ pub struct Ancillary {
 /// When something came, by the wall clock.
 fn timestamp(socket: &Handle, at: Instant) -> Option<(u8, u64)> {
     let option = socket.fields().timestamp.load(Ordering::Relaxed);
-    let ago = || u64::try_from(socket.engine.now().since(at).as_nanos()).unwrap_or(u64::MAX);
-    let came = || u64::try_from(wall::since_epoch().as_nanos()).unwrap_or(u64::MAX).saturating_sub(ago());
-    (option != 0 && at != Instant::ZERO).then(|| (option, came()))
+    let when = || wall::since_epoch().saturating_sub(socket.engine.now().since(at));
+    (option != 0 && at != Instant::ZERO).then(|| (option, u64::try_from(when().as_nanos()).unwrap_or(u64::MAX)))
 }
 
 impl Ancillary {
