@@ -22,6 +22,7 @@ use std::net::IpAddr;
 const ECN: u8 = 3;
 
 /// What came of asking a socket for its next segment.
+#[allow(clippy::large_enum_variant)] // taken apart at once
 pub(super) enum Transmit {
     /// There is none now.
     Nothing,
