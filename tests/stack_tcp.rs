@@ -454,3 +454,112 @@ fn many_small_exchanges_leave_nothing_behind() {
     assert_eq!((pair.a.next_deadline(), pair.b.next_deadline()), (None, None));
     assert_eq!(pair.b.counters().tcp_time_waited, 2000);
 }
+
+/// An ICMP error from a router to A about the frame `about`, which A sent.
+fn icmp_error(kind: u8, code: u8, mtu: u16, about: &[u8]) -> Vec<u8> {
+    let mut message = vec![kind, code, 0, 0, 0, 0];
+    message.extend_from_slice(&mtu.to_be_bytes());
+    message.extend_from_slice(&about[14..14 + 28]);
+    let sum = !checksum::fold(checksum::add(0, &message));
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    let mut frame = [&A.mac()[..], &B.mac(), &[8, 0], &[0; 20]].concat();
+    let header = ipv4::Header {
+        total_len: 20 + message.len() as u16,
+        protocol: ipv4::protocol::ICMP,
+        src: [10, 0, 0, 254].into(),
+        dst: [10, 0, 0, 1].into(),
+        ..ipv4::Header::default()
+    };
+    header.emit(&mut frame[14..]);
+    frame.extend_from_slice(&message);
+    frame
+}
+
+#[test]
+fn an_icmp_error_ends_an_attempt_and_not_a_connection() {
+    let mut pair = Pair::new();
+    pair.filter = Some(Box::new(|_, bytes| segment(bytes).is_none()));
+    let client = start(&mut pair, 80);
+    pair.run();
+    let (_, syn) = pair.sent.iter().find(|(_, bytes)| segment(bytes).is_some()).unwrap().clone();
+    let mut stale = syn.clone();
+    stale[38] ^= 1; // another sequence number: not ours
+    pair.inject(B, &icmp_error(3, 1, 0, &stale));
+    pair.run();
+    assert_eq!(pair.connect(A, client, end(B, 80)), Err(Error::Already));
+    pair.inject(B, &icmp_error(3, 13, 0, &syn));
+    pair.run();
+    assert_eq!(pair.connect(A, client, end(B, 80)), Err(Error::HostUnreachable));
+
+    pair.filter = None;
+    let (client, server) = pair.connected(A, 80);
+    pair.sent.clear();
+    pair.send(A, client, b"x").unwrap();
+    pair.pump();
+    let about = pair.sent[0].1.clone();
+    pair.inject(B, &icmp_error(3, 1, 0, &about));
+    pair.run();
+    assert_eq!(pair.recv(B, server), Ok(b"x".to_vec()));
+    assert_eq!(pair.a.state(client), State::Established);
+}
+
+#[test]
+fn a_smaller_path_mtu_is_learnt_from_what_is_in_flight_and_remembered_for_others() {
+    let mut pair = Pair::new();
+    let (client, server) = pair.connected(A, 80);
+    pair.run();
+    pair.sent.clear();
+    let data = pattern(5000);
+    pair.filter = Some(Box::new(|_, bytes| bytes.len() <= 1014));
+    assert_eq!(pair.send(A, client, &data), Ok(5000));
+    pair.pump();
+    let about = pair.sent[0].1.clone();
+    pair.inject(B, &icmp_error(3, 4, 1000, &about));
+    let mut got = Vec::new();
+    pair.run_until(Duration::from_secs(5), |pair| {
+        got.extend(pair.recv(B, server).unwrap_or_default());
+        got.len() == 5000
+    });
+    assert!(got == data);
+    assert_eq!(pair.a.path_mtu(client), Ok(1000));
+    pair.filter = None;
+    let (other, _) = pair.connected(A, 81);
+    assert_eq!(pair.a.path_mtu(other), Ok(1000));
+}
+
+#[test]
+fn a_flow_in_time_wait_is_opened_anew_by_a_later_syn() {
+    let mut pair = Pair::new();
+    let listener = pair.listen(B, 80, 8);
+    for round in 0..3 {
+        let (now, client) = (pair.now, pair.open(A, Protocol::Tcp));
+        pair.a.bind(client, any(5000), now).unwrap();
+        assert_eq!(pair.connect(A, client, end(B, 80)), Err(Error::InProgress), "round {round}");
+        pair.run_for(Duration::from_secs(2));
+        let server = accept(&mut pair, B, listener).unwrap();
+        pair.close(B, server); // B waits
+        pair.run();
+        pair.close(A, client);
+        pair.run_for(Duration::from_secs(2));
+    }
+}
+
+#[test]
+fn a_socket_connects_to_itself() {
+    let mut pair = Pair::new();
+    let (now, id) = (pair.now, pair.open(A, Protocol::Tcp));
+    pair.a.bind(id, at("127.0.0.1:5000"), now).unwrap();
+    assert_eq!(pair.connect(A, id, at("127.0.0.1:5000")), Err(Error::InProgress));
+    assert_eq!(pair.connect(A, id, at("127.0.0.1:5000")), Ok(()));
+    pair.send(A, id, b"me").unwrap();
+    assert_eq!(pair.recv(A, id), Ok(b"me".to_vec()));
+}
+
+#[test]
+fn a_destination_of_many_is_refused() {
+    let mut pair = Pair::new();
+    let id = pair.open(A, Protocol::Tcp);
+    for to in ["10.0.0.255:80", "255.255.255.255:80", "224.0.0.1:80"] {
+        assert_eq!(pair.connect(A, id, at(to)), Err(Error::NetUnreachable), "{to}");
+    }
+}
