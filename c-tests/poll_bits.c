@@ -90,7 +90,6 @@ int main(void) {
   MUST(close(a));
   SAY("%s", bits(settled(b, POLLERR)));
   asked("nothing asked", b, 0);
-  MUST(recv(b, buf, 0, 0));
   SAY("error taken: %s", pending(b));
   SAY("%s", bits(look(b)));
   MUST(close(b));
@@ -126,7 +125,8 @@ int main(void) {
   SHOW(poll(set, 7, -1));
   for (int i = 0; i < 7; i++) SAY("%d %s", i, bits(set[i].revents));
   SHOW(poll(NULL, 0, 10));
-  SHOW(poll(set, 1 << 30, 0));
+  nfds_t too_many = 1 << 30;
+  SHOW(poll(set, too_many, 0));
   MUST(recv(a, buf, 1, 0));
   long start = milliseconds();
   SHOW(poll(set, 1, 60));

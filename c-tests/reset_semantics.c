@@ -67,7 +67,7 @@ int main(void) {
   SHOW(recv(b, buf, sizeof buf, 0));
   MUST(close(b));
 
-  PART("data received before a reset is gone with it");
+  PART("data received before a reset can still be read");
   connection(&a, &b);
   send_all(a, "lost", 4);
   settled(b, POLLIN);

@@ -57,7 +57,6 @@ static void plain(int a, int b) {
   PART("zero lengths");
   SHOW(send(a, "", 0, 0));
   SHOW(write(a, "", 0));
-  SHOW(recv(b, buf, 0, 0));
   SHOW(read(b, buf, 0));
   SHOW(recv(b, buf, 0, MSG_DONTWAIT));
   send_all(a, "z", 1), arrived(b, 1);
@@ -88,7 +87,7 @@ static void urgent(int a, int b) {
   MUST(send(a, "abc", 3, 0));
   SHOW(send(a, "12U", 3, MSG_OOB));
   MUST(send(a, "def", 3, 0));
-  arrived(b, 8);
+  arrived(b, 5);
   SAY("%s", bits(settled(b, POLLPRI)));
   SHOW(ioctl(b, SIOCATMARK, &mark));
   SAY("mark %d", mark);
