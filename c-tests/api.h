@@ -105,6 +105,12 @@ UNUSED static long must(const char *call, int line, long ret) {
   return ret;
 }
 
+// An amount of work, less of it when the environment says that the machine is slow (valgrind).
+UNUSED static long scaled(long amount) {
+  const char *divisor = getenv("C_TESTS_DIVIDE");
+  return divisor ? amount / atol(divisor) / 8 * 8 + 8 : amount;
+}
+
 UNUSED static long milliseconds(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);

@@ -66,7 +66,7 @@ static void duplex(const char *what, long bytes, int buffer) {
 }
 
 int main(void) {
-  duplex("200 MB each way", 200000000, 0);
-  duplex("2 MB through small buffers", 2000000, 4096);
+  duplex("bulk each way", scaled(200000000), 0);
+  duplex("through small buffers", scaled(400000), 16384);
   return 0;
 }

@@ -41,7 +41,7 @@ static const char *setting(int fd, int level, int name, const void *v, socklen_t
 // Options whose stored value depends on the kernel's settings or clock ticks are only looked at for errors.
 static int varies(int name, const char *text, int value) {
   if (!strcmp(text, "TCP_WINDOW_CLAMP") || !strcmp(text, "TCP_DEFER_ACCEPT")) return value != 0;
-  if (!strcmp(text, "SO_RCVLOWAT")) return value > 1000;
+  if (!strcmp(text, "SO_RCVLOWAT")) return value > 1000 || value < 0;
   return name == TCP_MAXSEG && !strcmp(text, "TCP_MAXSEG");
 }
 

@@ -28,7 +28,7 @@ static void *client(void *arg) {
   char out[MAX], in[MAX];
   int c = MUST(socket(AF_INET, SOCK_STREAM, 0));
   if (connect(c, ADDR(where))) failed("connect");
-  for (int i = 0; i < ROUNDS; i++) {
+  for (int i = 0; i < scaled(ROUNDS); i++) {
     size_t n = 1 + rand_r(&seed) % MAX;
     for (size_t j = 0; j < n; j++) out[j] = (char)(seed >> (j & 15)) + (char)j;
     send_all(c, out, n);
@@ -42,7 +42,7 @@ static void *client(void *arg) {
 static void *share_send(void *arg) {
   char block[16];
   memset(block, 'a' + (int)(long)arg, sizeof block);
-  for (int i = 0; i < 1000; i++)
+  for (int i = 0; i < scaled(1000); i++)
     if (send(shared[0], block, sizeof block, 0) != sizeof block) failed("send");
   return NULL;
 }
@@ -57,7 +57,7 @@ static void *share_recv(void *arg) {
 
 static void *churn(void *arg) {
   struct sockaddr_in a;
-  for (int i = 0; i < 50; i++) {
+  for (int i = 0; i < scaled(50); i++) {
     int fd = listener(4, &a), c = MUST(socket(AF_INET, SOCK_STREAM, 0)), s;
     if (connect(c, ADDR(a))) failed("connect");
     s = accept(fd, NULL, NULL);
@@ -92,7 +92,7 @@ int main(void) {
     pthread_join(t[i], &part);
     sum += (long)part;
   }
-  SAY("received %ld, failures %d", sum, failures);
+  SAY("received all %d, failures %d", sum == 4 * 16 * scaled(1000), failures);
 
   PART("sixty-four open and close");
   for (long i = 0; i < 2 * PAIRS; i++) MUST(pthread_create(&t[i], NULL, churn, NULL));
