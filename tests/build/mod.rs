@@ -62,23 +62,17 @@ impl Program {
         static SERIAL: AtomicU32 = AtomicU32::new(0);
         let path = scratch().join(format!("{name}-{variant}"));
         let fresh = scratch().join(format!("{name}-{variant}.{}", SERIAL.fetch_add(1, Ordering::Relaxed)));
-        let output = Command::new(
-            cc::Build::new()
-                .opt_level(1)
-                .target("x86_64-unknown-linux-gnu")
-                .host("x86_64-unknown-linux-gnu")
-                .get_compiler()
-                .path(),
-        )
-        .current_dir(root())
-        .args(["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Wno-nonnull", "-Wno-stringop-overread"])
-        .args(["-Wno-stringop-overflow", "-Werror", "-pthread", "-o"])
-        .arg(&fresh)
-        .args(before)
-        .arg(source)
-        .args(after)
-        .output()
-        .expect("a C compiler");
+        let triple = format!("{}-unknown-linux-gnu", env::consts::ARCH);
+        let output = Command::new(cc::Build::new().opt_level(1).target(&triple).host(&triple).get_compiler().path())
+            .current_dir(root())
+            .args(["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Wno-nonnull", "-Wno-stringop-overread"])
+            .args(["-Wno-stringop-overflow", "-Werror", "-pthread", "-o"])
+            .arg(&fresh)
+            .args(before)
+            .arg(source)
+            .args(after)
+            .output()
+            .expect("a C compiler");
         assert!(output.status.success(), "{source} ({variant}):\n{}", String::from_utf8_lossy(&output.stderr));
         fs::rename(&fresh, &path).unwrap();
         Self { path }
