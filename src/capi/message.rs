@@ -100,8 +100,10 @@ impl Header {
 
 /// getsockopt(2): the value, cut to the room there is, and its length.
 pub(super) fn option_out(fd: c_int, level: c_int, name: c_int, value: usize, len: usize) -> Result<()> {
-    let room = user::length(user::read::<c_int>(len)?)?;
+    crate::socket::table::socket(fd)?;
+    let room = user::read::<c_int>(len)?;
     let found = options::get(fd, level, name, room)?;
+    let room = user::length(room)?;
     let number = match found {
         Value::Int(int) => int,
         Value::Error(error) => error.map_or(0, super::errno::of),
