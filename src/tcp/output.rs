@@ -147,12 +147,12 @@ impl Connection {
             return None;
         }
         let room = match room {
-            room if room >= segment.min(lost.len()) => room,
+            room if room >= segment.min(lost.span()) => room,
             _ if at_once => segment,
             _ => return None,
         };
-        let most = if at_once { segment } else { self.max_payload(segment).min((room - room % segment).max(segment)) };
-        Some(Burst { seq: lost.start, len: lost.len().min(most), again: true })
+        let most = self.max_payload(segment).min((room - room % segment).max(segment));
+        Some(Burst { seq: lost.start, len: lost.span().min(most), again: true })
     }
 
     /// New data, or the FIN.
@@ -255,6 +255,7 @@ impl Connection {
                 self.pending.small_end = Some(seq + data);
             }
             self.acks.on_data_sent(cx.now);
+            self.settings.quickack = !self.acks.is_interactive();
             self.timers.stop(Timer::Persist);
             self.timers.stop(Timer::Cork);
             self.pending.force = false;

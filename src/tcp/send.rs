@@ -57,12 +57,12 @@ impl Connection {
 
     /// Bytes that may be queued now.
     fn send_room(&self) -> usize {
-        buffer_limit(&self.settings, self.cc.window()).saturating_sub(self.snd.len())
+        buffer_limit(&self.settings, self.cc.window()).saturating_sub(self.snd.held())
     }
 
     /// Whether poll(2) says there is room.
     pub(super) fn is_writable(&self) -> bool {
         let limit = buffer_limit(&self.settings, self.cc.window());
-        is_writable(&self.settings, self.snd.len(), self.snd.unsent_data(), limit)
+        is_writable(&self.settings, self.snd.held(), self.snd.unsent_data(), limit)
     }
 }

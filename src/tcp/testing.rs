@@ -145,6 +145,8 @@ pub struct Tester {
     pub iss: SeqNum,
     /// Show time stamps.
     pub show_ts: bool,
+    /// Show windows other than those of SYNs.
+    pub show_win: bool,
 }
 
 impl Tester {
@@ -157,7 +159,7 @@ impl Tester {
         let mut world = World::new(1);
         let key = Key::random(&mut world.rng);
         let connection = Connection::connect(flow(), settings, path, &key, &mut world.cx());
-        Self { iss: connection.opening.iss, world, connection, show_ts: false }
+        Self { iss: connection.opening.iss, world, connection, show_ts: false, show_win: false }
     }
 
     /// A connection in SYN-RECEIVED that answers `syn`.
@@ -166,7 +168,7 @@ impl Tester {
         let key = Key::random(&mut world.rng);
         let header = Header { seq: SeqNum(PEER_ISS) + syn.header.seq.0, ..syn.header };
         let connection = Connection::accept(flow(), &header, settings, ethernet(), &key, &mut world.cx());
-        Self { iss: connection.opening.iss, world, connection, show_ts: false }
+        Self { iss: connection.opening.iss, world, connection, show_ts: false, show_win: false }
     }
 
     /// An established connection without options but the MSS of 1000, SACK and no scaling.
@@ -198,6 +200,8 @@ impl Tester {
             let _ = tester.output();
             let _ = tester.read(10);
         }
+        tester.wait(50 * MS);
+        tester.world.mib = Counters::default();
         tester
     }
 
@@ -258,7 +262,7 @@ impl Tester {
         if has(Flags::ACK) {
             line += &format!(" ack {}", header.ack - SeqNum(PEER_ISS));
         }
-        if !has(Flags::RST) {
+        if has(Flags::SYN) || self.show_win {
             line += &format!(" win {}", header.window);
         }
         if has(Flags::URG) {
@@ -399,7 +403,6 @@ pub struct Pair {
     pub world: World,
     pub ends: [Option<Connection>; 2],
     pub link: Link,
-    pub segments: u64,
     link_rng: SeededRng,
     settings: Settings,
     key: Key,
@@ -419,7 +422,6 @@ impl Pair {
             world,
             ends: [Some(active), None],
             link,
-            segments: 0,
             link_rng: SeededRng::new([seed, 2]),
             settings,
             key,
@@ -462,7 +464,6 @@ impl Pair {
     }
 
     fn fly(&mut self, to: usize, header: Header, payload: &[u8]) {
-        self.segments += 1;
         let copies = 1 + usize::from(self.link_rng.chance(self.link.duplicate));
         for _ in 0..copies {
             if self.link_rng.chance(self.link.loss) {

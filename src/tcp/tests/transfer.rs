@@ -14,7 +14,6 @@ use crate::{
 #[derive(Debug)]
 struct Run {
     took: Duration,
-    segments: u64,
     retransmitted: u64,
     timeouts: u64,
 }
@@ -68,7 +67,7 @@ fn run(seed: u64, link: Link, path: Path, settings: Settings, sizes: [u64; 2]) -
     while pair.step() {}
     assert_eq!([pair.state(0), pair.state(1)], [Some(State::Closed); 2], "seed {seed}");
     let mib = &pair.world.mib;
-    Run { took, segments: pair.segments, retransmitted: mib.tcp_retrans_segs, timeouts: mib.tcp_timeouts }
+    Run { took, retransmitted: mib.tcp_retrans_segs, timeouts: mib.tcp_timeouts }
 }
 
 const PLAIN: Path = Path { mtu: 1500, max_frame: 1500 };
