@@ -259,6 +259,8 @@ impl Connection {
             self.timers.stop(Timer::Persist);
             self.timers.stop(Timer::Cork);
             self.pending.force = false;
+            // TCP_NOTSENT_LOWAT: what has left makes room.
+            self.note_room();
         }
         self.pending.sent_at = Some(cx.now);
         self.stats.on_data_sent(count, data, cx.now);
