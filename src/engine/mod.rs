@@ -1,19 +1,63 @@
 //! The engine: the only clock, locks and threads. It decides who drives the stack and who sleeps.
+//!
+//! The thread that calls drives: a thread that has to wait takes the lead ([`lead`]), sleeps on the device, reads,
+//! processes for all, and wakes those whose sockets became ready ([`ready`], [`park`]). Locks, in the order they may be
+//! taken: stack, device queue, lead, watchers. No system call is made under the stack's lock.
 
+mod drive;
+mod helper;
+mod lead;
+mod park;
+mod port;
 pub mod ready;
 
+pub use drive::{drive_once, wait};
+
 use crate::{
+    counters::Counters,
     device::Device,
-    error::Result,
+    error::{Error, Result},
     ready::Ready,
-    stack::{Config, SocketId, Stack},
-    time::Instant,
+    rng::SeededRng,
+    stack::{Config, IfaceId, SocketId, Stack},
+    sys::{clock, entropy, fork},
+    time::{Duration, Instant},
 };
-use ready::Watcher;
-use std::sync::Arc;
+use lead::Lead;
+use park::Place;
+use parking_lot::{Mutex, RwLock};
+use port::Port;
+use ready::{Hub, Watcher};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// How long an address is probed for before it is used. RFC 5227 section 2.1.1 takes some seconds; a program that is
+/// started wants to run.
+const PROBE: Duration = Duration::from_millis(200);
 
 /// A stack with its device, clock and lock. Engines live as long as the process: handles to them are plain references.
-pub struct Engine {}
+pub struct Engine {
+    config: Config,
+    inner: Mutex<Inner>,
+    port: RwLock<Option<Port>>,
+    hub: Hub,
+    lead: Lead,
+    helper: &'static Place,
+    stopped: AtomicBool,
+}
+
+struct Inner {
+    stack: Stack,
+    /// Counts the turns that brought readiness: a leader compares before it sleeps.
+    epoch: u64,
+    /// Until when the leader sleeps, nanoseconds; 0 while it is awake. Who brings the next deadline forward, or makes
+    /// a socket ready, rouses it.
+    sleeps_until: u64,
+    /// The sleeping leader is no watcher of what it waits for: any readiness rouses it.
+    wants_events: bool,
+}
 
 /// How a wait ended.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -26,92 +70,228 @@ pub enum Woke {
     Interrupted,
 }
 
-#[allow(unused_variables, clippy::unimplemented)]
+/// All engines of the process.
+static ENGINES: Mutex<Vec<&'static Engine>> = Mutex::new(Vec::new());
+
+/// The engine clock, the same for all engines.
+pub fn now() -> Instant {
+    clock::now()
+}
+
 impl Engine {
     /// Makes a stack for `config` on `device` (none for `null`) and starts its helper thread.
+    ///
+    /// # Errors
+    /// A text that names cause and cure: another host on the link uses the address, or no thread can be started.
     pub fn start(config: Config, device: Option<Box<dyn Device>>) -> std::result::Result<&'static Self, String> {
-        unimplemented!()
+        fork::mark_parent();
+        let capabilities = device.as_ref().map(|device| device.capabilities());
+        let rng = Box::new(SeededRng::new(entropy::seed()));
+        let stack = Stack::new(&config, capabilities, rng, now());
+        let helper = Place::new();
+        let engine: &'static Self = Box::leak(Box::new(Self {
+            config,
+            inner: Mutex::new(Inner { stack, epoch: 0, sleeps_until: 0, wants_events: false }),
+            port: RwLock::new(device.map(Port::new)),
+            hub: Hub::default(),
+            lead: Lead::new(helper),
+            helper,
+            stopped: AtomicBool::new(false),
+        }));
+        engine.claim_addresses().inspect_err(|_| engine.stop())?;
+        helper::spawn(engine).map_err(|error| {
+            engine.stop();
+            format!("cannot start the stack's thread: {error}; raise the limit of processes (ulimit -u)")
+        })?;
+        ENGINES.lock().push(engine);
+        Ok(engine)
     }
 
-    /// Stops the helper, aborts connections, lets go of the device. Later calls fail with `NetDown`.
+    /// Probes for the own addresses, if the link is up, and announces them (RFC 5227 sections 2.1 and 2.3).
+    fn claim_addresses(&'static self) -> std::result::Result<(), String> {
+        if !self.port.read().as_ref().is_some_and(Port::is_up) {
+            return Ok(());
+        }
+        self.with(|stack, now| stack.probe_addresses(now));
+        let until = now() + PROBE;
+        while now() < until {
+            self.step(Place::mine(), Some(until));
+            if let Some((addr, mac)) = self.with(|stack, _| stack.poll_conflict()) {
+                let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+                return Err(format!("{addr} is in use on the link by {mac}; choose another address (ip=)"));
+            }
+        }
+        self.with(|stack, now| stack.announce_addresses(now));
+        Ok(())
+    }
+
+    /// The configuration the stack was made with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Resets what is open, ends the helper and lets go of the device. Later calls that need the device fail with
+    /// `NetDown`.
     pub fn stop(&self) {
-        unimplemented!()
+        if self.stopped.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.with(Stack::abort_all);
+        self.with(Stack::on_device_gone);
+        self.lead.rouse();
+        self.helper.wake();
+        drop(self.port.write().take());
+        ENGINES.lock().retain(|engine| !std::ptr::eq(*engine, self));
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
     }
 
     /// The clock.
     pub fn now(&self) -> Instant {
-        unimplemented!()
+        now()
+    }
+
+    /// The stack's counters, with what the engine counted itself.
+    pub fn counters(&self) -> Counters {
+        let mut counters = self.with(|stack, _| stack.counters().clone());
+        counters.dev_tx_dropped += self.port.read().as_ref().map_or(0, Port::dropped);
+        counters
     }
 
     /// The only way into the stack: locks, acts, sends what came of it and wakes whom it concerns.
     /// `act` must not block nor call back.
     pub fn with<R>(&self, act: impl FnOnce(&mut Stack, Instant) -> R) -> R {
-        unimplemented!()
+        self.turn(None, act).0
+    }
+
+    /// One turn of the stack. A leader names itself, to give the lead to the first thread it wakes. Returns the epoch
+    /// in which `act` ran.
+    fn turn<R>(&self, leader: Option<&'static Place>, act: impl FnOnce(&mut Stack, Instant) -> R) -> (R, u64) {
+        // Recursive: a reader of the device takes a turn while it holds the device.
+        let port = self.port.read_recursive();
+        let now = now();
+        let mut events = Vec::new();
+        let (result, epoch, mut rouse, until) = {
+            let mut inner = self.inner.lock();
+            let Inner { stack, epoch, sleeps_until, wants_events } = &mut *inner;
+            if leader.is_some() {
+                *sleeps_until = 0;
+            }
+            let result = act(stack, now);
+            let during = *epoch;
+            match &*port {
+                Some(port) => port.enqueue(|| stack.poll_transmit(now)),
+                None => while stack.poll_transmit(now).is_some() {},
+            }
+            events.extend(std::iter::from_fn(|| stack.poll_event()));
+            *epoch += u64::from(!events.is_empty());
+            let sooner = || stack.next_deadline().is_some_and(|at| at.as_nanos() < *sleeps_until);
+            let rouse = *sleeps_until != 0 && (*wants_events && !events.is_empty() || sooner());
+            let until = *sleeps_until;
+            if rouse {
+                *sleeps_until = 0;
+            }
+            (result, during, rouse, until)
+        };
+        let lost = port.as_ref().is_some_and(|port| {
+            port.flush(now);
+            // The device may have kept a frame to send it before the leader would look.
+            rouse |= until != 0 && port.deadline().is_some_and(|at| at.as_nanos() < until);
+            port.take_loss()
+        });
+        drop(port);
+        self.hub.deliver(&events);
+        let sleepers = park::take_sleepers();
+        if let (Some(me), Some(first)) = (leader, sleepers.first()) {
+            self.lead.give(me, first);
+        }
+        sleepers.iter().for_each(|place| place.signal());
+        if rouse {
+            self.lead.rouse();
+        }
+        if lost {
+            self.turn(leader, Stack::on_device_gone);
+        }
+        (result, epoch)
     }
 
     /// Like [`Engine::with`] for a call that must not block: when it says `WouldBlock`, the device is looked at once
     /// and the call tried again.
-    pub fn attempt<R>(&self, act: impl FnMut(&mut Stack, Instant) -> Result<R>) -> Result<R> {
-        unimplemented!()
-    }
-
-    /// Runs `attempt` until it says something else than `WouldBlock`, sleeping in between until one of `mask` comes up
-    /// on `id`. `restart`: a signal handler with SA_RESTART does not end the wait (recv, accept ...; not poll).
-    ///
-    /// A thread may be cancelled in here: the caller holds no guard and no allocation.
     ///
     /// # Errors
-    /// Those of `attempt`; `WouldBlock` when `deadline` passes; `Interrupted`.
-    pub fn block_on<R>(
-        &'static self,
-        id: SocketId,
-        mask: Ready,
-        deadline: Option<Instant>,
-        attempt: impl FnMut(&mut Stack, Instant) -> Result<R>,
-    ) -> Result<R> {
-        unimplemented!()
+    /// Those of `act`.
+    pub fn attempt<R>(&'static self, mut act: impl FnMut(&mut Stack, Instant) -> Result<R>) -> Result<R> {
+        match self.with(&mut act) {
+            Err(Error::WouldBlock) if self.glance() => self.with(act),
+            result => result,
+        }
+    }
+
+    /// Reads and processes what the device has, if nobody else looks after it.
+    fn glance(&'static self) -> bool {
+        let port = self.port.read();
+        let Some(port) = &*port else { return false };
+        let now = now();
+        let Some(mut reader) = port.try_reader(now) else { return false };
+        port.read(&mut reader, now);
+        self.process(None, port, &mut reader.batch)
+    }
+
+    /// Hands a batch of frames to the stack; false if there is none.
+    fn process(&self, leader: Option<&'static Place>, port: &Port, batch: &mut Vec<crate::buf::Packet>) -> bool {
+        if batch.is_empty() && !port.is_gone() {
+            return false;
+        }
+        let came_up = port.came_up();
+        self.turn(leader, |stack, now| {
+            if came_up {
+                stack.on_link_up(now);
+            }
+            batch.drain(..).for_each(|packet| stack.receive(IfaceId::DEVICE, packet, now));
+        });
+        true
     }
 
     /// Calls `watcher` with `token` whenever one of `mask` (or ERR, HUP) comes up on `id`, until [`Engine::unwatch`].
     /// Edges only: look at [`Stack::ready`] after registering.
     pub fn watch(&self, id: SocketId, mask: Ready, token: u64, watcher: Arc<dyn Watcher>) {
-        unimplemented!()
+        self.hub.watch(id, mask, token, watcher);
     }
 
     /// Ends a [`Engine::watch`] of the same `token` and watcher.
     pub fn unwatch(&self, id: SocketId, token: u64, watcher: &Arc<dyn Watcher>) {
-        unimplemented!()
+        self.hub.unwatch(id, token, watcher);
     }
 
-    /// The socket was closed: forget all who watch it.
+    /// The socket was closed: whoever waits for it looks again, and nobody watches it any more.
     pub fn forget(&self, id: SocketId) {
-        unimplemented!()
+        self.hub.deliver(&[(id, Ready::HUP | Ready::ERR)]);
+        park::take_sleepers().iter().for_each(|place| place.signal());
+        self.lead.rouse();
+        self.hub.forget(id);
+    }
+
+    /// Drives until the connections without an owner have everything acknowledged, `limit` at most; what is left is
+    /// reset. For exit().
+    pub fn drain(&'static self, limit: Duration) {
+        let me = Place::mine();
+        let until = now() + limit;
+        while self.with(|stack, _| stack.draining()) > 0 && now() < until {
+            if !self.step(me, Some(until)) {
+                helper::nap(me, Some(Duration::from_millis(1)));
+            }
+        }
+        self.lead.leave(me);
+        self.with(Stack::abort_all);
+        if let Some(port) = &*self.port.read() {
+            port.write_out();
+        }
     }
 }
 
-/// Sleeps, driving `engines` if nobody else does, until something may have changed for the calling thread: a watcher
-/// that wakes it (see [`ready::Parker`]) was called, one of `extra` is ready (its revents are set), the deadline
-/// passed, or a signal came. Never restarts: for poll, select and epoll_wait. `sigmask` as in ppoll(2).
-///
-/// A thread may be cancelled in here: the caller holds no guard and no allocation.
-#[allow(unused_variables, clippy::unimplemented)]
-pub fn wait(
-    engines: &[&'static Engine],
-    extra: &mut [libc::pollfd],
-    deadline: Option<Instant>,
-    sigmask: Option<&libc::sigset_t>,
-) -> Woke {
-    unimplemented!()
-}
-
-/// One look at the devices of `engines` without sleeping (for poll with a time-out of zero).
-#[allow(unused_variables, clippy::unimplemented)]
-pub fn drive_once(engines: &[&'static Engine]) {
-    unimplemented!()
-}
-
-/// The engine clock, the same for all engines.
-#[allow(clippy::unimplemented)]
-pub fn now() -> Instant {
-    unimplemented!()
+/// The engines that run.
+pub fn all() -> Vec<&'static Engine> {
+    ENGINES.lock().clone()
 }

@@ -1,1 +1,22 @@
 //! The only host calls.
+
+pub mod clock;
+pub mod entropy;
+pub mod env;
+pub mod event;
+pub mod fork;
+pub mod ifreq;
+pub mod log;
+pub mod machine;
+pub mod placeholder;
+pub mod plain;
+pub mod poll;
+pub mod probe;
+pub mod process;
+pub mod readiness;
+pub mod signals;
+pub mod sigpipe;
+pub mod transfer;
+pub mod tun;
+pub mod user;
+pub mod wall;

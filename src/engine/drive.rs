@@ -1,0 +1,385 @@
+//! Waiting is driving: whoever has to wait sleeps on the device and processes what comes, unless another thread does.
+
+use super::{ENGINES, Engine, Inner, Woke, park::Place, ready::Parker};
+use crate::{
+    error::{Error, Result},
+    ready::Ready,
+    stack::{SocketId, Stack},
+    sys::{
+        poll::{self, Slept},
+        signals::{self, Blocked, Policy},
+    },
+    time::{Duration, Instant},
+};
+use std::{
+    ffi::c_void,
+    mem::ManuallyDrop,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// Stacks one wait leads at most; further ones are left to their helpers.
+const MAX_ENGINES: usize = 4;
+/// Descriptors one wait polls without an allocation.
+const INLINE_FDS: usize = 24;
+
+impl Engine {
+    /// Runs `attempt` until it says something else than `WouldBlock`, sleeping in between until one of `mask` comes up
+    /// on `id`. Without a deadline a signal handler with SA_RESTART does not end the wait (signal(7)).
+    ///
+    /// A thread may be cancelled in here: the caller holds no guard and no allocation.
+    ///
+    /// # Errors
+    /// Those of `attempt`; `WouldBlock` when `deadline` passes; `Interrupted`.
+    pub fn block_on<R>(
+        &'static self,
+        id: SocketId,
+        mask: Ready,
+        deadline: Option<Instant>,
+        mut attempt: impl FnMut(&mut Stack, Instant) -> Result<R>,
+    ) -> Result<R> {
+        let me = Place::mine();
+        let mut watching = false;
+        let result = loop {
+            me.prepare();
+            let (result, epoch) = self.turn(None, &mut attempt);
+            match result {
+                Err(Error::WouldBlock) => {}
+                result => break result,
+            }
+            let engines = [self];
+            let mut wait = Wait { deadline, restart: deadline.is_none(), seen: Some(epoch), ..Wait::new(me, &engines) };
+            if !wait.lead() && !watching {
+                // Another thread drives and has to know whom to wake. Look again: it may just have been.
+                self.watch(id, mask, 0, Parker::current());
+                watching = true;
+                continue;
+            }
+            match wait.sleep(&mut []) {
+                Woke::Changed => {}
+                Woke::TimedOut => break Err(Error::WouldBlock),
+                Woke::Interrupted => break Err(Error::Interrupted),
+            }
+        };
+        if watching {
+            let parker: Arc<dyn super::Watcher> = Parker::current();
+            self.unwatch(id, 0, &parker);
+        }
+        self.lead.leave(me);
+        result
+    }
+
+    /// Reads and processes what the device has; true if there was something.
+    fn read(&'static self, leader: &'static Place) -> bool {
+        let port = self.port.read();
+        let Some(port) = &*port else { return false };
+        let now = super::now();
+        port.on_timer(now);
+        let mut reader = port.reader();
+        port.read(&mut reader, now);
+        self.process(Some(leader), port, &mut reader.batch)
+    }
+
+    /// Whether a read is worth a try before a poll: more frames are likely there, or due.
+    fn is_eager(&self) -> bool {
+        self.port.read().as_ref().is_some_and(|port| port.reader().eager || port.is_due(super::now()))
+    }
+
+    /// Runs what is due and commits to sleep: from here on whoever makes something ready, or a deadline come sooner,
+    /// rouses the leader. Returns until when; `None` when something has changed since `seen`.
+    fn commit(&'static self, me: &'static Place, seen: Option<u64>, limit: Instant) -> Option<Instant> {
+        let held = self.port.read().as_ref().and_then(|port| port.deadline());
+        loop {
+            let now = super::now();
+            let mut inner = self.inner.lock();
+            let Inner { stack, epoch, sleeps_until, wants_events } = &mut *inner;
+            if seen.is_some_and(|seen| seen != *epoch) {
+                return None;
+            }
+            let deadline = stack.next_deadline().unwrap_or(Instant::FAR_FUTURE);
+            if deadline > now {
+                let until = deadline.min(held.unwrap_or(Instant::FAR_FUTURE)).min(limit);
+                *sleeps_until = until.as_nanos().max(1);
+                *wants_events = seen.is_some();
+                return Some(until);
+            }
+            drop(inner);
+            self.turn(Some(me), Stack::on_timer);
+            if me.is_notified() {
+                return None;
+            }
+        }
+    }
+
+    fn rise(&self) {
+        self.inner.lock().sleeps_until = 0;
+    }
+}
+
+/// One thread's wait.
+struct Wait<'a> {
+    me: &'static Place,
+    engines: &'a [&'static Engine],
+    leading: [bool; MAX_ENGINES],
+    deadline: Option<Instant>,
+    /// The epoch in which the caller last looked, for a leader nobody else would notify.
+    seen: Option<u64>,
+    restart: bool,
+    sigmask: Option<&'a libc::sigset_t>,
+}
+
+impl<'a> Wait<'a> {
+    fn new(me: &'static Place, engines: &'a [&'static Engine]) -> Self {
+        Self { me, engines, leading: [false; MAX_ENGINES], deadline: None, seen: None, restart: false, sigmask: None }
+    }
+
+    /// Takes the lead where it is to be had; true if everywhere.
+    fn lead(&mut self) -> bool {
+        for (leading, engine) in self.leading.iter_mut().zip(self.engines) {
+            *leading = engine.lead.take(self.me);
+        }
+        self.engines.len() <= MAX_ENGINES && self.leading[..self.engines.len()].iter().all(|leading| *leading)
+    }
+
+    fn led(&self) -> impl Iterator<Item = &'static Engine> {
+        self.engines.iter().zip(&self.leading).filter_map(|(engine, leading)| leading.then_some(*engine))
+    }
+
+    /// Sleeps once. `Changed` also when frames came in that may concern others only.
+    fn sleep(&mut self, extra: &mut [libc::pollfd]) -> Woke {
+        let me = self.me;
+        if self.led().any(|engine| engine.is_eager() && engine.read(me)) {
+            return Woke::Changed;
+        }
+        let limit = self.deadline.unwrap_or(Instant::FAR_FUTURE);
+        let mut until = limit;
+        for engine in self.led() {
+            match engine.commit(me, self.seen, limit) {
+                Some(at) => until = until.min(at),
+                None => {
+                    self.led().for_each(Engine::rise);
+                    return Woke::Changed;
+                }
+            }
+        }
+        if self.spin(until) || !me.fall_asleep() {
+            self.led().for_each(Engine::rise);
+            return Woke::Changed;
+        }
+        let slept = self.doze(until, extra);
+        self.led().for_each(Engine::rise);
+        match slept {
+            Slept::Interrupted => return Woke::Interrupted,
+            Slept::Ready(0) => {}
+            Slept::Ready(_) => return Woke::Changed,
+        }
+        if self.deadline.is_some_and(|at| at <= super::now()) { Woke::TimedOut } else { Woke::Changed }
+    }
+
+    /// The sleep itself, and the reading after it.
+    fn doze(&mut self, until: Instant, extra: &mut [libc::pollfd]) -> Slept {
+        let mut fds = Fds::new();
+        fds.push(self.me.fd());
+        for engine in self.led() {
+            fds.push(
+                engine.port.read().as_ref().filter(|port| !port.is_gone()).and_then(|port| port.fd()).unwrap_or(-1),
+            );
+        }
+        let own = fds.len();
+        extra.iter().for_each(|fd| fds.push_poll(*fd));
+        let timeout = (until != Instant::FAR_FUTURE).then(|| until - super::now());
+        let restart = self.restart.then(current_policy);
+        let slept = match restart {
+            Some(_) if own == 1 && extra.is_empty() && timeout.is_none() => {
+                poll::sleep_restartable(self.me.fd(), on_cancel)
+            }
+            Some(Policy::Mixed) => sleep_blocked(&mut fds, timeout),
+            _ => poll::sleep(fds.as_mut(), timeout, self.sigmask, on_cancel),
+        };
+        let slept = match slept {
+            Slept::Interrupted if self.restart && signals::policy() == Policy::Restart => Slept::Ready(0),
+            slept => slept,
+        };
+        // Awake before reading: what is read may be for this very thread, which needs no signal then.
+        self.me.wake_up();
+        let polled = fds.as_mut();
+        for (fd, polled) in extra.iter_mut().zip(&polled[own..]) {
+            fd.revents = polled.revents;
+        }
+        if polled[0].revents != 0 {
+            self.me.clear();
+        }
+        for (engine, fd) in self.led().zip(&polled[1..own]) {
+            if fd.revents != 0 {
+                engine.read(self.me);
+            }
+        }
+        fds.free();
+        slept
+    }
+
+    /// Reads the devices again and again for up to `SOCKEYE_SPIN` microseconds; true if anything came.
+    fn spin(&self, until: Instant) -> bool {
+        let limit = spin_limit();
+        if limit.is_zero() {
+            return false;
+        }
+        let stop = until.min(super::now() + limit);
+        while super::now() < stop {
+            if self.me.is_notified() || self.led().any(|engine| engine.read(self.me)) {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        false
+    }
+}
+
+/// Sleeps, driving `engines` if nobody else does, until something may have changed for the calling thread: a watcher
+/// that wakes it (see [`Parker`]) was called, one of `extra` is ready (its revents are set), the deadline passed, or a
+/// signal came. Never restarts: for poll, select and epoll_wait. `sigmask` as in ppoll(2).
+///
+/// A thread may be cancelled in here: the caller holds no guard and no allocation.
+pub fn wait(
+    engines: &[&'static Engine],
+    extra: &mut [libc::pollfd],
+    deadline: Option<Instant>,
+    sigmask: Option<&libc::sigset_t>,
+) -> Woke {
+    let me = Place::mine();
+    extra.iter_mut().for_each(|fd| fd.revents = 0);
+    let mut wait = Wait { deadline, sigmask, ..Wait::new(me, engines) };
+    let woke = loop {
+        if me.is_notified() {
+            break Woke::Changed;
+        }
+        wait.lead();
+        match wait.sleep(extra) {
+            Woke::Changed if !me.is_notified() && extra.iter().all(|fd| fd.revents == 0) => {}
+            woke => break woke,
+        }
+    };
+    for engine in engines {
+        engine.lead.leave(me);
+    }
+    woke
+}
+
+/// One look at the devices of `engines` without sleeping (for poll with a time-out of zero).
+pub fn drive_once(engines: &[&'static Engine]) {
+    engines.iter().for_each(|engine| _ = engine.glance());
+}
+
+impl Engine {
+    /// Drives for one sleep, until `deadline` at most. False if another thread drives.
+    pub(super) fn step(&'static self, me: &'static Place, deadline: Option<Instant>) -> bool {
+        me.prepare();
+        let engines = [self];
+        let mut wait = Wait { deadline, ..Wait::new(me, &engines) };
+        let leading = wait.lead();
+        if leading {
+            wait.sleep(&mut []);
+        }
+        leading
+    }
+}
+
+/// `SOCKEYE_SPIN`: how long to spin before sleeping, in microseconds.
+fn spin_limit() -> Duration {
+    static LIMIT: OnceLock<Duration> = OnceLock::new();
+    *LIMIT.get_or_init(|| {
+        let text = crate::sys::env::var("SOCKEYE_SPIN");
+        text.and_then(|text| text.parse().ok()).map_or(Duration::ZERO, Duration::from_micros)
+    })
+}
+
+/// What the signal handlers ask for, looked at every 50 ms at most.
+fn current_policy() -> Policy {
+    static LOOKED: AtomicU64 = AtomicU64::new(0);
+    static POLICY: AtomicU64 = AtomicU64::new(0);
+    const ALL: [Policy; 3] = [Policy::Restart, Policy::Interrupt, Policy::Mixed];
+    let now = super::now().as_nanos();
+    if now.saturating_sub(LOOKED.load(Ordering::Relaxed)) > 50_000_000 {
+        LOOKED.store(now, Ordering::Relaxed);
+        POLICY.store(signals::policy() as u64, Ordering::Relaxed);
+    }
+    ALL[POLICY.load(Ordering::Relaxed) as usize % ALL.len()]
+}
+
+/// A sleep during which no handler runs: afterwards it is known who came, and whether the wait is to go on.
+fn sleep_blocked(fds: &mut Fds, timeout: Option<Duration>) -> Slept {
+    let blocked = Blocked::all();
+    let fd = blocked.fd();
+    fds.push(fd);
+    let slept = poll::sleep(fds.as_mut(), timeout, None, on_cancel);
+    let signalled = fds.pop().revents != 0;
+    signals::close(fd);
+    let interrupts = signalled && blocked.interrupts();
+    blocked.restore();
+    match slept {
+        _ if interrupts => Slept::Interrupted,
+        // The signal's own descriptor is nobody's readiness.
+        Slept::Ready(n) if signalled => Slept::Ready(n - 1),
+        slept => slept,
+    }
+}
+
+/// The sleeping thread is cancelled: it leads no more.
+extern "C" fn on_cancel(_: *mut c_void) {
+    let me = Place::mine();
+    me.wake_up();
+    for engine in ENGINES.lock().iter() {
+        engine.lead.abandon(me);
+    }
+}
+
+/// The descriptors of one poll, inline up to a number.
+struct Fds {
+    inline: [libc::pollfd; INLINE_FDS],
+    len: usize,
+    /// All of them, once they are too many; leaked if the thread is cancelled.
+    spilled: ManuallyDrop<Vec<libc::pollfd>>,
+}
+
+impl Fds {
+    fn new() -> Self {
+        let none = libc::pollfd { fd: -1, events: 0, revents: 0 };
+        Self { inline: [none; INLINE_FDS], len: 0, spilled: ManuallyDrop::new(Vec::new()) }
+    }
+
+    fn push(&mut self, fd: i32) {
+        self.push_poll(libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+    }
+
+    fn push_poll(&mut self, fd: libc::pollfd) {
+        if self.len < INLINE_FDS {
+            self.inline[self.len] = fd;
+        } else {
+            if self.spilled.is_empty() {
+                self.spilled.extend_from_slice(&self.inline);
+            }
+            self.spilled.push(fd);
+        }
+        self.len += 1;
+    }
+
+    /// Takes the last one back.
+    fn pop(&mut self) -> libc::pollfd {
+        self.len -= 1;
+        self.spilled.pop().unwrap_or(self.inline[self.len.min(INLINE_FDS - 1)])
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn as_mut(&mut self) -> &mut [libc::pollfd] {
+        if self.spilled.is_empty() { &mut self.inline[..self.len] } else { &mut self.spilled }
+    }
+
+    fn free(self) {
+        drop(ManuallyDrop::into_inner(self.spilled));
+    }
+}

@@ -1,0 +1,172 @@
+//! Where one thread sleeps and how it is woken. A thread that is awake is woken without a system call.
+
+use super::ready::Watcher;
+use crate::{ready::Ready, sys::event::Event};
+use parking_lot::Mutex;
+use std::{
+    cell::{Cell, RefCell},
+    os::fd::RawFd,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+const AWAKE: u32 = 0;
+const ASLEEP: u32 = 1;
+const NOTIFIED: u32 = 2;
+
+/// The sleeping place of one thread. Places are never freed: a thread that ends leaves its own to the next one.
+#[derive(Debug)]
+pub(super) struct Place {
+    state: AtomicU32,
+    event: Event,
+    handle: OnceLock<Arc<Parker>>,
+}
+
+/// Places whose threads have ended.
+static IDLE: Mutex<Vec<&'static Place>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static MINE: Cell<Option<&'static Place>> = const { Cell::new(None) };
+    static RETURN: ReturnAtExit = const { ReturnAtExit };
+    /// Threads to be woken once readiness has been delivered everywhere, so that the device can be given along.
+    static TO_WAKE: RefCell<Vec<&'static Place>> = const { RefCell::new(Vec::new()) };
+}
+
+struct ReturnAtExit;
+
+impl Drop for ReturnAtExit {
+    fn drop(&mut self) {
+        if let Some(place) = MINE.take() {
+            IDLE.lock().push(place);
+        }
+    }
+}
+
+impl Place {
+    /// A place outside any thread's keeping.
+    ///
+    /// # Panics
+    /// When the process is out of descriptors and no place was made before: there is nothing to sleep on.
+    pub(super) fn new() -> &'static Self {
+        let event = Event::new().expect("a descriptor to sleep on (raise RLIMIT_NOFILE)");
+        Box::leak(Box::new(Self { state: AtomicU32::new(AWAKE), event, handle: OnceLock::new() }))
+    }
+
+    /// The calling thread's own.
+    pub(super) fn mine() -> &'static Self {
+        MINE.get().unwrap_or_else(|| {
+            let place = IDLE.lock().pop().unwrap_or_else(Self::new);
+            place.state.store(AWAKE, Ordering::SeqCst);
+            MINE.set(Some(place));
+            // A thread that is already ending keeps its place until the process ends.
+            let _ = RETURN.try_with(|_| ());
+            place
+        })
+    }
+
+    pub(super) fn is(&'static self, other: &'static Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+
+    pub(super) fn fd(&self) -> RawFd {
+        self.event.fd()
+    }
+
+    /// Forgets earlier notifications.
+    pub(super) fn prepare(&self) {
+        self.state.store(AWAKE, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_notified(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == NOTIFIED
+    }
+
+    /// From here on a notification signals the event. False when one has come already.
+    #[must_use]
+    pub(super) fn fall_asleep(&self) -> bool {
+        self.state.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// The thread is awake again; a notification that came in between stays.
+    pub(super) fn wake_up(&self) {
+        let _ = self.state.compare_exchange(ASLEEP, AWAKE, Ordering::SeqCst, Ordering::SeqCst);
+    }
+
+    /// Resets the event after it polled readable.
+    pub(super) fn clear(&self) {
+        self.event.clear();
+    }
+
+    /// Marks the thread as notified; true when it is asleep and [`Place::signal`] has to follow.
+    #[must_use]
+    pub(super) fn notify(&self) -> bool {
+        self.state.swap(NOTIFIED, Ordering::SeqCst) == ASLEEP
+    }
+
+    /// Ends the sleep of a thread that [`Place::notify`] found asleep.
+    pub(super) fn signal(&self) {
+        self.event.signal();
+    }
+
+    /// Notifies and, if need be, wakes.
+    pub(super) fn wake(&self) {
+        if self.notify() {
+            self.signal();
+        }
+    }
+}
+
+/// The threads found asleep since the last call, in the order they were notified.
+pub(super) fn take_sleepers() -> Vec<&'static Place> {
+    TO_WAKE.with(RefCell::take)
+}
+
+/// A sleeping place as a [`Watcher`]: wakes its thread out of [`super::wait`].
+#[derive(Debug)]
+pub struct Parker(&'static Place);
+
+impl Parker {
+    /// The calling thread's own.
+    pub fn current() -> Arc<Self> {
+        let place = Place::mine();
+        Arc::clone(place.handle.get_or_init(|| Arc::new(Self(place))))
+    }
+
+    /// Forgets earlier wake-ups: what comes from here on ends the next [`super::wait`] of this thread.
+    /// Call it before registering and looking.
+    pub fn prepare(&self) {
+        self.0.prepare();
+    }
+
+    /// Wakes the thread at once, outside the delivery of readiness.
+    pub fn wake(&self) {
+        self.0.wake();
+    }
+}
+
+impl Watcher for Parker {
+    fn on_ready(&self, _token: u64, _ready: Ready) {
+        if self.0.notify() {
+            TO_WAKE.with_borrow_mut(|sleepers| sleepers.push(self.0));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notification_before_the_sleep_prevents_it_and_one_during_it_must_signal() {
+        let place = Place::new();
+        assert!(!place.notify());
+        assert!(!place.fall_asleep());
+        place.prepare();
+        assert!(place.fall_asleep());
+        assert!(place.notify());
+        place.wake_up();
+        assert!(place.is_notified());
+    }
+}

@@ -1,0 +1,208 @@
+//! The device and the frames waiting for it. No thread waits for a system call while it holds the stack: frames are
+//! queued under the stack's lock and sent after it, by whoever gets the device, for everybody.
+
+use crate::{
+    buf::{Frame, Packet},
+    device::Device,
+    sys::fork,
+    time::{Duration, Instant},
+};
+use parking_lot::{Mutex, MutexGuard};
+use std::{
+    collections::VecDeque,
+    io::{self, ErrorKind},
+    os::fd::RawFd,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+/// Frames read in one go at most: more would only leave the cache.
+const BATCH: usize = 8;
+/// A frame at least this large announces more of its kind.
+const BULK: usize = 4096;
+/// While a device was found empty less than this ago, a call that does not wait does not look again.
+const FRESH: Duration = Duration::from_micros(20);
+
+pub(super) struct Port {
+    device: Box<dyn Device>,
+    queue: Mutex<VecDeque<Frame>>,
+    /// Held by who sends; what it guards is the batch being sent, kept for its memory.
+    sending: Mutex<VecDeque<Frame>>,
+    /// Held by who reads.
+    reading: Mutex<Reader>,
+    /// When the device was last found empty, nanoseconds.
+    empty_at: AtomicU64,
+    /// The link refused a frame and has not been heard of since.
+    down: AtomicBool,
+    gone: AtomicBool,
+    /// The loss of the device has been handed on.
+    told: AtomicBool,
+    dropped: AtomicU64,
+}
+
+/// What the reader expects, from what it saw.
+#[derive(Default)]
+pub(super) struct Reader {
+    pub(super) batch: Vec<Packet>,
+    /// The device will probably have a frame at once: worth a read before a poll.
+    pub(super) eager: bool,
+    rounds: u32,
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.fd().inspect(|fd| fork::release(*fd));
+    }
+}
+
+impl Port {
+    pub(super) fn new(device: Box<dyn Device>) -> Self {
+        device.poll_fd().inspect(|fd| fork::hold(*fd));
+        Self {
+            device,
+            queue: Mutex::default(),
+            sending: Mutex::default(),
+            reading: Mutex::default(),
+            empty_at: AtomicU64::new(0),
+            down: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+            told: AtomicBool::new(false),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn fd(&self) -> Option<RawFd> {
+        self.device.poll_fd()
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.device.is_up()
+    }
+
+    /// The process ends: what the device has buffered is written out.
+    pub(super) fn write_out(&self) {
+        self.device.flush();
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.device.deadline()
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// Whether the device is gone and nobody was told yet.
+    pub(super) fn take_loss(&self) -> bool {
+        self.is_gone() && !self.told.swap(true, Ordering::AcqRel)
+    }
+
+    /// Frames the device did not take.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Queues frames while the stack is locked.
+    pub(super) fn enqueue(&self, mut next: impl FnMut() -> Option<Frame>) {
+        let Some(first) = next() else { return };
+        let mut queue = self.queue.lock();
+        queue.push_back(first);
+        queue.extend(std::iter::from_fn(next));
+    }
+
+    /// Sends what is queued, unless another thread is at it, which then looks again after letting go.
+    pub(super) fn flush(&self, now: Instant) {
+        loop {
+            if self.queue.lock().is_empty() {
+                return;
+            }
+            let Some(mut batch) = self.sending.try_lock() else { return };
+            std::mem::swap(&mut *self.queue.lock(), &mut batch);
+            for frame in batch.drain(..) {
+                self.send(&frame, now);
+            }
+        }
+    }
+
+    fn send(&self, frame: &Frame, now: Instant) {
+        if let Err(error) = self.device.send(frame, now) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.on_error(&error);
+        }
+    }
+
+    /// The device did not take a frame.
+    fn on_error(&self, error: &io::Error) {
+        match (error.kind(), error.raw_os_error()) {
+            (ErrorKind::WouldBlock, _) => {}
+            (_, Some(libc::EIO)) => self.down.store(true, Ordering::Release),
+            (_, Some(libc::ENOBUFS | libc::ENOMEM)) => log::debug!("frame dropped: {error}"),
+            _ => self.lose(error),
+        }
+    }
+
+    fn lose(&self, error: &io::Error) {
+        if !self.gone.swap(true, Ordering::AcqRel) {
+            log::error!("the device is gone: {error}; sockets that need it fail with ENETDOWN");
+        }
+    }
+
+    /// Whether the link was down and is heard of again.
+    pub(super) fn came_up(&self) -> bool {
+        self.down.load(Ordering::Relaxed) && self.down.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether frames that were held back may come or go now.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.device.deadline().is_some_and(|at| at <= now)
+    }
+
+    /// Frames that were held back leave.
+    pub(super) fn on_timer(&self, now: Instant) {
+        if self.is_due(now)
+            && let Err(error) = self.device.on_timer(now)
+        {
+            self.on_error(&error);
+        }
+    }
+
+    /// Waits for the reader's place.
+    pub(super) fn reader(&self) -> MutexGuard<'_, Reader> {
+        self.reading.lock()
+    }
+
+    /// The reader's place, if it is free and the device was not found empty a moment ago.
+    pub(super) fn try_reader(&self, now: Instant) -> Option<MutexGuard<'_, Reader>> {
+        let fresh = now.since(Instant::from_nanos(self.empty_at.load(Ordering::Relaxed))) < FRESH;
+        if fresh { None } else { self.reading.try_lock() }
+    }
+
+    /// Reads what is there into the reader's batch.
+    pub(super) fn read(&self, reader: &mut Reader, now: Instant) {
+        // One read is enough for a request that comes alone. More are tried when the first frame was bulk or the last
+        // round found more than one, and once in a while to find out.
+        reader.rounds = reader.rounds.wrapping_add(1);
+        let mut more = reader.eager || reader.rounds.is_multiple_of(16);
+        reader.eager = false;
+        while reader.batch.len() < BATCH && !self.is_gone() {
+            match self.device.recv(now) {
+                Ok(Some(packet)) => {
+                    more |= packet.len() >= BULK;
+                    reader.eager = packet.len() >= BULK || !reader.batch.is_empty();
+                    reader.batch.push(packet);
+                    if !more {
+                        return;
+                    }
+                }
+                Ok(None) => {
+                    self.empty_at.store(now.as_nanos(), Ordering::Relaxed);
+                    reader.eager &= reader.batch.len() > 1;
+                    return;
+                }
+                Err(error) => {
+                    self.lose(&error);
+                    return;
+                }
+            }
+        }
+    }
+}
