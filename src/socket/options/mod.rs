@@ -16,6 +16,7 @@ const MAX_VALUE: usize = 384;
 
 /// The value of an option as the application gets it.
 #[derive(Copy, Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "lives for one call, on the stack")]
 pub enum Value {
     /// An int. At the level of IP a single byte where the buffer has room for one only (ip(7); do_ip_getsockopt).
     Int(i32),
