@@ -88,14 +88,14 @@ for round in $(seq "$rounds"); do
     for kind in "${kinds[@]}"; do
       for target in kernel sockeye; do
         taskset --all-tasks --cpu-list --pid $core ${server[$target]} >/dev/null
-        printf '\r%-60s' "round $round of $rounds: $place, $kind, $target" >&2
+        [ ! -t 2 ] || printf '\r%-60s' "round $round of $rounds: $place, $kind, $target" >&2
         timeout 30 taskset --cpu-list 0 $prio "$work/kernel" $kind ${address[$target]} $port "$seconds" \
           >>"$work/$place.$kind.$target"
       done
     done
   done
 done
-printf '\r%60s\r' "" >&2
+[ ! -t 2 ] || printf '\r%60s\r' "" >&2
 
 median() {
   sort -g "$1" | awk '{ a[NR] = $1 } END { print NR % 2 ? a[(NR + 1) / 2] : (a[NR / 2] + a[NR / 2 + 1]) / 2 }'
