@@ -70,6 +70,16 @@ impl Packet {
         self.end = self.start + n.min(self.len()) as u32;
     }
 
+    /// Appends a copy of `bytes` in the buffer's room behind the packet, which nobody else sees. Returns whether there
+    /// was enough of it.
+    pub fn append(&mut self, bytes: &[u8]) -> bool {
+        let start = self.end as usize;
+        let Some(room) = self.buf.get_mut(start..start + bytes.len()) else { return false };
+        room.copy_from_slice(bytes);
+        self.end += bytes.len() as u32;
+        true
+    }
+
     /// Memory this packet holds on to, in bytes: its whole buffer, however little of it is left.
     pub fn footprint(&self) -> usize {
         self.buf.len()
@@ -87,6 +97,15 @@ impl Packet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_appended_while_there_is_room_behind() {
+        let mut packet = Packet::new(Buf::zeroed(10), 2..4);
+        assert!(packet.append(b"abcd"));
+        assert!(!packet.append(b"efg"));
+        assert!(packet.append(b"ef"));
+        assert_eq!(packet.bytes(), b"\0\0abcdef");
+    }
 
     #[test]
     fn a_small_rest_lets_go_of_its_large_buffer() {

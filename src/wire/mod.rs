@@ -2,6 +2,13 @@
 //! Everything here is total: any input gives a value or `None`, never a panic.
 #![forbid(unsafe_code)]
 
+pub mod arp;
 pub mod checksum;
+pub mod ethernet;
+pub mod icmpv4;
+pub mod ipv4;
+pub mod protocol;
 pub mod seq;
 pub mod tcp;
+pub mod udp;
+pub mod virtio;

@@ -62,7 +62,8 @@ mod tests {
     #[test]
     fn order_and_distance_survive_the_wrap() {
         let (before, after) = (SeqNum(u32::MAX - 1), SeqNum(3));
-        assert!(before < after && after > before);
+        assert!(before < after);
+        assert!(after > before);
         assert_eq!(after - before, 5);
         assert_eq!(before + 5, after);
         assert_eq!(before.max(after), after);

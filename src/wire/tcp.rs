@@ -1,10 +1,17 @@
 //! TCP segments (RFC 9293 section 3.1) and their options (RFC 9293 3.2, 7323, 2018, 7413).
 
-use super::seq::SeqNum;
-use std::net::IpAddr;
+use super::{checksum, protocol, seq::SeqNum};
+use std::{fmt, net::IpAddr};
+
+/// Length of a header without options.
+pub const MIN_HEADER: usize = 20;
+/// Most bytes of options a header can have.
+pub const MAX_OPTIONS: usize = 40;
+/// Offset of the checksum field in the header.
+pub const CHECKSUM_FIELD: usize = 16;
 
 /// Control bits of a segment (RFC 9293 section 3.1; NS/AE, CWR and ECE from RFC 3168 and 9768).
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Copy, Clone, Default, PartialEq, Eq)]
 pub struct Flags(pub u16);
 
 impl Flags {
@@ -36,6 +43,32 @@ impl Flags {
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+}
+
+/// The letters tcpdump gives the control bits, in its order.
+const LETTERS: [(Flags, char); 9] = [
+    (Flags::FIN, 'F'),
+    (Flags::SYN, 'S'),
+    (Flags::RST, 'R'),
+    (Flags::PSH, 'P'),
+    (Flags::ACK, '.'),
+    (Flags::URG, 'U'),
+    (Flags::ECE, 'E'),
+    (Flags::CWR, 'W'),
+    (Flags::AE, 'e'),
+];
+
+impl fmt::Display for Flags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let letters: String = LETTERS.iter().filter(|(flag, _)| self.contains(*flag)).map(|(_, c)| c).collect();
+        f.pad(if letters.is_empty() { "none" } else { &letters })
+    }
+}
+
+impl fmt::Debug for Flags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -106,25 +139,231 @@ pub struct Header {
     pub options: Options,
 }
 
+/// Kinds of options (IANA "TCP Option Kind Numbers").
+mod kind {
+    pub const END: u8 = 0;
+    pub const NOP: u8 = 1;
+    pub const MSS: u8 = 2;
+    pub const WINDOW_SCALE: u8 = 3;
+    pub const SACK_PERMITTED: u8 = 4;
+    pub const SACK: u8 = 5;
+    pub const TIMESTAMPS: u8 = 8;
+}
+
+/// The 32-bit number at `at` in `bytes`, which is long enough.
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+/// The 16-bit number at `at` in `bytes`, which is long enough.
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+}
+
+impl Options {
+    /// Parses the bytes behind the fixed header. As in Linux an option of the wrong length is skipped, and one that
+    /// is shorter than itself or longer than what is left ends the list (RFC 9293 MUST-7: no crash, no reset). Options
+    /// that belong on a SYN are ignored elsewhere.
+    fn parse(mut bytes: &[u8], syn: bool) -> Self {
+        let mut options = Self::default();
+        // What nearly every data segment carries: two NOPs and timestamps (RFC 7323 appendix A).
+        if bytes.len() == 12 && bytes[..4] == [kind::NOP, kind::NOP, kind::TIMESTAMPS, 10] {
+            options.timestamps = Some(Timestamps { val: u32_at(bytes, 4), ecr: u32_at(bytes, 8) });
+            return options;
+        }
+        while let [kind, rest @ ..] = bytes {
+            let len = match (*kind, rest) {
+                (kind::END, _) => break,
+                (kind::NOP, _) => {
+                    bytes = rest;
+                    continue;
+                }
+                (_, [len, ..]) if *len >= 2 && usize::from(*len) <= bytes.len() => usize::from(*len),
+                _ => break,
+            };
+            let (option, rest) = bytes.split_at(len);
+            options.take(*kind, &option[2..], syn);
+            bytes = rest;
+        }
+        options
+    }
+
+    /// Takes over one option with its `data`.
+    fn take(&mut self, kind: u8, data: &[u8], syn: bool) {
+        match (kind, data.len()) {
+            // An MSS of zero says nothing (Linux does the same).
+            (kind::MSS, 2) if syn => self.mss = Some(u16_at(data, 0)).filter(|mss| *mss != 0),
+            (kind::WINDOW_SCALE, 1) if syn => self.window_scale = Some(data[0]),
+            (kind::SACK_PERMITTED, 0) if syn => self.sack_permitted = true,
+            (kind::TIMESTAMPS, 8) => {
+                self.timestamps = Some(Timestamps { val: u32_at(data, 0), ecr: u32_at(data, 4) });
+            }
+            (kind::SACK, len) if !syn && len % 8 == 0 => {
+                self.sack = SackBlocks::default();
+                for block in data.chunks_exact(8) {
+                    self.sack.push(SeqNum(u32_at(block, 0)), SeqNum(u32_at(block, 4)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Bytes of the options other than SACK blocks, as [`Options::emit`] pads them.
+    fn fixed_len(&self) -> usize {
+        let timestamps = if self.timestamps.is_some() { 12 } else { 0 };
+        let sack_permitted = if self.sack_permitted && self.timestamps.is_none() { 4 } else { 0 };
+        let mss = if self.mss.is_some() { 4 } else { 0 };
+        let window_scale = if self.window_scale.is_some() { 4 } else { 0 };
+        mss + timestamps + sack_permitted + window_scale
+    }
+
+    /// How many of the SACK blocks fit (three beside timestamps, four alone: RFC 2018 section 3).
+    fn sack_room(&self) -> usize {
+        let room = (MAX_OPTIONS - self.fixed_len()).saturating_sub(4) / 8;
+        room.min(self.sack.as_slice().len())
+    }
+
+    /// Bytes the options take, a multiple of four and at most 40. SACK blocks that do not fit are left out.
+    pub fn len(&self) -> usize {
+        self.fixed_len()
+            + match self.sack_room() {
+                0 => 0,
+                blocks => 4 + 8 * blocks,
+            }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes the options in Linux's order: MSS, timestamps (with SACK-permitted in place of the two NOPs when both are
+    /// there), SACK-permitted, window scale, SACK blocks; each aligned to four bytes by NOPs in front.
+    fn emit(&self, out: &mut [u8]) {
+        let mut at = 0;
+        let mut put = |bytes: &[u8]| {
+            out[at..at + bytes.len()].copy_from_slice(bytes);
+            at += bytes.len();
+        };
+        if let Some(mss) = self.mss {
+            put(&[kind::MSS, 4]);
+            put(&mss.to_be_bytes());
+        }
+        match (self.sack_permitted, self.timestamps.is_some()) {
+            (true, true) => put(&[kind::SACK_PERMITTED, 2]),
+            (true, false) => put(&[kind::NOP, kind::NOP, kind::SACK_PERMITTED, 2]),
+            (false, true) => put(&[kind::NOP, kind::NOP]),
+            (false, false) => {}
+        }
+        if let Some(Timestamps { val, ecr }) = self.timestamps {
+            put(&[kind::TIMESTAMPS, 10]);
+            put(&val.to_be_bytes());
+            put(&ecr.to_be_bytes());
+        }
+        if let Some(shift) = self.window_scale {
+            put(&[kind::NOP, kind::WINDOW_SCALE, 3, shift]);
+        }
+        let blocks = self.sack_room();
+        if blocks > 0 {
+            put(&[kind::NOP, kind::NOP, kind::SACK, 2 + 8 * blocks as u8]);
+            for (start, end) in &self.sack.as_slice()[..blocks] {
+                put(&start.0.to_be_bytes());
+                put(&end.0.to_be_bytes());
+            }
+        }
+    }
+}
+
 impl Header {
     /// Parses the header at the front of `segment`; returns it with its length in bytes (20 to 60).
-    pub fn parse(_segment: &[u8]) -> Option<(Self, usize)> {
-        unimplemented!()
+    pub fn parse(segment: &[u8]) -> Option<(Self, usize)> {
+        let fixed: &[u8; MIN_HEADER] = segment.first_chunk()?;
+        let len = usize::from(fixed[12] >> 4) * 4;
+        if len < MIN_HEADER || len > segment.len() {
+            return None;
+        }
+        let flags = Flags(u16_at(fixed, 12) & 0x1ff);
+        let header = Self {
+            src_port: u16_at(fixed, 0),
+            dst_port: u16_at(fixed, 2),
+            seq: SeqNum(u32_at(fixed, 4)),
+            ack: SeqNum(u32_at(fixed, 8)),
+            flags,
+            window: u16_at(fixed, 14),
+            urgent: u16_at(fixed, 18),
+            options: Options::parse(&segment[MIN_HEADER..len], flags.contains(Flags::SYN)),
+        };
+        Some((header, len))
     }
 
     /// Length of the header with its options, a multiple of four.
+    #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
-        unimplemented!()
+        MIN_HEADER + self.options.len()
     }
 
     /// Writes the header into `out`, which has [`Header::len`] bytes, in the order and with the padding Linux uses.
     /// The checksum field is left 0.
-    pub fn emit(&self, _out: &mut [u8]) {
-        unimplemented!()
+    pub fn emit(&self, out: &mut [u8]) {
+        let Self { src_port, dst_port, seq, ack, flags, window, urgent, options } = self;
+        let (fixed, rest) = out.split_at_mut(MIN_HEADER);
+        let offset_and_flags = ((self.len() / 4) as u16) << 12 | flags.0 & 0x1ff;
+        fixed[0..2].copy_from_slice(&src_port.to_be_bytes());
+        fixed[2..4].copy_from_slice(&dst_port.to_be_bytes());
+        fixed[4..8].copy_from_slice(&seq.0.to_be_bytes());
+        fixed[8..12].copy_from_slice(&ack.0.to_be_bytes());
+        fixed[12..14].copy_from_slice(&offset_and_flags.to_be_bytes());
+        fixed[14..16].copy_from_slice(&window.to_be_bytes());
+        fixed[16..18].fill(0);
+        fixed[18..20].copy_from_slice(&urgent.to_be_bytes());
+        options.emit(rest);
     }
 }
 
-/// Whether the checksum of `segment` (header and payload) is right.
-pub fn verify(_src: IpAddr, _dst: IpAddr, _segment: &[u8]) -> bool {
-    unimplemented!()
+/// The ports (source, destination) at the front of a TCP or UDP header, also of one cut short in an ICMP error.
+pub fn ports(header: &[u8]) -> Option<(u16, u16)> {
+    let ports: &[u8; 4] = header.first_chunk()?;
+    Some((u16_at(ports, 0), u16_at(ports, 2)))
 }
+
+/// Whether the checksum of `segment` (header and payload) is right.
+pub fn verify(src: IpAddr, dst: IpAddr, segment: &[u8]) -> bool {
+    checksum::is_valid(checksum::pseudo_header(src, dst, protocol::TCP, segment.len() as u32), segment)
+}
+
+/// One line in the manner of packet scripts: `40000 > 80 S 17 win 65535 <mss 1460,sackOK,TS val 5 ecr 0,wscale 7>`.
+impl fmt::Display for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} > {} {} {}", self.src_port, self.dst_port, self.flags, self.seq.0)?;
+        if self.flags.contains(Flags::ACK) {
+            write!(f, " ack {}", self.ack.0)?;
+        }
+        write!(f, " win {}", self.window)?;
+        if self.flags.contains(Flags::URG) {
+            write!(f, " urg {}", self.urgent)?;
+        }
+        if !self.options.is_empty() {
+            write!(f, " <{}>", self.options)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { mss, window_scale, sack_permitted, timestamps, sack } = self;
+        let mut words = Vec::new();
+        words.extend(mss.map(|mss| format!("mss {mss}")));
+        words.extend(sack_permitted.then(|| "sackOK".to_owned()));
+        words.extend(timestamps.map(|Timestamps { val, ecr }| format!("TS val {val} ecr {ecr}")));
+        words.extend(window_scale.map(|shift| format!("wscale {shift}")));
+        if !sack.as_slice().is_empty() {
+            let blocks: Vec<_> = sack.as_slice().iter().map(|(start, end)| format!("{}:{}", start.0, end.0)).collect();
+            words.push(format!("sack {}", blocks.join(" ")));
+        }
+        f.write_str(&words.join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! Congestion control: how much may be in flight. One algorithm a file; a connection holds one of them by value.
+
+pub mod reno;
+
+use crate::time::{Duration, Instant};
+use reno::Reno;
+
+/// The largest window: what the largest window scale can advertise (RFC 7323 section 2.3).
+pub const MAX_WINDOW: u32 = 1 << 30;
+
+/// What an acknowledgement of new data says.
+#[derive(Copy, Clone, Debug)]
+pub struct AckSample {
+    /// Bytes newly acknowledged, cumulatively or by SACK.
+    pub acked: u32,
+    /// Bytes in flight before this acknowledgement.
+    pub in_flight: u32,
+    /// The sender had less to send (or the peer's window took less) than the congestion window allowed: it says nothing
+    /// about the network that this much got through (RFC 7661).
+    pub app_limited: bool,
+    /// The round-trip time this acknowledgement measured.
+    pub rtt: Option<Duration>,
+    /// The shortest round trip of the path.
+    pub min_rtt: Option<Duration>,
+    /// The time.
+    pub now: Instant,
+}
+
+/// A congestion control algorithm. All amounts are bytes.
+///
+/// "In flight" is RFC 6675's pipe: what is sent and neither acknowledged nor known to have left the network (by SACK, or
+/// one segment for each duplicate acknowledgement where there is no SACK). The window is therefore never inflated.
+pub trait Controller {
+    /// The congestion window.
+    fn window(&self) -> u32;
+
+    /// The slow start threshold; `u32::MAX` before the first loss.
+    fn ssthresh(&self) -> u32;
+
+    /// New data was acknowledged.
+    fn on_ack(&mut self, ack: &AckSample);
+
+    /// A loss was detected (not by time-out) with `in_flight` bytes in flight: fast recovery begins. Called once for all
+    /// losses of one window.
+    fn on_loss(&mut self, in_flight: u32, now: Instant);
+
+    /// Everything that was in flight at the loss (or time-out) is acknowledged: recovery is over.
+    fn on_recovered(&mut self, now: Instant);
+
+    /// The retransmission timer ran out with `in_flight` bytes in flight.
+    fn on_rto(&mut self, in_flight: u32, now: Instant);
+
+    /// The last loss or time-out turns out not to have been one: the window is as it was before.
+    fn undo(&mut self, now: Instant);
+
+    /// Nothing was in flight for `idle`, and data is to be sent now.
+    fn on_idle(&mut self, idle: Duration, rto: Duration);
+
+    /// The SYN or SYN-ACK was lost: the first window is one segment (RFC 6928 section 2).
+    fn on_handshake_lost(&mut self);
+
+    /// The maximum segment size is now `mss`.
+    fn set_mss(&mut self, mss: u16);
+
+    /// Bytes a second at which segments should leave; `None` if the algorithm does not pace.
+    fn pacing_rate(&self) -> Option<u64> {
+        None
+    }
+}
+
+macro_rules! controllers {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// The algorithms' names, as TCP_CONGESTION has them.
+        pub const NAMES: &[&str] = &[$($text,)*];
+
+        /// One of the algorithms.
+        #[derive(Clone, Debug)]
+        pub enum AnyController { $($(#[$doc])* $name($name),)* }
+
+        impl AnyController {
+            /// The algorithm called `name` at the start of a connection; `None` if there is none of that name.
+            pub fn named(name: &str, mss: u16) -> Option<Self> {
+                match name {
+                    $($text => Some(Self::$name($name::new(mss))),)*
+                    _ => None,
+                }
+            }
+
+            /// The algorithm's name.
+            pub const fn name(&self) -> &'static str {
+                match self { $(Self::$name(_) => $text,)* }
+            }
+        }
+
+        /// Passes a call on to the algorithm.
+        macro_rules! each {
+            ($any:expr, $controller:ident => $call:expr) => {
+                match $any { $(AnyController::$name($controller) => $call,)* }
+            };
+        }
+    };
+}
+
+controllers! {
+    /// RFC 5681, with RFC 3465 and 6582.
+    Reno = "reno",
+}
+
+impl Controller for AnyController {
+    fn window(&self) -> u32 {
+        each!(self, it => it.window())
+    }
+
+    fn ssthresh(&self) -> u32 {
+        each!(self, it => it.ssthresh())
+    }
+
+    fn on_ack(&mut self, ack: &AckSample) {
+        each!(self, it => it.on_ack(ack));
+    }
+
+    fn on_loss(&mut self, in_flight: u32, now: Instant) {
+        each!(self, it => it.on_loss(in_flight, now));
+    }
+
+    fn on_recovered(&mut self, now: Instant) {
+        each!(self, it => it.on_recovered(now));
+    }
+
+    fn on_rto(&mut self, in_flight: u32, now: Instant) {
+        each!(self, it => it.on_rto(in_flight, now));
+    }
+
+    fn undo(&mut self, now: Instant) {
+        each!(self, it => it.undo(now));
+    }
+
+    fn on_idle(&mut self, idle: Duration, rto: Duration) {
+        each!(self, it => it.on_idle(idle, rto));
+    }
+
+    fn on_handshake_lost(&mut self) {
+        each!(self, it => it.on_handshake_lost());
+    }
+
+    fn set_mss(&mut self, mss: u16) {
+        each!(self, it => it.set_mss(mss));
+    }
+
+    fn pacing_rate(&self) -> Option<u64> {
+        each!(self, it => it.pacing_rate())
+    }
+}
+
+/// The first window: ten segments, but 14,600 bytes at most unless two segments are more (RFC 6928 section 2; Linux sends
+/// ten of any size).
+pub fn initial_window(mss: u16) -> u32 {
+    let mss = u32::from(mss);
+    (10 * mss).min((2 * mss).max(14_600))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_makes_its_algorithm_and_others_none() {
+        for name in NAMES {
+            assert_eq!(AnyController::named(name, 1460).unwrap().name(), *name);
+        }
+        assert!(AnyController::named("vegas", 1460).is_none());
+    }
+
+    #[test]
+    fn the_initial_window_is_that_of_rfc_6928() {
+        for (mss, window) in [(536, 5_360), (1460, 14_600), (1448, 14_480), (4000, 14_600), (8960, 17_920)] {
+            assert_eq!(initial_window(mss), window, "MSS {mss}");
+        }
+    }
+}
