@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#define sockeye_last_error() "kernel"
 #define sockeye_socket socket
 #define sockeye_bind bind
 #define sockeye_listen listen

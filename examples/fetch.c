@@ -21,7 +21,8 @@ static double seconds(void)
 
 static int fail(const char *what)
 {
-    fprintf(stderr, "fetch: %s: %s\n", what, strerror(errno));
+    const char *why = errno == ENETDOWN ? sockeye_last_error() : NULL;
+    fprintf(stderr, "fetch: %s: %s\n", what, why ? why : strerror(errno));
     return 1;
 }
 

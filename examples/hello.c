@@ -5,6 +5,7 @@
 #include <sockeye.h>
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,8 @@
 static int check(const char *what, int result)
 {
     if (result < 0) {
-        perror(what);
+        const char *why = sockeye_last_error();
+        fprintf(stderr, "hello: %s: %s\n", what, why ? why : strerror(errno));
         exit(1);
     }
     return result;

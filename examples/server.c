@@ -13,8 +13,11 @@ int main(void)
 {
     struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(80)}, peer;
     int listener = sockeye_socket(AF_INET, SOCK_STREAM, 0);
-    if (listener < 0 || sockeye_bind(listener, (struct sockaddr *)&here, sizeof here) < 0
-        || sockeye_listen(listener, 16) < 0) {
+    if (listener < 0) {
+        fprintf(stderr, "server: no socket: %s\n", sockeye_last_error());
+        return 1;
+    }
+    if (sockeye_bind(listener, (struct sockaddr *)&here, sizeof here) < 0 || sockeye_listen(listener, 16) < 0) {
         perror("server");
         return 1;
     }
