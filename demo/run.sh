@@ -129,7 +129,8 @@ inside() {
 
 # The handshake, and a count of what came and went.
 summarise() {
-  tcpdump -nr "$1" 2>/dev/null >"$work/packets"
+  # -Z: reading a file needs no other user, and here there may be none.
+  tcpdump -Z root -nr "$1" >"$work/packets" 2>"$work/complaints" || { cat "$work/complaints" >&2; exit 1; }
   grep -m 3 -F '> ' <(grep -F 'Flags' "$work/packets") | cut -c 1-118 | sed 's/^/  /'
   echo "  ..."
   awk -v ours="$ours" '
