@@ -17,7 +17,8 @@ if [ $# = 0 ]; then
     exit 1
   fi
   work=$(mktemp -d "${TMPDIR:-/tmp}/sockeye-bench.XXXXXX")
-  trap 'rm -rf "$work"' EXIT
+  child=
+  trap '[ -z "$child" ] || kill $child 2>/dev/null || true; rm -rf "$work"' EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
   release=$(realpath -m "${CARGO_TARGET_DIR:-target}/release")
@@ -28,7 +29,9 @@ if [ $# = 0 ]; then
   ${CC:-cc} -O2 -pthread -D_GNU_SOURCE -Iinclude -o "$work/sockeye" benches/measure.c \
     -L"$release" -lsockeye -Wl,-rpath,"$release"
   # Namespaces and processes of its own: when the first of them ends, the kernel ends the others.
-  unshare --net --pid --mount-proc --fork --kill-child "$0" inside "$work"
+  unshare --net --pid --mount-proc --fork --kill-child "$0" inside "$work" &
+  child=$!
+  wait $child
   exit
 fi
 

@@ -13,7 +13,8 @@ bulk=${DEMO_BYTES:-100000000} lossy=${DEMO_LOSSY_BYTES:-2500000}
 outside() {
   .ci/tools build demo
   work=$(mktemp -d "${TMPDIR:-/tmp}/sockeye-demo.XXXXXX")
-  trap 'rm -rf "$work"' EXIT
+  child=
+  trap '[ -z "$child" ] || kill $child 2>/dev/null || true; rm -rf "$work"' EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
 
@@ -32,7 +33,9 @@ outside() {
   if ! why=$("${unshare[@]}" ip tuntap add dev t0 mode tap 2>&1); then
     cure_tap "$why"
   fi
-  "${unshare[@]}" "$0" --inside "$work" "${CARGO_TARGET_DIR:-target}/examples"
+  "${unshare[@]}" "$0" --inside "$work" "${CARGO_TARGET_DIR:-target}/examples" &
+  child=$!
+  wait $child
 }
 
 cure_namespace() {
@@ -69,7 +72,7 @@ show() {
 
 run() {
   printf '  $ %s\n' "$*" | sed "s|$work/||g; s|$examples/||g"
-  "$@" | sed 's/^/  /'
+  timeout 60 "$@" | sed 's/^/  /'
 }
 
 # Waits until the address answers, while the process $1 lives.
