@@ -27,7 +27,7 @@ impl Mode {
     }
 
     fn limit(self) -> Duration {
-        Duration::from_secs(if self == Self::Plain { 60 } else { 240 })
+        Duration::from_secs(if self == Self::Plain { 60 } else { 120 })
     }
 
     /// By how much the amounts of work are divided.
@@ -93,6 +93,7 @@ fn same(name: &str, mode: Mode) {
         let difference = build::difference(&kernel.stdout, &ours.stdout);
         panic!("{name}, {}: {}\n--- kernel\n+++ sockeye\n{difference}{}", mode.name(), ours.status, ours.stderr);
     }
+    assert!(ours.stderr.is_empty(), "{name}, {}: said on stderr:\n{}", mode.name(), ours.stderr);
 }
 
 macro_rules! c_tests {
