@@ -16,7 +16,7 @@ pub fn may_send_error(header: &Header, cast: Cast, link_broadcast: bool, payload
         && !link_broadcast
         && header.fragment_offset == 0
         && !is_error
-        && !matches!(header.src.octets()[0], 0 | 127 | 224..=255)
+        && !matches!(header.src.octets()[0], 0 | 224..=255)
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ impl Reassembly {
         let quote = if offset == 0 { packet.bytes()[..packet.len().min(header_len + 8)].to_vec() } else { Vec::new() };
         packet.advance(header_len);
         let end = offset + packet.len();
-        if packet.is_empty() || end > MAX_PAYLOAD || (more && packet.len() % 8 != 0) {
+        if packet.is_empty() || end > MAX_PAYLOAD || (more && !packet.len().is_multiple_of(8)) {
             return Verdict::Dropped;
         }
         packet.shrink();

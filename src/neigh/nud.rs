@@ -17,6 +17,8 @@ const MAX_ENTRIES: usize = 1024;
 const MAX_QUEUED_FRAMES: usize = 64;
 /// See [`MAX_QUEUED_FRAMES`].
 const MAX_QUEUED_BYTES: usize = 1 << 20;
+/// Bytes that wait for all neighbours together at most.
+const MAX_QUEUED_TOTAL: usize = 16 << 20;
 /// Requests sent before giving up (MAX_MULTICAST_SOLICIT, MAX_UNICAST_SOLICIT).
 const MAX_SOLICITS: u8 = 3;
 /// Time between requests (RETRANS_TIMER).
@@ -90,6 +92,8 @@ pub struct Neighbours {
     entries: Vec<Entry>,
     by_addr: HashMap<IpAddr, u32, Key>,
     epoch: u32,
+    /// Bytes in all queues.
+    queued: usize,
     deadline: Instant,
     solicits: VecDeque<Solicit>,
     released: VecDeque<(Frame, MacAddr)>,
@@ -103,6 +107,7 @@ impl Neighbours {
             entries: Vec::new(),
             by_addr: HashMap::with_hasher(key),
             epoch: 0,
+            queued: 0,
             deadline: Instant::FAR_FUTURE,
             solicits: VecDeque::new(),
             released: VecDeque::new(),
@@ -139,6 +144,7 @@ impl Neighbours {
             let index = self.victim();
             let old = std::mem::replace(&mut self.entries[index], entry);
             self.by_addr.remove(&old.addr);
+            self.queued -= old.queued_bytes;
             self.failed.extend(old.queue);
             self.epoch = self.epoch.wrapping_add(1);
             index
@@ -180,15 +186,21 @@ impl Neighbours {
         usable
     }
 
-    /// A frame waits until its neighbour is known. Returns how many older ones had to go for it.
+    /// A frame waits until its neighbour is known. Returns how many were dropped: older ones of the same neighbour, or
+    /// this one if too much waits for others.
     pub fn enqueue(&mut self, id: NeighbourId, frame: Frame) -> usize {
+        if self.queued + frame.len() > MAX_QUEUED_TOTAL {
+            return 1;
+        }
         let entry = &mut self.entries[id.0 as usize];
+        self.queued += frame.len();
         entry.queued_bytes += frame.len();
         entry.queue.push_back(frame);
         let mut dropped = 0;
         while entry.queue.len() > MAX_QUEUED_FRAMES || entry.queued_bytes > MAX_QUEUED_BYTES {
             let Some(oldest) = entry.queue.pop_front() else { break };
             entry.queued_bytes -= oldest.len();
+            self.queued -= oldest.len();
             dropped += 1;
         }
         dropped
@@ -220,7 +232,7 @@ impl Neighbours {
             entry.state = State::Stale;
             entry.timer = None;
         }
-        entry.queued_bytes = 0;
+        self.queued -= std::mem::take(&mut entry.queued_bytes);
         self.released.extend(std::mem::take(&mut entry.queue).into_iter().map(|frame| (frame, mac)));
     }
 
@@ -246,7 +258,9 @@ impl Neighbours {
         for entry in &mut self.entries {
             let Some(timer) = entry.timer else { continue };
             if timer <= now {
+                let queued = entry.queued_bytes;
                 let (solicit, failed) = entry.on_timer(now);
+                self.queued -= queued - entry.queued_bytes;
                 self.solicits.extend(solicit);
                 self.failed.extend(failed);
             }
@@ -386,6 +400,21 @@ mod tests {
         assert_eq!(dropped, 5);
         assert!((0..20).map(|_| cache.enqueue(id, frame(65_000))).sum::<usize>() >= MAX_QUEUED_FRAMES);
         assert!(cache.entries[0].queued_bytes <= MAX_QUEUED_BYTES);
+    }
+
+    #[test]
+    fn all_queues_together_are_bounded_and_their_bytes_accounted_for() {
+        let (mut cache, mut rng) = setup();
+        let addr = |i: u32| IpAddr::V4(std::net::Ipv4Addr::from(0x0a00_0000 + i));
+        for i in 0..40 {
+            let id = cache.entry(addr(i), at(0));
+            cache.resolve(id, at(0));
+            (0..16).for_each(|_| assert!(cache.enqueue(id, frame(60_000)) <= 1));
+        }
+        assert!(cache.queued <= MAX_QUEUED_TOTAL && cache.queued > MAX_QUEUED_TOTAL - 60_000);
+        (0..20).for_each(|i| cache.on_heard(addr(i), MAC, Heard::Answer, &mut rng, at(1)));
+        (1..=3).for_each(|s| cache.on_timer(at(s * 1000)));
+        assert_eq!(cache.queued, 0);
     }
 
     #[test]

@@ -172,6 +172,12 @@ impl Stack {
         }
         if let Body::Connection(connection) = &mut entry.body {
             connection.close(&mut self.world.cx(now));
+            // What was reset holds its port no longer, even if the reset is still to be sent.
+            if connection.state() == State::Closed
+                && let Some(binding) = entry.binding.take()
+            {
+                self.ports.remove(&binding);
+            }
         }
         self.after(id, now);
     }

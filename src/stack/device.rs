@@ -55,7 +55,8 @@ impl Stack {
 
     /// The time of [`Stack::next_deadline`] has come.
     pub fn on_timer(&mut self, now: Instant) {
-        while let Some(slot) = self.timers.poll_due(now) {
+        for _ in 0..self.timers.len() {
+            let Some(slot) = self.timers.poll_due(now) else { break };
             if let Some(id) = self.sockets.id_at(slot) {
                 self.on_connection_timer(id, now);
             }

@@ -67,7 +67,9 @@ impl Stack {
         now: Instant,
         message: impl FnOnce(&'a [u8]) -> Message<'a>,
     ) {
-        if !self.net.limiter.admits(IpAddr::V4(header.src), now) {
+        let to = IpAddr::V4(header.src);
+        // Errors to ourselves cost nobody anything, and connect(2) to a closed port of this host waits for them.
+        if self.net.table.own(to).is_none() && !self.net.limiter.admits(to, now) {
             self.world.mib.icmp_out_rate_limited += 1;
             return;
         }

@@ -180,7 +180,8 @@ impl Stack {
             return;
         };
         if *phase != Phase::Unconnected {
-            *hop = None; // SO_DONTROUTE may have changed.
+            // SO_DONTROUTE may have changed: the way is looked up again.
+            hop.iter_mut().for_each(|hop| hop.epoch = hop.epoch.wrapping_sub(1));
             connection.on_settings_changed(&mut self.world.cx(now));
             self.after(id, now);
         }

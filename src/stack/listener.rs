@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     ready::Ready,
     tcp::{self, Connection, State},
-    time::{Duration, Instant},
+    time::Instant,
     wire::tcp::{Flags, Header},
 };
 use std::collections::VecDeque;
@@ -24,7 +24,7 @@ pub struct Listener {
     /// Options its connections inherit.
     pub settings: tcp::Settings,
     backlog: usize,
-    /// Connections in the SYN queue, those held for data included.
+    /// Connections in the SYN queue.
     embryos: usize,
     accept: VecDeque<SocketId>,
 }
@@ -169,21 +169,13 @@ impl Stack {
     pub(super) fn on_child_progress(&mut self, child: SocketId, parent: SocketId, stage: Stage, now: Instant) {
         let Some(entry) = self.sockets.lookup_mut(child) else { return };
         let Body::Connection(connection) = &entry.body else { return };
-        let (state, has_data) = (connection.state(), connection.readable() > 0);
-        let defer = connection.settings.defer_accept;
-        let wait = state == State::Established && !has_data;
-        match (stage, state) {
+        match (stage, connection.state()) {
             (Stage::Queued, _) | (Stage::Embryo, State::SynReceived) => {}
-            (Stage::Embryo | Stage::Held(_), State::Closed) => {
+            (Stage::Embryo, State::Closed) => {
                 self.leave_syn_queue(parent);
                 self.disown(child, now);
             }
-            (Stage::Embryo, _) if wait && defer > Duration::ZERO => {
-                entry.owner = Owner::Listener(parent, Stage::Held(now + defer));
-                self.timers.arm(child.index, Some(now + defer));
-            }
-            (Stage::Held(until), _) if wait && now < until => {}
-            (Stage::Embryo | Stage::Held(_), _) => {
+            (Stage::Embryo, _) => {
                 entry.owner = Owner::Listener(parent, Stage::Queued);
                 self.leave_syn_queue(parent);
                 if let Some(listener) = self.listener_mut(parent) {

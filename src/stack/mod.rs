@@ -44,7 +44,6 @@ use crate::{
     ready::Ready,
     rng::{Key, Rng},
     time::Instant,
-    udp,
 };
 use std::{
     collections::VecDeque,
@@ -178,7 +177,7 @@ impl Stack {
         };
         let body = match protocol {
             Protocol::Tcp => sockets::Body::Idle(Box::default()),
-            Protocol::Udp => sockets::Body::Datagram(Box::new(udp::Socket::default())),
+            Protocol::Udp => sockets::Body::Datagram(Box::default()),
         };
         self.sockets.insert(sockets::Entry::new(sockets::Owner::Application, Endpoint::new(addr, 0), body))
     }

@@ -133,11 +133,6 @@ impl Net {
         self.on_routes_changed();
     }
 
-    /// Whether the device is gone.
-    pub fn is_gone(&self) -> bool {
-        self.is_gone
-    }
-
     /// What the device's frames start with; `None` without a device.
     pub fn medium(&self) -> Option<Medium> {
         self.device.map(|device| device.medium)
@@ -173,12 +168,13 @@ impl Net {
         };
         let known = self.path_mtus.lookup(dest);
         let mtu = known.map_or(device.mtu, |known| known.mtu.min(device.mtu));
+        let max_frame = if device.max_frame > device.mtu { device.max_frame } else { mtu };
         Ok(Hop {
             epoch: self.epoch(),
             link,
             source,
             reach: route.reach,
-            path: Path { mtu, max_frame: device.max_frame.max(mtu) },
+            path: Path { mtu, max_frame },
             link_mtu: device.mtu,
             no_df: known.is_some_and(|known| known.locked),
         })

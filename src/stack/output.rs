@@ -42,7 +42,7 @@ impl Stack {
                 Transmit::Elsewhere => self.dirty.push_back(id),
                 Transmit::Frame(frame) => {
                     self.dirty.push_back(id);
-                    return if self.net.is_gone() { None } else { Some(frame) };
+                    return Some(frame);
                 }
             }
         }

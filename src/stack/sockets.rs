@@ -1,7 +1,7 @@
 //! The sockets: a slab whose slots are used again and whose ids are not.
 
 use super::{SocketId, SocketSettings, listener::Listener, net::Hop, ports::Binding};
-use crate::{addr::Endpoint, error::Error, tcp, time::Instant, udp};
+use crate::{addr::Endpoint, error::Error, tcp, udp};
 
 /// Sockets at most, those without an owner included.
 const LIMIT: usize = 1 << 20;
@@ -22,8 +22,6 @@ pub enum Owner {
 pub enum Stage {
     /// In the SYN queue: the handshake is not complete.
     Embryo,
-    /// Complete, but TCP_DEFER_ACCEPT wants data first, until the time given.
-    Held(Instant),
     /// In the accept queue.
     Queued,
 }
@@ -209,6 +207,6 @@ mod tests {
 
     #[test]
     fn an_entry_is_small() {
-        assert!(size_of::<Entry>() <= 320, "{}", size_of::<Entry>());
+        assert!(size_of::<Entry>() <= 208, "{}", size_of::<Entry>());
     }
 }

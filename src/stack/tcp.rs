@@ -22,6 +22,7 @@ use std::net::IpAddr;
 const ECN: u8 = 3;
 
 /// What came of asking a socket for its next segment.
+#[allow(clippy::large_enum_variant)] // taken apart at once
 pub(super) enum Transmit {
     /// There is none now.
     Nothing,
@@ -236,18 +237,12 @@ impl Stack {
     pub(super) fn on_connection_timer(&mut self, id: SocketId, now: Instant) {
         let Some(entry) = self.sockets.lookup_mut(id) else { return };
         let Body::Connection(connection) = &mut entry.body else { return };
-        let mut fired = connection.poll_deadline().is_some_and(|deadline| deadline <= now);
-        if fired {
+        let deadline = connection.poll_deadline();
+        if deadline.is_some_and(|deadline| deadline <= now) {
             connection.on_timer(&mut self.world.cx(now));
-        }
-        if let Owner::Listener(_, Stage::Held(until)) = entry.owner {
-            self.timers.arm(id.index, (until > now).then_some(until));
-            fired |= until <= now;
-        }
-        if fired {
             self.after(id, now);
         } else {
-            self.timers.arm(id.index, connection.poll_deadline());
+            self.timers.arm(id.index, deadline);
         }
     }
 

@@ -49,6 +49,11 @@ impl Timers {
         })
     }
 
+    /// How many sockets have an entry.
+    pub fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// The earliest time.
     pub fn poll_deadline(&self) -> Option<Instant> {
         self.heap.first().map(|(deadline, _)| *deadline)

@@ -18,7 +18,7 @@ impl Connection {
     /// # Errors
     /// As send(2): `WouldBlock` when there is no room or the handshake is not complete, `BrokenPipe` after our own shutdown or a reset,
     /// the pending error once.
-    pub fn send(&mut self, data: &[IoSlice<'_>], flags: SendFlags, cx: &mut Cx<'_>) -> Result<usize> {
+    pub fn send(&mut self, data: &[IoSlice<'_>], flags: SendFlags, _cx: &mut Cx<'_>) -> Result<usize> {
         if let Some(error) = self.life.error.take() {
             return Err(error);
         }
@@ -51,7 +51,6 @@ impl Connection {
         if flags.oob && taken == wanted && taken > 0 {
             self.urgent.on_written(self.snd.end());
         }
-        let _ = cx;
         Ok(taken)
     }
 

@@ -91,3 +91,13 @@ fn an_idle_connection_holds_nothing_on_the_heap() {
     assert_eq!((t.connection.unacknowledged(), t.connection.rcv.footprint()), (0, 0));
     assert!(t.connection.snd.footprint() <= 128, "{}", t.connection.snd.footprint());
 }
+
+#[test]
+fn a_low_water_mark_beyond_the_window_does_not_hang_the_reader() {
+    let settings =
+        Settings { recv_lowat: 100_000, recv_buffer: crate::tcp::BufferSize::Fixed(2000), ..Settings::default() };
+    let mut t = Tester::established_with(settings, seg("S.", 0, 1, 0).mss(1000));
+    t.inject(seg(".", 1, 1, 1000));
+    t.inject(seg(".", 1001, 1, 1000));
+    assert_eq!(t.ready(), "in out");
+}

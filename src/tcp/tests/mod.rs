@@ -4,6 +4,7 @@ mod acknowledging;
 mod calls;
 mod closing;
 mod handshake;
+mod hostile;
 mod icmp;
 mod recovery;
 mod resets;
