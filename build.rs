@@ -27,13 +27,7 @@ fn main() {
 
 fn generate(root: &Path) -> Result<Vec<u8>, String> {
     let config = cbindgen::Config::from_file(root.join("cbindgen.toml"))?;
-    let mut sources: Vec<_> = fs::read_dir(root.join("src/capi"))
-        .map_err(|error| error.to_string())?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .collect();
-    sources.sort();
-    let builder = sources.into_iter().fold(cbindgen::Builder::new().with_config(config), cbindgen::Builder::with_src);
+    let builder = cbindgen::Builder::new().with_config(config).with_src(root.join("src/capi/mod.rs"));
     let mut text = Vec::new();
     builder.generate().map_err(|error| error.to_string())?.write(&mut text);
     Ok(text)

@@ -1,10 +1,6 @@
 //! include/sockeye.h is current, C99 and C++, and declares every function of the library.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::Path, process::Command};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -13,10 +9,7 @@ fn root() -> &'static Path {
 /// The header as the sources have it now.
 fn generated() -> String {
     let config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
-    let mut sources: Vec<PathBuf> = fs::read_dir(root().join("src/capi")).unwrap().map(|e| e.unwrap().path()).collect();
-    sources.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    sources.sort();
-    let builder = sources.into_iter().fold(cbindgen::Builder::new().with_config(config), cbindgen::Builder::with_src);
+    let builder = cbindgen::Builder::new().with_config(config).with_src(root().join("src/capi/mod.rs"));
     let mut text = Vec::new();
     builder.generate().unwrap().write(&mut text);
     String::from_utf8(text).unwrap()
@@ -87,17 +80,18 @@ fn the_header_is_cpp() {
 #[test]
 fn every_exported_function_is_declared_and_documented() {
     let header = header();
+    let lines: Vec<&str> = header.lines().collect();
     let sources =
         fs::read_dir(root().join("src/capi")).unwrap().map(|e| fs::read_to_string(e.unwrap().path()).unwrap());
     let mut functions = 0;
     for source in sources {
         for (at, _) in source.match_indices("extern \"C-unwind\" fn sockeye_") {
             let name = source[at..].split(['(', ' ']).nth(3).unwrap();
-            let declared = header.find(&format!("{name}(")).unwrap_or_else(|| panic!("{name} is not declared"));
-            let documented = header[..declared].trim_end_matches(|c| c != '\n').trim_end().ends_with("*/");
-            assert!(documented, "{name} has no comment");
+            let declares = |line: &&str| !line.starts_with([' ', '/']) && line.contains(&format!("{name}("));
+            let declared = lines.iter().position(declares).unwrap_or_else(|| panic!("{name} is not declared"));
+            assert_eq!(lines[declared - 1], " */", "{name} has no comment");
             functions += 1;
         }
     }
-    assert!(functions >= 46, "{functions} functions");
+    assert_eq!(functions, 39);
 }
