@@ -1,5 +1,17 @@
 //! Where frames come from and go to.
 
+pub mod capture;
+pub mod error;
+pub mod impair;
+pub mod link;
+pub mod open;
+pub mod segment;
+pub mod tuntap;
+pub mod vnet;
+
+pub use error::OpenError;
+pub use open::open;
+
 use crate::{
     buf::{Frame, Packet},
     stack::iface::Capabilities,
@@ -18,16 +30,19 @@ pub trait Device: Send + Sync {
     /// The device is gone for good (`io::ErrorKind::NotFound` or other); a device that is only down gives `None`.
     fn recv(&self, now: Instant) -> io::Result<Option<Packet>>;
 
-    /// Sends one frame. A frame the device has no room for is dropped and counted by the caller.
+    /// Sends one frame. A frame the device has no room for is dropped and counted by the caller. What the frame leaves
+    /// to be done (checksum, segmentation) is done, by the device or in software, whatever the capabilities say.
     ///
     /// # Errors
-    /// `WouldBlock` when the device is full, EIO when it is down, anything else when it is gone.
+    /// `WouldBlock` when the device is full or finds fault with the frame, EIO when it is down, anything else when it is
+    /// gone.
     fn send(&self, frame: &Frame, now: Instant) -> io::Result<()>;
 
     /// A descriptor that polls readable when `recv` may give a frame; `None` for devices in memory.
     fn poll_fd(&self) -> Option<RawFd>;
 
-    /// When [`Device::on_timer`] wants to be called (a link that delays frames), if ever.
+    /// When [`Device::on_timer`] wants to be called (a link that delays frames), if ever. From that time on
+    /// [`Device::recv`] may give frames too, though the descriptor is not readable.
     fn deadline(&self) -> Option<Instant> {
         None
     }
@@ -38,5 +53,40 @@ pub trait Device: Send + Sync {
     /// As [`Device::send`].
     fn on_timer(&self, _now: Instant) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Whether frames can pass: an address is probed for only then.
+    fn is_up(&self) -> bool {
+        true
+    }
+
+    /// The process ends: what is buffered (a capture) is written out.
+    fn flush(&self) {}
+}
+
+impl<D: Device + ?Sized> Device for std::sync::Arc<D> {
+    fn capabilities(&self) -> Capabilities {
+        (**self).capabilities()
+    }
+    fn recv(&self, now: Instant) -> io::Result<Option<Packet>> {
+        (**self).recv(now)
+    }
+    fn send(&self, frame: &Frame, now: Instant) -> io::Result<()> {
+        (**self).send(frame, now)
+    }
+    fn poll_fd(&self) -> Option<RawFd> {
+        (**self).poll_fd()
+    }
+    fn deadline(&self) -> Option<Instant> {
+        (**self).deadline()
+    }
+    fn on_timer(&self, now: Instant) -> io::Result<()> {
+        (**self).on_timer(now)
+    }
+    fn is_up(&self) -> bool {
+        (**self).is_up()
+    }
+    fn flush(&self) {
+        (**self).flush();
     }
 }

@@ -76,26 +76,21 @@ impl Engine {
         let port = self.port.read();
         let Some(port) = &*port else { return false };
         let now = super::now();
+        port.on_timer(now);
         let mut reader = port.reader();
         port.read(&mut reader, now);
         self.process(Some(leader), port, &mut reader.batch)
     }
 
-    /// Whether a read is worth a try before a poll.
+    /// Whether a read is worth a try before a poll: more frames are likely there, or due.
     fn is_eager(&self) -> bool {
-        self.port.read().as_ref().is_some_and(|port| port.reader().eager)
+        self.port.read().as_ref().is_some_and(|port| port.reader().eager || port.is_due(super::now()))
     }
 
     /// Runs what is due and commits to sleep: from here on whoever makes something ready, or a deadline come sooner,
     /// rouses the leader. Returns until when; `None` when something has changed since `seen`.
     fn commit(&'static self, me: &'static Place, seen: Option<u64>, limit: Instant) -> Option<Instant> {
-        let held = {
-            let port = self.port.read();
-            port.as_ref().and_then(|port| {
-                port.on_timer(super::now());
-                port.deadline()
-            })
-        };
+        let held = self.port.read().as_ref().and_then(|port| port.deadline());
         loop {
             let now = super::now();
             let mut inner = self.inner.lock();

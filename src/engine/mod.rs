@@ -109,11 +109,10 @@ impl Engine {
 
     /// Probes for the own addresses, if the link is up, and announces them (RFC 5227 sections 2.1 and 2.3).
     fn claim_addresses(&'static self) -> std::result::Result<(), String> {
-        self.with(|stack, now| stack.probe_addresses(now));
-        let up = self.port.read().as_ref().is_some_and(|port| !port.is_down());
-        if !up {
+        if !self.port.read().as_ref().is_some_and(Port::is_up) {
             return Ok(());
         }
+        self.with(|stack, now| stack.probe_addresses(now));
         let until = now() + PROBE;
         while now() < until {
             self.step(Place::mine(), Some(until));
@@ -174,7 +173,7 @@ impl Engine {
         let port = self.port.read_recursive();
         let now = now();
         let mut events = Vec::new();
-        let (result, epoch, rouse) = {
+        let (result, epoch, mut rouse, until) = {
             let mut inner = self.inner.lock();
             let Inner { stack, epoch, sleeps_until, wants_events } = &mut *inner;
             let result = act(stack, now);
@@ -187,13 +186,16 @@ impl Engine {
             *epoch += u64::from(!events.is_empty());
             let sooner = || stack.next_deadline().is_some_and(|at| at.as_nanos() < *sleeps_until);
             let rouse = *sleeps_until != 0 && (*wants_events && !events.is_empty() || sooner());
+            let until = *sleeps_until;
             if rouse {
                 *sleeps_until = 0;
             }
-            (result, during, rouse)
+            (result, during, rouse, until)
         };
         let lost = port.as_ref().is_some_and(|port| {
             port.flush(now);
+            // The device may have kept a frame to send it before the leader would look.
+            rouse |= until != 0 && port.deadline().is_some_and(|at| at.as_nanos() < until);
             port.take_loss()
         });
         drop(port);
@@ -279,6 +281,10 @@ impl Engine {
             }
         }
         self.lead.leave(me);
+        self.with(Stack::abort_all);
+        if let Some(port) = &*self.port.read() {
+            port.write_out();
+        }
     }
 }
 

@@ -4,12 +4,13 @@
 use crate::{
     buf::{Frame, Packet},
     device::Device,
+    sys::fork,
     time::{Duration, Instant},
 };
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::VecDeque,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     os::fd::RawFd,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
@@ -47,8 +48,15 @@ pub(super) struct Reader {
     rounds: u32,
 }
 
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.fd().inspect(|fd| fork::release(*fd));
+    }
+}
+
 impl Port {
     pub(super) fn new(device: Box<dyn Device>) -> Self {
+        device.poll_fd().inspect(|fd| fork::hold(*fd));
         Self {
             device,
             queue: Mutex::default(),
@@ -64,6 +72,15 @@ impl Port {
 
     pub(super) fn fd(&self) -> Option<RawFd> {
         self.device.poll_fd()
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.device.is_up()
+    }
+
+    /// The process ends: what the device has buffered is written out.
+    pub(super) fn write_out(&self) {
+        self.device.flush();
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -109,16 +126,21 @@ impl Port {
     fn send(&self, frame: &Frame, now: Instant) {
         if let Err(error) = self.device.send(frame, now) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
-            match (error.kind(), error.raw_os_error()) {
-                (ErrorKind::WouldBlock, _) => {}
-                (_, Some(libc::EIO)) => self.down.store(true, Ordering::Release),
-                (_, Some(libc::ENOBUFS | libc::ENOMEM | libc::EINVAL)) => log::debug!("frame dropped: {error}"),
-                _ => self.lose(&error),
-            }
+            self.on_error(&error);
         }
     }
 
-    fn lose(&self, error: &std::io::Error) {
+    /// The device did not take a frame.
+    fn on_error(&self, error: &io::Error) {
+        match (error.kind(), error.raw_os_error()) {
+            (ErrorKind::WouldBlock, _) => {}
+            (_, Some(libc::EIO)) => self.down.store(true, Ordering::Release),
+            (_, Some(libc::ENOBUFS | libc::ENOMEM)) => log::debug!("frame dropped: {error}"),
+            _ => self.lose(error),
+        }
+    }
+
+    fn lose(&self, error: &io::Error) {
         if !self.gone.swap(true, Ordering::AcqRel) {
             log::error!("the device is gone: {error}; sockets that need it fail with ENETDOWN");
         }
@@ -129,24 +151,18 @@ impl Port {
         self.down.load(Ordering::Relaxed) && self.down.swap(false, Ordering::AcqRel)
     }
 
-    /// Whether the link refused the last frame.
-    pub(super) fn is_down(&self) -> bool {
-        self.down.load(Ordering::Acquire)
+    /// Whether frames that were held back may come or go now.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.device.deadline().is_some_and(|at| at <= now)
     }
 
-    /// Held back frames leave; true if it was time for any.
-    pub(super) fn on_timer(&self, now: Instant) -> bool {
-        let due = self.device.deadline().is_some_and(|at| at <= now);
-        if due
+    /// Frames that were held back leave.
+    pub(super) fn on_timer(&self, now: Instant) {
+        if self.is_due(now)
             && let Err(error) = self.device.on_timer(now)
-            && error.kind() != ErrorKind::WouldBlock
         {
-            match error.raw_os_error() {
-                Some(libc::EIO) => self.down.store(true, Ordering::Release),
-                _ => self.lose(&error),
-            }
+            self.on_error(&error);
         }
-        due
     }
 
     /// Waits for the reader's place.

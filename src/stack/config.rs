@@ -1,8 +1,16 @@
 //! The configuration of a stack, and the network specification it is read from:
 //! `tap:t0,ip=10.0.0.2/24,gw=10.0.0.1,mtu=1500`.
 
-use crate::{addr::Cidr, time::Duration};
-use std::{net::IpAddr, path::PathBuf};
+pub mod impairment;
+mod spec;
+#[cfg(test)]
+mod tests;
+
+pub use impairment::Impairment;
+pub use spec::SpecError;
+
+use crate::addr::Cidr;
+use std::{fmt, net::IpAddr, path::PathBuf};
 
 /// The kind of device.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -15,6 +23,16 @@ pub enum Kind {
     Null,
 }
 
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tap => "tap",
+            Self::Tun => "tun",
+            Self::Null => "null",
+        })
+    }
+}
+
 /// A route from `route=NET@GW`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct StaticRoute {
@@ -24,30 +42,13 @@ pub struct StaticRoute {
     pub via: IpAddr,
 }
 
-/// An impaired link (`link=`).
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Impairment {
-    /// One-way delay in each direction.
-    pub delay: Duration,
-    /// Deviation of the delay, uniform in ±jitter.
-    pub jitter: Duration,
-    /// Probability that a frame is lost, 0 to 1.
-    pub loss: f64,
-    /// Probability that a frame overtakes those before it, 0 to 1.
-    pub reorder: f64,
-    /// Probability that a frame comes twice, 0 to 1.
-    pub duplicate: f64,
-    /// Probability that one bit of a frame flips, 0 to 1.
-    pub corrupt: f64,
-    /// Bits per second; 0 is unlimited.
-    pub rate: u64,
-    /// Bytes that wait for the rate at most before frames are dropped; 0 means the default.
-    pub queue: usize,
-    /// Seed of the random choices.
-    pub seed: u64,
+impl fmt::Display for StaticRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.to, self.via)
+    }
 }
 
-/// The configuration of one stack.
+/// The configuration of one stack. Its `Display` is the canonical specification.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Kind of device.
@@ -76,4 +77,103 @@ pub struct Config {
     pub pcap: Option<PathBuf>,
     /// Log level (`log=`).
     pub log: Option<log::LevelFilter>,
+}
+
+impl Config {
+    /// A device without an address, everything else at its default.
+    pub fn new(kind: Kind, name: &str) -> Self {
+        Self {
+            kind,
+            name: name.to_owned(),
+            addresses: Vec::new(),
+            gateways: Vec::new(),
+            routes: Vec::new(),
+            dns: Vec::new(),
+            mtu: None,
+            mac: None,
+            offload: true,
+            queues: 1,
+            link: None,
+            pcap: None,
+            log: None,
+        }
+    }
+
+    /// Reads a network specification, for example `tap:t0,ip=10.0.0.2/24,gw=10.0.0.1`.
+    ///
+    /// # Errors
+    /// What is wrong, by the key it concerns, with the right form.
+    pub fn parse(spec: &str) -> Result<Self, SpecError> {
+        spec::parse(spec)
+    }
+
+    /// Fills what the specification left unset from `SOCKEYE_LINK`, `SOCKEYE_PCAP` and `SOCKEYE_LOG`, which `get` looks
+    /// up. An empty variable is as good as none.
+    ///
+    /// # Errors
+    /// What is wrong with a variable, by its name.
+    pub fn fill_from_env(&mut self, get: impl Fn(&str) -> Option<String>) -> Result<(), SpecError> {
+        spec::fill_from_env(self, get)
+    }
+
+    /// Sets the MAC address, if none was given, to one derived from the machine, the device and the first address:
+    /// the same at every start, different for every stack of a link.
+    pub fn fill_mac(&mut self, machine_id: &str) {
+        if self.kind == Kind::Tap && self.mac.is_none() {
+            self.mac = Some(default_mac(machine_id, &self.name, self.addresses.first().map(|cidr| cidr.addr)));
+        }
+    }
+}
+
+/// A locally administered unicast address (IEEE 802 section 8.2.2), hashed from what names a stack on its link.
+pub fn default_mac(machine_id: &str, device: &str, address: Option<IpAddr>) -> [u8; 6] {
+    let address = address.map(|address| address.to_string()).unwrap_or_default();
+    // FNV-1a, with the murmur3 finisher to spread the last bytes: the address must not change with the compiler's
+    // library, as the standard hasher's results may.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in [machine_id, device, &address].join("\0").bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^= hash >> 33;
+    let [mut first, b, c, d, e, f, ..] = hash.to_be_bytes();
+    first = (first & 0xfc) | 0x02;
+    [first, b, c, d, e, f]
+}
+
+/// Writes `,key=a+b` unless `values` is empty.
+fn joined<T: fmt::Display>(f: &mut fmt::Formatter<'_>, key: &str, values: impl IntoIterator<Item = T>) -> fmt::Result {
+    let mut before = format!(",{key}=");
+    for value in values {
+        write!(f, "{before}{value}")?;
+        "+".clone_into(&mut before);
+    }
+    Ok(())
+}
+
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, name, addresses, gateways, routes, dns, mtu, mac, offload, queues, link, pcap, log } = self;
+        write!(f, "{kind}:{name}")?;
+        joined(f, "ip", addresses.iter().filter(|cidr| cidr.addr.is_ipv4()))?;
+        joined(f, "gw", gateways.iter().filter(|addr| addr.is_ipv4()))?;
+        joined(f, "ip6", addresses.iter().filter(|cidr| cidr.addr.is_ipv6()))?;
+        joined(f, "gw6", gateways.iter().filter(|addr| addr.is_ipv6()))?;
+        joined(f, "route", routes)?;
+        joined(f, "dns", dns)?;
+        joined(f, "mtu", mtu)?;
+        joined(f, "mac", mac.map(|[a, b, c, d, e, g]| format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")))?;
+        joined(f, "offload", (!offload).then_some("off"))?;
+        joined(f, "queues", (*queues != 1).then_some(queues))?;
+        joined(f, "link", link)?;
+        joined(f, "pcap", pcap.as_ref().map(|path| path.display()))?;
+        joined(f, "log", log.map(|level| level.as_str().to_ascii_lowercase()))
+    }
+}
+
+impl std::str::FromStr for Config {
+    type Err = SpecError;
+    fn from_str(spec: &str) -> Result<Self, SpecError> {
+        Self::parse(spec)
+    }
 }

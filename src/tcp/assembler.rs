@@ -175,8 +175,8 @@ mod tests {
         Packet::copy_from(&vec![0; len])
     }
 
-    fn reports(assembler: &Assembler) -> Vec<Range<u64>> {
-        assembler.reports().collect()
+    fn reports(assembler: &Assembler) -> Vec<(u64, u64)> {
+        assembler.reports().map(|run| (run.start, run.end)).collect()
     }
 
     #[test]
@@ -185,11 +185,11 @@ mod tests {
         for at in [100, 300, 500] {
             assert_eq!(assembler.insert(at, packet(50)), Placed::default());
         }
-        assert_eq!(reports(&assembler), [500..550, 300..350, 100..150]);
+        assert_eq!(reports(&assembler), [(500, 550), (300, 350), (100, 150)]);
         assembler.insert(150, packet(50));
-        assert_eq!(reports(&assembler), [100..200, 500..550, 300..350]);
+        assert_eq!(reports(&assembler), [(100, 200), (500, 550), (300, 350)]);
         assembler.insert(200, packet(100));
-        assert_eq!(reports(&assembler), [100..350, 500..550]);
+        assert_eq!(reports(&assembler), [(100, 350), (500, 550)]);
         assert_eq!((assembler.len(), assembler.first()), (300, Some(100)));
     }
 
@@ -199,9 +199,9 @@ mod tests {
         for at in [10, 30, 50, 70, 90] {
             assembler.insert(at, packet(5));
         }
-        assert_eq!(reports(&assembler), [90..95, 70..75, 50..55, 30..35]);
+        assert_eq!(reports(&assembler), [(90, 95), (70, 75), (50, 55), (30, 35)]);
         assembler.insert(75, packet(15));
-        assert_eq!(reports(&assembler), [70..95, 50..55, 30..35, 10..15]);
+        assert_eq!(reports(&assembler), [(70, 95), (50, 55), (30, 35), (10, 15)]);
     }
 
     #[test]
@@ -210,7 +210,7 @@ mod tests {
         assembler.insert(10, packet(5));
         assembler.insert(20, packet(5));
         assert_eq!(assembler.insert(8, packet(22)).duplicate, Some(10..15));
-        assert_eq!(reports(&assembler), [8..30]);
+        assert_eq!(reports(&assembler), [(8, 30)]);
         assert_eq!(assembler.insert(12, packet(3)).duplicate, Some(12..15));
         assert_eq!(assembler.len(), 22);
     }
@@ -222,7 +222,7 @@ mod tests {
         let one = assembler.footprint();
         assembler.insert(2000, packet(1000));
         assert!(assembler.prune(one) >= 1000);
-        assert_eq!(reports(&assembler), [10..1010]);
+        assert_eq!(reports(&assembler), [(10, 1010)]);
         assembler.prune(0);
         assert!(assembler.is_empty());
         assert_eq!(assembler.footprint(), 0);
@@ -235,7 +235,7 @@ mod tests {
         (0..n).for_each(|i| _ = assembler.insert(2 * i + 1, packet(1)));
         assert!(assembler.footprint() > 100 * assembler.len());
         (1..n).rev().for_each(|i| _ = assembler.insert(2 * i, packet(1)));
-        assert_eq!(reports(&assembler), [1..2 * n]);
+        assert_eq!(reports(&assembler), [(1, 2 * n)]);
         let run = assembler.take_run(1).unwrap();
         assert_eq!(run.len() as u64, 2 * n - 1);
         assert_eq!((assembler.len(), assembler.footprint()), (0, 0));

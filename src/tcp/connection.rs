@@ -1,17 +1,36 @@
-//! One TCP connection.
+//! One TCP connection: what it consists of. What it does is in the files named after it (see the table in `mod.rs`).
 
-use super::{RecvFlags, SendFlags, Settings, Shutdown, State, TimeWait};
+use super::{
+    Settings, State,
+    ack::Acks,
+    challenge::Limiter,
+    congestion::AnyController,
+    handshake::Opening,
+    info::Stats,
+    keepalive::KeepAlive,
+    mss,
+    output::Pending,
+    persist::Persist,
+    recovery::Recovery,
+    recv_queue::RecvQueue,
+    rtt::RttEstimator,
+    send_queue::SendQueue,
+    send_window::SendWindow,
+    timer::{Timer, TimerTable},
+    timestamps::Clock,
+    urgent::Urgent,
+    window::RecvWindow,
+};
 use crate::{
     addr::Flow,
-    buf::{Frame, Packet},
+    buf::Packet,
     cx::Cx,
-    error::{Error, Result},
+    error::Error,
     ready::Ready,
     rng::Key,
     time::Instant,
     wire::{seq::SeqNum, tcp::Header},
 };
-use std::io::{IoSlice, IoSliceMut};
 
 /// What the network layer knows of the way to the peer.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -31,159 +50,215 @@ pub enum IcmpVerdict {
     PacketTooBig(u32),
 }
 
+/// Who still uses the connection, and how it ended.
+#[derive(Debug, Default)]
+pub(super) struct Life {
+    /// The application has let go.
+    pub orphan: bool,
+    /// Made for a SYN that came in, and not established yet: no application knows of it.
+    pub embryo: bool,
+    /// The application will read no more, or the peer will send no more (Linux's RCV_SHUTDOWN).
+    pub read_shut: bool,
+    /// The application will write no more (Linux's SEND_SHUTDOWN).
+    pub write_shut: bool,
+    /// The peer's FIN was taken: the end of data is a clean one (Linux's SOCK_DONE).
+    pub peer_done: bool,
+    /// The error to be reported once.
+    pub error: Option<Error>,
+    /// What ICMP said of an established connection; the error if it dies by a time-out (RFC 1122 section 4.2.3.9).
+    pub soft_error: Option<Error>,
+}
+
 /// One TCP connection, pure: segments, time and the application's calls go in, segments and readiness come out.
 pub struct Connection {
     /// The values of the socket's options. After changing any call [`Connection::on_settings_changed`].
     pub settings: Settings,
+    pub(super) flow: Flow,
+    pub(super) path: Path,
+    pub(super) state: State,
+    pub(super) opening: Opening,
+    pub(super) life: Life,
+    pub(super) snd: SendQueue,
+    pub(super) peer: SendWindow,
+    /// The largest segment the peer takes (its MSS option).
+    pub(super) peer_mss: u16,
+    pub(super) rcv: RecvQueue,
+    pub(super) window: RecvWindow,
+    /// Where the peer's FIN stands, once seen.
+    pub(super) peer_fin: Option<SeqNum>,
+    pub(super) acks: Acks,
+    pub(super) clock: Clock,
+    pub(super) rtt: RttEstimator,
+    pub(super) cc: AnyController,
+    pub(super) recovery: Recovery,
+    pub(super) urgent: Urgent,
+    pub(super) limiter: Limiter,
+    pub(super) persist: Persist,
+    pub(super) keepalive: KeepAlive,
+    pub(super) timers: TimerTable,
+    pub(super) pending: Pending,
+    /// Readiness that came up since it was last taken.
+    pub(super) events: Ready,
+    /// The send buffer was too full to write: OUT comes up when there is room.
+    pub(super) is_full: bool,
+    pub(super) stats: Stats,
 }
 
-#[allow(unused_variables, clippy::unimplemented)]
 impl Connection {
     /// Starts an active open: SYN-SENT, the SYN comes out of [`Connection::poll_transmit`]. `secret` keys the initial
     /// sequence number (RFC 6528) and the timestamp offset.
     pub fn connect(flow: Flow, settings: Settings, path: Path, secret: &Key, cx: &mut Cx<'_>) -> Self {
-        unimplemented!()
+        cx.mib.tcp_active_opens += 1;
+        Self::new(flow, settings, path, Opening::active(&flow, secret, cx.now), secret, cx.now)
     }
 
-    /// Answers a SYN that came to a listener: SYN-RECEIVED, the SYN-ACK comes out of [`Connection::poll_transmit`].
-    pub fn accept(flow: Flow, syn: &Header, settings: Settings, path: Path, secret: &Key, cx: &mut Cx<'_>) -> Self {
-        unimplemented!()
+    /// A connection without a peer yet.
+    pub(super) fn new(
+        flow: Flow,
+        settings: Settings,
+        path: Path,
+        opening: Opening,
+        secret: &Key,
+        now: Instant,
+    ) -> Self {
+        let first = opening.iss + 1;
+        let segment = mss::limit(mss::default_for(flow.remote.addr), &settings, &path, flow.remote.addr);
+        let window = RecvWindow::new(&settings, SeqNum(0), now);
+        let cc = AnyController::named(settings.congestion, segment)
+            .unwrap_or_else(|| AnyController::Reno(super::congestion::reno::Reno::new(segment)));
+        Self {
+            settings,
+            flow,
+            path,
+            state: State::SynSent,
+            life: Life::default(),
+            snd: SendQueue::new(first),
+            peer: SendWindow::default(),
+            peer_mss: mss::default_for(flow.remote.addr),
+            rcv: RecvQueue::new(SeqNum(0)),
+            window,
+            peer_fin: None,
+            acks: Acks::new(SeqNum(0), now),
+            clock: Clock::new(super::isn::timestamp_offset(&flow, secret)),
+            rtt: RttEstimator::new(),
+            cc,
+            recovery: Recovery::new(opening.iss),
+            urgent: Urgent::default(),
+            limiter: Limiter::default(),
+            persist: Persist::default(),
+            keepalive: KeepAlive::new(now),
+            timers: TimerTable::new(),
+            pending: Pending::syn(),
+            events: Ready::NONE,
+            is_full: false,
+            stats: Stats::new(now),
+            opening,
+        }
     }
 
     /// A segment of this flow came in, its checksum verified; `payload` has had the header taken off.
     pub fn on_segment(&mut self, seg: &Header, payload: Packet, cx: &mut Cx<'_>) {
-        unimplemented!()
-    }
-
-    /// An ICMP error came in that quotes our segment with sequence number `seq`; ignored unless `seq` is in flight.
-    pub fn on_icmp(&mut self, verdict: IcmpVerdict, seq: SeqNum, cx: &mut Cx<'_>) {
-        unimplemented!()
-    }
-
-    /// The route or the device changed.
-    pub fn on_path_changed(&mut self, path: Path, cx: &mut Cx<'_>) {
-        unimplemented!()
-    }
-
-    /// The application changed [`Connection::settings`].
-    pub fn on_settings_changed(&mut self, cx: &mut Cx<'_>) {
-        unimplemented!()
+        self.handle_segment(seg, payload, cx);
+        self.arm_timers(cx.now);
     }
 
     /// The time of [`Connection::poll_deadline`] has come.
     pub fn on_timer(&mut self, cx: &mut Cx<'_>) {
-        unimplemented!()
-    }
-
-    /// Takes the next segment to be sent, if any: appends TCP header and payload to the empty `out`, with a partial
-    /// checksum (the pseudo-header's sum) and segmentation left to the device if the payload is larger than the MSS.
-    #[must_use]
-    pub fn poll_transmit(&mut self, out: &mut Frame, cx: &mut Cx<'_>) -> bool {
-        unimplemented!()
+        while let Some(timer) = self.timers.take_expired(cx.now) {
+            match timer {
+                Timer::Retransmit => self.on_retransmit_timeout(cx),
+                Timer::DelayedAck => self.on_ack_delay_over(cx),
+                Timer::Persist => self.on_persist_timeout(cx),
+                Timer::KeepAlive => self.on_keepalive_timeout(cx),
+                Timer::UserTimeout => self.on_user_timeout(cx),
+                Timer::Cork => self.pending.force = true,
+                Timer::FinWait2 => self.finish(),
+                Timer::TimeWait => {
+                    cx.mib.tcp_time_waited += 1;
+                    self.finish();
+                }
+                // Nothing sets these.
+                Timer::Reo | Timer::Tlp | Timer::Pacing => {}
+            }
+        }
+        self.arm_timers(cx.now);
     }
 
     /// When [`Connection::on_timer`] wants to be called next.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Instant> {
-        unimplemented!()
-    }
-
-    /// Takes the readiness that came up since the last call, also where it was set before (edges, for EPOLLET: new
-    /// data is a new IN; OUT only after the buffer had been too full to write).
-    #[must_use]
-    pub fn poll_events(&mut self) -> Ready {
-        unimplemented!()
-    }
-
-    /// Present readiness, as Linux's tcp_poll computes it.
-    pub fn ready(&self) -> Ready {
-        unimplemented!()
+        self.timers.next()
     }
 
     /// The state.
     pub fn state(&self) -> State {
-        unimplemented!()
+        self.state
     }
 
     /// The two ends.
     pub fn flow(&self) -> Flow {
-        unimplemented!()
+        self.flow
     }
 
-    /// Queues as much of `data` as there is room for; returns how many bytes.
-    ///
-    /// # Errors
-    /// As send(2): `WouldBlock` when there is no room or the handshake is not complete, `BrokenPipe` after our own shutdown or a reset,
-    /// the pending error once.
-    pub fn send(&mut self, data: &[IoSlice<'_>], flags: SendFlags, cx: &mut Cx<'_>) -> Result<usize> {
-        unimplemented!()
-    }
-
-    /// Copies received bytes to `out`; 0 means the peer has finished (or we shut our reading side down).
-    ///
-    /// # Errors
-    /// As recv(2): `WouldBlock` when nothing is there, the pending error once; with MSG_OOB `Invalid` when there is no
-    /// urgent byte.
-    pub fn recv(&mut self, out: &mut [IoSliceMut<'_>], flags: RecvFlags, cx: &mut Cx<'_>) -> Result<usize> {
-        unimplemented!()
-    }
-
-    /// shutdown(2).
-    ///
-    /// # Errors
-    /// `NotConnected` when there is no connection.
-    pub fn shutdown(&mut self, how: Shutdown, cx: &mut Cx<'_>) -> Result<()> {
-        unimplemented!()
-    }
-
-    /// The application has let go of the socket: sends what is queued and a FIN, or a reset if received data was left
-    /// unread or SO_LINGER is zero. The connection lives on without an owner until [`Connection::is_finished`].
-    pub fn close(&mut self, cx: &mut Cx<'_>) {
-        unimplemented!()
-    }
-
-    /// Ends the connection with a reset (RFC 9293 section 3.10.5).
-    pub fn abort(&mut self, cx: &mut Cx<'_>) {
-        unimplemented!()
+    /// The present maximum segment size for sending, bytes (TCP_MAXSEG): without the options every segment has.
+    pub fn mss(&self) -> u16 {
+        let limit = mss::limit(self.peer_mss, &self.settings, &self.path, self.flow.remote.addr);
+        if self.clock.is_on() { limit - 12 } else { limit }
     }
 
     /// Takes the pending error (SO_ERROR).
     pub fn take_error(&mut self) -> Option<Error> {
-        unimplemented!()
-    }
-
-    /// Bytes that can be read (SIOCINQ).
-    pub fn readable(&self) -> usize {
-        unimplemented!()
+        self.life.error.take()
     }
 
     /// Bytes sent or queued and not acknowledged, our FIN included (SIOCOUTQ).
     pub fn unacknowledged(&self) -> usize {
-        unimplemented!()
-    }
-
-    /// Whether the next byte to be read is the urgent one (SIOCATMARK).
-    pub fn is_at_mark(&self) -> bool {
-        unimplemented!()
-    }
-
-    /// The TCP_INFO of this connection, in Linux's layout (`struct tcp_info`).
-    pub fn info(&self, now: Instant) -> super::info::Info {
-        unimplemented!()
-    }
-
-    /// The present maximum segment size for sending, bytes (TCP_MAXSEG).
-    pub fn mss(&self) -> u16 {
-        unimplemented!()
+        (self.snd.end() - self.snd.una()) as usize
     }
 
     /// Whether nothing is left to be done: closed, all segments taken, and (after [`Connection::close`]) ready to be forgotten.
     pub fn is_finished(&self) -> bool {
-        unimplemented!()
+        self.state == State::Closed && self.pending.reset.is_none() && (self.life.orphan || self.life.embryo)
     }
 
-    /// What is left of an ownerless connection in TIME-WAIT: the stack keeps this instead.
-    pub fn to_time_wait(&self) -> Option<TimeWait> {
-        unimplemented!()
+    /// The application changed [`Connection::settings`].
+    pub fn on_settings_changed(&mut self, cx: &mut Cx<'_>) {
+        self.window.on_settings_changed(&self.settings);
+        // TCP_QUICKACK reads back the mode it sets, so a difference is the user's wish.
+        self.acks.set_interactive(!self.settings.quickack);
+        if self.cc.name() != self.settings.congestion
+            && let Some(cc) = AnyController::named(self.settings.congestion, self.mss())
+        {
+            self.cc = cc;
+        }
+        self.on_segment_size_changed();
+        self.on_keepalive_changed(cx.now);
+        if !self.settings.cork {
+            self.timers.stop(Timer::Cork);
+        }
+        self.note_room();
+        self.arm_timers(cx.now);
+    }
+
+    /// Sets the timers that follow from the state of things rather than from an event.
+    pub(super) fn arm_timers(&mut self, now: Instant) {
+        if self.acks.owed() == super::ack::Owed::Delayed && !self.timers.is_set(Timer::DelayedAck) {
+            self.timers.set(Timer::DelayedAck, now + super::ack::DELAY);
+        }
+        self.settings.quickack = !self.acks.is_interactive();
+    }
+
+    /// The acknowledgement has waited long enough.
+    fn on_ack_delay_over(&mut self, cx: &mut Cx<'_>) {
+        if self.acks.owed() == super::ack::Owed::Delayed {
+            cx.mib.tcp_delayed_acks += 1;
+            self.acks.on_delay_over();
+        }
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} > {} {:?}", self.flow.local, self.flow.remote, self.state)
     }
 }

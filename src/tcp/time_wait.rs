@@ -1,12 +1,33 @@
 //! TIME-WAIT in a few bytes (RFC 9293 section 3.3.2, RFC 6191, RFC 1337).
 
-use crate::{time::Instant, wire::tcp::Header};
+use super::{Connection, State, timer::Timer, timestamps::Clock, timestamps::PawsVerdict};
+use crate::{
+    cx::Cx,
+    time::{Duration, Instant},
+    wire::{
+        seq::SeqNum,
+        tcp::{Flags, Header, Options},
+    },
+};
+
+/// 2 MSL, as Linux's TCP_TIMEWAIT_LEN.
+pub const LENGTH: Duration = Duration::from_secs(60);
+/// An initial sequence number this far beyond the old connection's cannot be taken for it.
+const REUSE_AFTER: Duration = Duration::from_secs(1);
 
 /// A connection in TIME-WAIT.
 #[derive(Clone, Debug)]
 pub struct TimeWait {
     /// When it may be forgotten.
     pub until: Instant,
+    local_port: u16,
+    remote_port: u16,
+    snd_nxt: SeqNum,
+    rcv_nxt: SeqNum,
+    window: u16,
+    clock: Clock,
+    heard: Instant,
+    answered: Option<Instant>,
 }
 
 /// What to do with a segment that came to a connection in TIME-WAIT.
@@ -20,15 +41,113 @@ pub enum TimeWaitVerdict {
     Reopen,
 }
 
-#[allow(unused_variables, clippy::unimplemented)]
+/// The least time between answers to segments that change nothing (Linux's tcp_invalid_ratelimit).
+const ANSWER_INTERVAL: Duration = Duration::from_millis(500);
+
 impl TimeWait {
     /// Judges a segment; may restart the timer.
     pub fn on_segment(&mut self, seg: &Header, payload_len: usize, now: Instant) -> TimeWaitVerdict {
-        unimplemented!()
+        let has = |flag| seg.flags.contains(flag);
+        // RFC 1337: a reset does not cut TIME-WAIT short. (Linux's default lets it; the hazard is real, the gain is not.)
+        if has(Flags::RST) {
+            return TimeWaitVerdict::Drop;
+        }
+        let stamps = seg.options.timestamps;
+        let fresh = self.clock.judge(stamps, now) == PawsVerdict::Fresh;
+        if has(Flags::SYN) && !has(Flags::ACK) {
+            // RFC 6191 section 2: later by its time stamp or by its number.
+            let later = match stamps.filter(|_| self.clock.is_on()) {
+                Some(stamps) => {
+                    SeqNum(stamps.val) > SeqNum(self.clock.recent())
+                        || (fresh && SeqNum(stamps.val) == SeqNum(self.clock.recent()) && seg.seq > self.rcv_nxt)
+                }
+                None => seg.seq > self.rcv_nxt,
+            };
+            if later {
+                return TimeWaitVerdict::Reopen;
+            }
+            return self.reply(now);
+        }
+        if fresh && seg.seq == self.rcv_nxt && payload_len == 0 && !has(Flags::FIN) {
+            self.clock.update(stamps, seg.seq, self.rcv_nxt, now);
+            return TimeWaitVerdict::Drop;
+        }
+        if has(Flags::FIN) && fresh {
+            // The FIN again: our acknowledgement of it was lost (RFC 9293 section 3.10.7.4, eighth).
+            self.until = now + LENGTH;
+            self.answered = None;
+        }
+        if has(Flags::ACK) || has(Flags::FIN) { self.reply(now) } else { TimeWaitVerdict::Drop }
     }
 
-    /// Whether a new connection from here may take over the flow now (Linux's tcp_tw_reuse rule, RFC 6191).
+    /// An acknowledgement, unless one was sent a moment ago.
+    fn reply(&mut self, now: Instant) -> TimeWaitVerdict {
+        if self.answered.is_some_and(|at| now.since(at) < ANSWER_INTERVAL) {
+            return TimeWaitVerdict::Drop;
+        }
+        self.answered = Some(now);
+        TimeWaitVerdict::Reply(Header {
+            src_port: self.local_port,
+            dst_port: self.remote_port,
+            seq: self.snd_nxt,
+            ack: self.rcv_nxt,
+            flags: Flags::ACK,
+            window: self.window,
+            urgent: 0,
+            options: Options { timestamps: self.clock.option(now), ..Options::default() },
+        })
+    }
+
+    /// Whether a new connection from here may take over the flow now (Linux's tcp_tw_reuse rule, RFC 6191): only with
+    /// time stamps, and when the peer's clock has ticked on, so that nothing of the old connection passes for new.
     pub fn may_be_reused(&self, now: Instant) -> bool {
-        unimplemented!()
+        self.clock.is_on() && now.since(self.heard) > REUSE_AFTER
+    }
+}
+
+impl Connection {
+    /// Both sides have closed.
+    pub(super) fn enter_time_wait(&mut self, now: Instant) {
+        self.state = State::TimeWait;
+        self.timers.stop_all();
+        self.timers.set(Timer::TimeWait, now + LENGTH);
+        // For the application this is the end (Linux's socket is in CLOSE by now).
+        self.life.read_shut = true;
+        self.life.write_shut = true;
+        self.events |= crate::ready::Ready::HUP | crate::ready::Ready::IN | crate::ready::Ready::RDHUP;
+    }
+
+    /// What TIME-WAIT needs to know.
+    fn time_wait(&self) -> TimeWait {
+        TimeWait {
+            until: self.timers.at(Timer::TimeWait).unwrap_or(Instant::ZERO),
+            local_port: self.flow.local.port,
+            remote_port: self.flow.remote.port,
+            snd_nxt: self.snd.nxt(),
+            rcv_nxt: self.rcv.rcv_nxt(),
+            window: (self.window.offered(self.rcv.rcv_nxt()) >> self.window.shift()).min(0xffff) as u16,
+            clock: self.clock,
+            heard: self.keepalive.heard,
+            answered: None,
+        }
+    }
+
+    /// What is left of an ownerless connection in TIME-WAIT: the stack keeps this instead.
+    pub fn to_time_wait(&self) -> Option<TimeWait> {
+        let quiet = self.acks.owed() != super::ack::Owed::Now && self.pending.reset.is_none();
+        (self.state == State::TimeWait && self.life.orphan && quiet).then(|| self.time_wait())
+    }
+
+    /// A segment in TIME-WAIT while the application still holds the socket. A SYN is not let through to a listener then.
+    pub(super) fn on_segment_in_time_wait(&mut self, seg: &Header, payload: usize, cx: &mut Cx<'_>) {
+        let mut time_wait = self.time_wait();
+        let verdict = time_wait.on_segment(seg, payload, cx.now);
+        self.clock = time_wait.clock;
+        self.timers.set(Timer::TimeWait, time_wait.until);
+        match verdict {
+            TimeWaitVerdict::Drop => {}
+            TimeWaitVerdict::Reply(_) if seg.flags.contains(Flags::FIN) => self.acks.owe_now(),
+            TimeWaitVerdict::Reply(_) | TimeWaitVerdict::Reopen => self.challenge(cx),
+        }
     }
 }

@@ -1,0 +1,80 @@
+# Sockeye: `make help` says what there is.
+
+PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
+INCDIR  ?= $(PREFIX)/include
+MANDIR  ?= $(PREFIX)/share/man
+DESTDIR ?=
+CARGO   ?= cargo
+CC      ?= cc
+INSTALL ?= install
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+# The name programs are linked to: it changes when the interface does. build.rs has it too.
+SONAME  := libsockeye.so.0
+TARGET  := $(or $(CARGO_TARGET_DIR),target)
+RELEASE := $(TARGET)/release
+EXAMPLES := $(patsubst examples/%.c,$(TARGET)/examples/%,$(wildcard examples/*.c))
+
+export CARGO
+
+.PHONY: all release examples test demo bench install uninstall clean help
+.DELETE_ON_ERROR:
+
+all: release
+
+# Cargo knows best what is out of date.
+release:
+	.ci/tools build
+	$(CARGO) build --release
+	ln -sf libsockeye.so $(RELEASE)/$(SONAME)
+	@$(call pc,$(abspath .),$(abspath $(RELEASE)),$(abspath include),-Wl$(comma)-rpath$(comma)$(abspath $(RELEASE))) > $(RELEASE)/sockeye.pc
+
+comma := ,
+# The pkg-config file for a prefix, a library directory, an include directory, and further linker flags.
+pc = sed -e 's|@PREFIX@|$(1)|' -e 's|@LIBDIR@|$(2)|' -e 's|@INCLUDEDIR@|$(3)|' -e 's|@LDFLAGS@|$(4)|' -e 's|@VERSION@|$(VERSION)|' sockeye.pc.in
+
+examples: release $(EXAMPLES)
+
+$(TARGET)/examples/%: examples/%.c include/sockeye.h | release
+	@mkdir -p $(@D)
+	$(CC) -O2 -Wall -Wextra -std=c99 -Iinclude -o $@ $< -L$(RELEASE) -lsockeye -Wl,-rpath,$(abspath $(RELEASE))
+
+test:
+	.ci/tools build test
+	.ci/tests
+
+demo:
+	demo/run.sh
+
+bench:
+	benches/run.sh
+
+install: release
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCDIR) $(DESTDIR)$(MANDIR)/man7
+	$(INSTALL) -m 755 $(RELEASE)/libsockeye.so $(DESTDIR)$(LIBDIR)/libsockeye.so.$(VERSION)
+	ln -sf libsockeye.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libsockeye.so
+	$(INSTALL) -m 644 $(RELEASE)/libsockeye.a $(DESTDIR)$(LIBDIR)/libsockeye.a
+	$(INSTALL) -m 644 include/sockeye.h $(DESTDIR)$(INCDIR)/sockeye.h
+	$(INSTALL) -m 644 docs/sockeye.7 $(DESTDIR)$(MANDIR)/man7/sockeye.7
+	$(call pc,$(PREFIX),$(LIBDIR),$(INCDIR),) > $(DESTDIR)$(LIBDIR)/pkgconfig/sockeye.pc
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
+
+uninstall:
+	rm -f $(DESTDIR)$(LIBDIR)/libsockeye.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libsockeye.so
+	rm -f $(DESTDIR)$(LIBDIR)/libsockeye.a $(DESTDIR)$(LIBDIR)/pkgconfig/sockeye.pc
+	rm -f $(DESTDIR)$(INCDIR)/sockeye.h $(DESTDIR)$(MANDIR)/man7/sockeye.7
+
+clean:
+	$(CARGO) clean
+
+help:
+	@echo "make             builds the library: $(RELEASE)/libsockeye.so and .a, with sockeye.pc beside them"
+	@echo "make demo        shows it at work, in a network namespace of its own (root or user namespaces)"
+	@echo "make test        installs what the tests need and runs all of them (root: they make namespaces and TAPs)"
+	@echo "make bench       measures it beside the kernel's own stack, about a minute (root)"
+	@echo "make examples    builds examples/*.c into $(TARGET)/examples"
+	@echo "make install     installs libraries, header, pkg-config file and man page; PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
+	@echo "make uninstall   removes them again"
+	@echo "make clean       removes what was built"

@@ -1,0 +1,113 @@
+//! Why a device could not be opened, with the cure.
+
+use std::{fmt, io, path::PathBuf};
+
+/// What stood in the way.
+#[derive(Debug)]
+pub enum Cause {
+    /// There is no /dev/net/tun.
+    NoTun,
+    /// /dev/net/tun may not be opened.
+    TunForbidden,
+    /// The device does not exist, and this user may not make it.
+    MayNotMake,
+    /// The device belongs to another user.
+    MayNotAttach,
+    /// Another process holds the device.
+    Busy,
+    /// An interface of the name exists, of the kind that is named here.
+    WrongKind(String),
+    /// The name has more bytes than the kernel's names can have.
+    NameTooLong,
+    /// EMFILE: the process has no descriptor left.
+    TooManyFiles,
+    /// ENFILE: the machine has none left.
+    FileTableFull,
+    /// Out of memory.
+    NoMemory,
+    /// The capture file cannot be written.
+    Capture(PathBuf, io::Error),
+    /// Anything else, and at which step it came.
+    Other(&'static str, io::Error),
+}
+
+/// Why a device could not be opened.
+#[derive(Debug)]
+pub struct OpenError {
+    /// `tap` or `tun`.
+    pub kind: &'static str,
+    /// The device's name.
+    pub name: String,
+    /// What stood in the way.
+    pub cause: Cause,
+}
+
+impl OpenError {
+    /// The error for `kind` and `name`.
+    pub fn new(kind: &'static str, name: &str, cause: Cause) -> Self {
+        Self { kind, name: name.to_owned(), cause }
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, name, cause } = self;
+        write!(f, "{kind} {name}: ")?;
+        let make = format_args!("`ip tuntap add dev {name} mode {kind} user $USER`").to_string();
+        match cause {
+            Cause::NoTun => f.write_str("there is no /dev/net/tun; load the driver with `modprobe tun`"),
+            Cause::TunForbidden => f.write_str(
+                "/dev/net/tun may not be opened; run as root, or let this user read and write it (`chmod 666 /dev/net/tun`)",
+            ),
+            Cause::MayNotMake => write!(
+                f,
+                "the device does not exist, and making it needs root or CAP_NET_ADMIN; run as root, or have root make it with {make}"
+            ),
+            Cause::MayNotAttach => {
+                write!(f, "the device belongs to another user; run as that user or root, or have root make one with {make}")
+            }
+            Cause::Busy => f.write_str("the device is held by another process; end that one, or use another device"),
+            Cause::WrongKind(other) => {
+                write!(f, "the interface {name} is {other}; use another name, or remove it with `ip link del {name}`")
+            }
+            Cause::NameTooLong => f.write_str("the name is too long; the kernel's names have at most 15 bytes"),
+            Cause::TooManyFiles => f.write_str("the process is out of descriptors; raise the limit with `ulimit -n`"),
+            Cause::FileTableFull => {
+                f.write_str("the machine is out of descriptors; raise fs.file-max with `sysctl -w fs.file-max=N`")
+            }
+            Cause::NoMemory => f.write_str("out of memory; free some, or raise the limit of this process or its cgroup"),
+            Cause::Capture(path, error) => write!(
+                f,
+                "the capture file {} cannot be written: {error}; name a file in a directory that exists and is writable",
+                path.display()
+            ),
+            Cause::Other(step, error) => write!(f, "{step} failed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.cause {
+            Cause::Capture(_, error) | Cause::Other(_, error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_names_the_device_the_cause_and_the_cure() {
+        let text = |cause| OpenError::new("tap", "t0", cause).to_string();
+        assert_eq!(text(Cause::NoTun), "tap t0: there is no /dev/net/tun; load the driver with `modprobe tun`");
+        assert!(text(Cause::MayNotMake).ends_with("`ip tuntap add dev t0 mode tap user $USER`"));
+        assert!(
+            text(Cause::WrongKind("a TUN device".into())).starts_with("tap t0: the interface t0 is a TUN device; ")
+        );
+        let missing = io::Error::from_raw_os_error(2);
+        assert!(text(Cause::Capture("/no/x".into(), missing)).contains("/no/x cannot be written: No such file"));
+    }
+}

@@ -1,0 +1,334 @@
+//! Reading a network specification: `KIND:NAME,key=value,...`; several values of a key are joined by `+`.
+
+use super::{Config, Impairment, Kind, StaticRoute};
+use crate::addr::{Cidr, width};
+use std::{borrow::Cow, fmt, net::IpAddr, path::PathBuf};
+
+/// What is wrong with a specification: the key (or variable) it concerns, and the reason with the right form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpecError {
+    subject: Cow<'static, str>,
+    problem: Cow<'static, str>,
+}
+
+impl SpecError {
+    pub(super) fn new(subject: &'static str, problem: impl Into<Cow<'static, str>>) -> Self {
+        Self { subject: subject.into(), problem: problem.into() }
+    }
+}
+
+impl fmt::Display for SpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.problem)
+    }
+}
+
+impl std::error::Error for SpecError {}
+
+type Result<T> = std::result::Result<T, SpecError>;
+
+const FORM: &str = "a specification is KIND:NAME,key=value,..., such as tap:t0,ip=10.0.0.2/24,gw=10.0.0.1";
+const KEYS: &str = "ip, gw, route, dns, mtu, mac, offload, queues, link, pcap, log";
+/// Longest name of a kernel interface: IFNAMSIZ with its terminating zero.
+const NAME_MAX: usize = 15;
+
+pub(super) fn parse(spec: &str) -> Result<Config> {
+    if spec.contains(';') {
+        return Err(SpecError::new("specification", "`;` is kept for further devices; give one device"));
+    }
+    let mut parts = spec.split(',');
+    let mut config = parse_device(parts.next().unwrap_or_default())?;
+    let mut seen = Vec::new();
+    for part in parts {
+        let Some((key, value)) = part.split_once('=') else {
+            return Err(SpecError::new("specification", format!("`{part}` has no value; {FORM}")));
+        };
+        if seen.contains(&key) {
+            let problem = format!("is given twice; several values are joined by `+`, as in {key}=A+B");
+            return Err(SpecError { subject: key.to_owned().into(), problem: problem.into() });
+        }
+        seen.push(key);
+        set(&mut config, key, value)?;
+    }
+    check(&config, &seen)?;
+    Ok(config)
+}
+
+fn parse_device(text: &str) -> Result<Config> {
+    let bad = |problem: String| Err(SpecError::new("device", problem));
+    let (kind, name) = match text.split_once(':') {
+        Some(parts) => parts,
+        None if text == "null" => ("null", ""),
+        None => return bad(format!("`{text}` is no device; {FORM}")),
+    };
+    let kind = match kind {
+        "tap" => Kind::Tap,
+        "tun" => Kind::Tun,
+        "null" => Kind::Null,
+        "packet" | "xdp" | "unix" | "wg" => {
+            return bad(format!("this build drives no `{kind}` devices; use tap:NAME, tun:NAME or null:"));
+        }
+        _ => return bad(format!("there is no kind `{kind}`; use tap:NAME, tun:NAME or null:")),
+    };
+    if kind != Kind::Null && name.is_empty() {
+        return bad(format!("`{text}` lacks the name; {FORM}"));
+    }
+    if name.len() > NAME_MAX {
+        return bad(format!("the name `{name}` is too long; the kernel's names have at most {NAME_MAX} bytes"));
+    }
+    // What the kernel refuses (dev_valid_name), and `%`, which it would replace by a number of its choice.
+    let is_bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':' | '%' | '=');
+    if matches!(name, "." | "..") || name.contains(is_bad) {
+        return bad(format!("`{name}` is no name of an interface; use letters and digits, such as t0"));
+    }
+    Ok(Config::new(kind, name))
+}
+
+fn set(config: &mut Config, key: &str, value: &str) -> Result<()> {
+    match key {
+        "ip" => config.addresses = parse_list(value, parse_own_address)?,
+        "gw" => config.gateways = vec![parse_gateway(value)?],
+        "ip6" => return Err(SpecError::new("ip6", refuse_ip6(value, parse_cidr(value).is_some()))),
+        "gw6" => return Err(SpecError::new("gw6", refuse_ip6(value, value.parse::<IpAddr>().is_ok()))),
+        "route" => config.routes = parse_list(value, parse_route)?,
+        "dns" => config.dns = parse_list(value, parse_name_server)?,
+        "mtu" => config.mtu = Some(parse_mtu(value)?),
+        "mac" => config.mac = Some(parse_mac(value)?),
+        "offload" => config.offload = parse_switch(value)?,
+        "queues" => config.queues = parse_queues(value)?,
+        "link" => config.link = Some(Impairment::parse(value)?),
+        "pcap" => config.pcap = Some(parse_path("pcap", value)?),
+        "log" => config.log = Some(parse_level("log", value)?),
+        _ => return Err(SpecError::new("specification", format!("there is no key `{key}`; the keys are {KEYS}"))),
+    }
+    Ok(())
+}
+
+/// The values of a key, none of them twice.
+fn parse_list<T: PartialEq>(text: &str, parse: impl Fn(&str) -> Result<T>) -> Result<Vec<T>> {
+    let mut list = Vec::new();
+    for text in text.split('+') {
+        let value = parse(text)?;
+        if list.contains(&value) {
+            return Err(SpecError { subject: text.to_owned().into(), problem: "is given twice".into() });
+        }
+        list.push(value);
+    }
+    Ok(list)
+}
+
+fn parse_cidr(text: &str) -> Option<Cidr> {
+    let (addr, prefix) = text.split_once('/')?;
+    let addr: IpAddr = addr.parse().ok()?;
+    let prefix = Some(prefix).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()?;
+    (prefix <= width(addr)).then_some(Cidr { addr, prefix })
+}
+
+/// IPv4 only: the text of the refusal for what is well-formed IPv6, and for what is not.
+fn refuse_ip6(value: &str, is_address: bool) -> String {
+    if is_address {
+        format!("`{value}` is IPv6, and this build speaks IPv4; give an IPv4 address as ip=10.0.0.2/24")
+    } else {
+        format!("`{value}` is no IPv6 address, and this build speaks IPv4; give an IPv4 address as ip=10.0.0.2/24")
+    }
+}
+
+fn parse_own_address(text: &str) -> Result<Cidr> {
+    let bad = |problem: &str| SpecError::new("ip", format!("`{text}` {problem}; give it as ip=10.0.0.2/24"));
+    if matches!(text, "dhcp" | "auto") {
+        let problem = format!("this build has no DHCP client for `{text}`; give an address as ip=10.0.0.2/24");
+        return Err(SpecError::new("ip", problem));
+    }
+    if text.parse::<IpAddr>().is_ok() {
+        return Err(bad("lacks the length of its network prefix"));
+    }
+    let cidr = parse_cidr(text).ok_or_else(|| bad("is no address with a prefix length"))?;
+    let IpAddr::V4(addr) = cidr.addr else { return Err(SpecError::new("ip", refuse_ip6(text, true))) };
+    if cidr.prefix == 0 {
+        return Err(bad("has a prefix of no bits; 1 to 32 are possible"));
+    }
+    // RFC 1122 section 3.2.1.3: none of these may be a host's own address.
+    let problem = if addr.is_loopback() {
+        "is a loopback address, which every stack has anyway"
+    } else if addr.is_multicast() {
+        "is a multicast address"
+    } else if addr.is_broadcast() || cidr.broadcast() == Some(addr) {
+        "is the broadcast address of its network"
+    } else if addr.octets()[0] == 0 {
+        "is no host's address"
+    } else if cidr.prefix <= 30 && is_network(&cidr) {
+        "is the network itself, not a host in it"
+    } else {
+        return Ok(cidr);
+    };
+    Err(bad(problem))
+}
+
+/// Whether all host bits are zero.
+fn is_network(cidr: &Cidr) -> bool {
+    match cidr.addr {
+        IpAddr::V4(addr) => u32::from(addr).checked_shl(cidr.prefix.into()).unwrap_or(0) == 0,
+        IpAddr::V6(addr) => u128::from(addr).checked_shl(cidr.prefix.into()).unwrap_or(0) == 0,
+    }
+}
+
+/// An IPv4 address that one host may have.
+fn parse_host(key: &'static str, text: &str, form: &str) -> Result<IpAddr> {
+    let bad = |problem: &str| Err(SpecError::new(key, format!("`{text}` {problem}; give it as {form}")));
+    match text.parse() {
+        Ok(IpAddr::V4(addr)) if addr.is_unspecified() || addr.is_multicast() || addr.is_broadcast() => {
+            bad("is no host's address")
+        }
+        Ok(addr @ IpAddr::V4(_)) => Ok(addr),
+        Ok(IpAddr::V6(_)) => bad("is IPv6, and this build speaks IPv4"),
+        Err(_) => bad("is no address"),
+    }
+}
+
+fn parse_gateway(text: &str) -> Result<IpAddr> {
+    if text.contains('+') {
+        return Err(SpecError::new("gw", "there is one default gateway; further ones go into route=NET@GW"));
+    }
+    parse_host("gw", text, "gw=10.0.0.1")
+}
+
+fn parse_name_server(text: &str) -> Result<IpAddr> {
+    parse_host("dns", text, "dns=10.0.0.1")
+}
+
+fn parse_route(text: &str) -> Result<StaticRoute> {
+    const FORM: &str = "route=192.168.0.0/16@10.0.0.1";
+    let bad = |problem: &str| SpecError::new("route", format!("`{text}` {problem}; give it as {FORM}"));
+    let (to, via) = text.split_once('@').ok_or_else(|| bad("names no gateway"))?;
+    let to = parse_cidr(to).ok_or_else(|| bad("is no network with a prefix length"))?;
+    if to.addr.is_ipv6() {
+        return Err(bad("is IPv6, and this build speaks IPv4"));
+    }
+    if !is_network(&to) {
+        return Err(bad("has host bits set beyond the prefix"));
+    }
+    Ok(StaticRoute { to, via: parse_host("route", via, FORM)? })
+}
+
+fn parse_mtu(text: &str) -> Result<u32> {
+    // 68: every link carries at least that much (RFC 791 section 3.2); 65535: the length field of IPv4.
+    text.parse().ok().filter(|mtu| (68..=65_535).contains(mtu)).ok_or_else(|| {
+        SpecError::new("mtu", format!("`{text}` is not a number of bytes from 68 to 65535; give it as mtu=1500"))
+    })
+}
+
+fn parse_mac(text: &str) -> Result<[u8; 6]> {
+    let bad = |problem: &str| SpecError::new("mac", format!("`{text}` {problem}; give it as mac=02:00:00:00:00:02"));
+    let mut mac = [0; 6];
+    let mut parts = text.split(':');
+    for byte in &mut mac {
+        let part = parts.next().filter(|part| part.len() == 2 && part.bytes().all(|c| c.is_ascii_hexdigit()));
+        *byte = part.and_then(|part| u8::from_str_radix(part, 16).ok()).ok_or_else(|| bad("is no MAC address"))?;
+    }
+    if parts.next().is_some() {
+        return Err(bad("is no MAC address"));
+    }
+    if mac[0] & 1 == 1 || mac == [0; 6] {
+        return Err(bad("is no address of one station (first byte even, not all zero)"));
+    }
+    Ok(mac)
+}
+
+fn parse_switch(text: &str) -> Result<bool> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(SpecError::new("offload", format!("`{text}` is neither on nor off; give it as offload=off"))),
+    }
+}
+
+fn parse_queues(text: &str) -> Result<usize> {
+    let problem = match text.parse::<usize>() {
+        Ok(1) => return Ok(1),
+        Ok(2..) => "this build drives one queue of a device; leave the key out",
+        _ => "is a number; give it as queues=1",
+    };
+    Err(SpecError::new("queues", problem))
+}
+
+fn parse_path(subject: &'static str, text: &str) -> Result<PathBuf> {
+    let problem = if text.is_empty() {
+        "names no file; give it as pcap=out.pcapng"
+    } else if text.contains([',', ';', '\0']) {
+        "cannot name a file whose path has a `,` or `;` in it"
+    } else {
+        return Ok(PathBuf::from(text));
+    };
+    Err(SpecError::new(subject, problem))
+}
+
+fn parse_level(subject: &'static str, text: &str) -> Result<log::LevelFilter> {
+    text.parse().map_err(|_| {
+        SpecError::new(subject, format!("`{text}` is no level; the levels are off, error, warn, info, debug, trace"))
+    })
+}
+
+/// What the keys must have to do with each other, in whatever order they came.
+fn check(config: &Config, seen: &[&str]) -> Result<()> {
+    match config.kind {
+        Kind::Null => match seen.iter().find(|key| **key != "log") {
+            Some(&key) => {
+                let problem = "a null stack has only 127.0.0.1 and no device; leave the key out".into();
+                return Err(SpecError { subject: key.to_owned().into(), problem });
+            }
+            None => return Ok(()),
+        },
+        Kind::Tun if config.mac.is_some() => {
+            return Err(SpecError::new("mac", "a TUN device carries no Ethernet and has no MAC address"));
+        }
+        Kind::Tap | Kind::Tun => {}
+    }
+    if config.addresses.is_empty() {
+        return Err(SpecError::new("ip", "is missing; give the stack's own address as ip=10.0.0.2/24"));
+    }
+    for (at, cidr) in config.addresses.iter().enumerate() {
+        if let Some(twin) = config.addresses[..at].iter().find(|twin| twin.addr == cidr.addr) {
+            return Err(SpecError::new("ip", format!("{} is there twice, as {twin} and {cidr}", cidr.addr)));
+        }
+    }
+    config.gateways.iter().try_for_each(|gateway| check_gateway(config, "gw", *gateway))?;
+    config.routes.iter().try_for_each(|route| check_gateway(config, "route", route.via))
+}
+
+/// A gateway must be a neighbour: another host on one of the own networks (RFC 1122 section 3.3.1.1).
+fn check_gateway(config: &Config, key: &'static str, gateway: IpAddr) -> Result<()> {
+    let bad = |problem: String| Err(SpecError::new(key, problem));
+    let Some(net) = config.addresses.iter().find(|cidr| cidr.contains(gateway)) else {
+        let nets: Vec<String> = config.addresses.iter().map(Cidr::to_string).collect();
+        return bad(format!("the gateway {gateway} is on no network of ip={}; it must be a neighbour", nets.join("+")));
+    };
+    if config.addresses.iter().any(|cidr| cidr.addr == gateway) {
+        return bad(format!("the gateway {gateway} is the stack's own address"));
+    }
+    if net.broadcast().map(IpAddr::V4) == Some(gateway)
+        || (net.prefix <= 30 && is_network(&Cidr { addr: gateway, ..*net }))
+    {
+        return bad(format!("the gateway {gateway} is not a host of {net}"));
+    }
+    Ok(())
+}
+
+pub(super) fn fill_from_env(config: &mut Config, get: impl Fn(&str) -> Option<String>) -> Result<()> {
+    let lookup = |name| get(name).filter(|value| !value.is_empty());
+    let needs_device = |name, what| match config.kind {
+        Kind::Null => Err(SpecError::new(name, format!("a null stack has no device to {what}; unset the variable"))),
+        Kind::Tap | Kind::Tun => Ok(()),
+    };
+    if let (None, Some(text)) = (&config.link, lookup("SOCKEYE_LINK")) {
+        needs_device("SOCKEYE_LINK", "impair")?;
+        config.link = Some(Impairment::parse(&text).map_err(|error| SpecError::new("SOCKEYE_LINK", error.problem))?);
+    }
+    if let (None, Some(text)) = (&config.pcap, lookup("SOCKEYE_PCAP")) {
+        needs_device("SOCKEYE_PCAP", "capture from")?;
+        config.pcap = Some(parse_path("SOCKEYE_PCAP", &text)?);
+    }
+    if let (None, Some(text)) = (config.log, lookup("SOCKEYE_LOG")) {
+        config.log = Some(parse_level("SOCKEYE_LOG", &text)?);
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! Log lines on standard error: `sockeye: WARN tap t0 is down`. One write(2) a line, so that lines of several
+//! processes do not mix.
+
+use super::transfer;
+use log::{LevelFilter, Log, Metadata, Record};
+use std::os::fd::AsFd;
+
+struct Stderr;
+
+impl Log for Stderr {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level() && is_ours(metadata.target())
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            let line = format!("sockeye: {} {}\n", record.level(), record.args());
+            // There is nobody left to tell that standard error is closed.
+            let _ = transfer::write(std::io::stderr().as_fd(), line.as_bytes());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// A Rust program's other crates log too; their lines are not the stack's to print.
+fn is_ours(target: &str) -> bool {
+    target == "sockeye" || target.starts_with("sockeye::")
+}
+
+/// Prints lines of `level` (WARN if none was given) and worse from here on. The most talkative of several stacks wins;
+/// a program that has installed a logger of its own keeps it, and its levels.
+pub fn install(level: Option<LevelFilter>) {
+    static STDERR: Stderr = Stderr;
+    static OURS: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    static LEVEL: parking_lot::Mutex<Option<LevelFilter>> = parking_lot::Mutex::new(None);
+    if *OURS.get_or_init(|| log::set_logger(&STDERR).is_ok()) {
+        let mut present = LEVEL.lock();
+        let wanted = level.unwrap_or(LevelFilter::Warn);
+        let level = present.map_or(wanted, |present| present.max(wanted));
+        *present = Some(level);
+        log::set_max_level(level);
+    }
+}

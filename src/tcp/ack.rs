@@ -1,0 +1,219 @@
+//! When to acknowledge: at once, with the next segment, or after 40 ms (RFC 9293 section 3.8.6.3, RFC 5681 section 4.2;
+//! quick acknowledgements and the interactive mode follow Linux).
+
+use crate::{
+    time::{Duration, Instant},
+    wire::seq::SeqNum,
+};
+
+/// How long an acknowledgement waits for company; RFC 1122 allows 500 ms, Linux starts with this.
+pub const DELAY: Duration = Duration::from_millis(40);
+/// Acknowledgements sent at once while the peer's slow start is young (Linux's TCP_MAX_QUICKACKS).
+const QUICK: u8 = 16;
+
+/// Whether an acknowledgement is owed.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Owed {
+    /// None.
+    Nothing,
+    /// One that may wait for data or the delay.
+    Delayed,
+    /// One at once.
+    Now,
+}
+
+/// The acknowledging side of a connection.
+#[derive(Debug)]
+pub struct Acks {
+    owed: Owed,
+    /// Quick acknowledgements left.
+    quick: u8,
+    /// The application answers what it gets: acknowledgements ride on its answers.
+    interactive: bool,
+    /// RCV.NXT as last told to the peer (RFC 7323's Last.ACK.sent).
+    told: SeqNum,
+    /// The peer's segment size as seen.
+    rcv_mss: u16,
+    /// When data came last.
+    heard: Instant,
+}
+
+/// Data as it came in.
+#[derive(Copy, Clone, Debug)]
+pub struct Arrival {
+    /// Largest segment in it, bytes.
+    pub segment: u16,
+    /// How far RCV.NXT has come.
+    pub rcv_nxt: SeqNum,
+    /// It left or filled a gap, or was there already: the peer wants to know at once (RFC 5681 section 4.2).
+    pub irregular: bool,
+    /// The reader has kept up: acknowledging now would not tell of a smaller window.
+    pub window_kept: bool,
+}
+
+impl Acks {
+    /// A connection whose peer begins at `rcv_nxt`.
+    pub fn new(rcv_nxt: SeqNum, now: Instant) -> Self {
+        Self { owed: Owed::Nothing, quick: QUICK, interactive: false, told: rcv_nxt, rcv_mss: 536, heard: now }
+    }
+
+    /// What is owed.
+    pub fn owed(&self) -> Owed {
+        self.owed
+    }
+
+    /// RCV.NXT as last told to the peer.
+    pub fn told(&self) -> SeqNum {
+        self.told
+    }
+
+    /// The peer's segment size as seen, bytes.
+    pub fn rcv_mss(&self) -> u16 {
+        self.rcv_mss
+    }
+
+    /// When data came last.
+    pub fn heard(&self) -> Instant {
+        self.heard
+    }
+
+    /// Whether acknowledgements ride on answers (TCP_QUICKACK reads 0).
+    pub fn is_interactive(&self) -> bool {
+        self.interactive
+    }
+
+    /// TCP_QUICKACK was set or cleared.
+    pub fn set_interactive(&mut self, interactive: bool) {
+        if self.interactive && !interactive && self.owed == Owed::Delayed {
+            self.owed = Owed::Now;
+        }
+        self.interactive = interactive;
+    }
+
+    /// The next acknowledgement goes out at once.
+    pub fn owe_now(&mut self) {
+        self.owed = Owed::Now;
+    }
+
+    /// Data came in.
+    pub fn on_data(&mut self, arrival: Arrival, rto: Duration, now: Instant) {
+        let Arrival { segment, rcv_nxt, irregular, window_kept } = arrival;
+        if segment >= self.rcv_mss || segment >= 536 {
+            self.rcv_mss = segment;
+        }
+        if now.since(self.heard) > rto {
+            // After a pause the peer starts slowly again and needs its acknowledgements.
+            self.quick = QUICK;
+        }
+        self.heard = now;
+        let unacknowledged = rcv_nxt - self.told;
+        if irregular || (self.quick > 0 && !self.interactive) {
+            self.owed = Owed::Now;
+        } else if unacknowledged > u32::from(self.rcv_mss) && window_kept {
+            // At least every second full-sized segment (RFC 9293 SHLD-19). When the reader lags, its reading will
+            // send this acknowledgement together with the larger window (as Linux does).
+            self.owed = Owed::Now;
+        } else if self.owed == Owed::Nothing {
+            self.owed = Owed::Delayed;
+        }
+    }
+
+    /// The application has read: an acknowledgement of more than a segment that waited for this goes out.
+    pub fn on_read(&mut self, rcv_nxt: SeqNum, emptied: bool) {
+        if self.owed == Owed::Delayed
+            && (rcv_nxt - self.told > u32::from(self.rcv_mss) || (emptied && self.quick > 0 && !self.interactive))
+        {
+            self.owed = Owed::Now;
+        }
+    }
+
+    /// A segment that acknowledges up to `rcv_nxt` is on its way.
+    pub fn on_told(&mut self, rcv_nxt: SeqNum) {
+        if self.owed != Owed::Nothing {
+            self.quick = self.quick.saturating_sub(1);
+        }
+        self.owed = Owed::Nothing;
+        self.told = rcv_nxt;
+    }
+
+    /// The application's data is on its way: soon after the peer's, it is an answer.
+    pub fn on_data_sent(&mut self, now: Instant) {
+        if now.since(self.heard) < DELAY {
+            self.interactive = true;
+        }
+    }
+
+    /// The delay is over.
+    pub fn on_delay_over(&mut self) {
+        // Nobody answered: this is not a dialogue (Linux's tcp_delack_timer_handler).
+        self.interactive = false;
+        if self.owed == Owed::Delayed {
+            self.owed = Owed::Now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RTO: Duration = Duration::from_millis(200);
+
+    fn arrival(rcv_nxt: u32) -> Arrival {
+        Arrival { segment: 1000, rcv_nxt: SeqNum(rcv_nxt), irregular: false, window_kept: true }
+    }
+
+    fn calm() -> Acks {
+        let mut acks = Acks::new(SeqNum(0), Instant::ZERO);
+        acks.quick = 0;
+        acks
+    }
+
+    #[test]
+    fn the_first_segments_are_acknowledged_at_once() {
+        let mut acks = Acks::new(SeqNum(0), Instant::ZERO);
+        for n in 1..=20 {
+            acks.on_data(arrival(n * 10), RTO, Instant::ZERO);
+            assert_eq!(acks.owed(), if n <= 16 { Owed::Now } else { Owed::Delayed }, "segment {n}");
+            acks.on_told(SeqNum(n * 10));
+        }
+    }
+
+    #[test]
+    fn every_second_full_segment_is_acknowledged() {
+        let mut acks = calm();
+        acks.on_data(arrival(1000), RTO, Instant::ZERO);
+        assert_eq!(acks.owed(), Owed::Delayed);
+        acks.on_data(arrival(2000), RTO, Instant::ZERO);
+        assert_eq!(acks.owed(), Owed::Now);
+    }
+
+    #[test]
+    fn with_a_slow_reader_the_acknowledgement_waits_for_the_reading() {
+        let mut acks = calm();
+        acks.on_data(Arrival { window_kept: false, ..arrival(5000) }, RTO, Instant::ZERO);
+        assert_eq!(acks.owed(), Owed::Delayed);
+        acks.on_read(SeqNum(5000), true);
+        assert_eq!(acks.owed(), Owed::Now);
+    }
+
+    #[test]
+    fn an_answer_makes_the_connection_interactive_until_one_is_missed() {
+        let mut acks = Acks::new(SeqNum(0), Instant::ZERO);
+        acks.on_data(arrival(10), RTO, Instant::ZERO);
+        acks.on_data_sent(Instant::ZERO + Duration::from_millis(1));
+        acks.on_told(SeqNum(10));
+        acks.on_data(arrival(20), RTO, Instant::ZERO);
+        assert_eq!(acks.owed(), Owed::Delayed);
+        acks.on_delay_over();
+        assert_eq!(acks.owed(), Owed::Now);
+        assert!(!acks.is_interactive());
+    }
+
+    #[test]
+    fn a_gap_is_reported_at_once() {
+        let mut acks = calm();
+        acks.on_data(Arrival { irregular: true, ..arrival(0) }, RTO, Instant::ZERO);
+        assert_eq!(acks.owed(), Owed::Now);
+    }
+}

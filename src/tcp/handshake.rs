@@ -1,0 +1,235 @@
+//! The three-way handshake from both sides, and from both at once (RFC 9293 sections 3.5, 3.10.7.3 and 3.10.7.4;
+//! options: RFC 7323, RFC 2018, RFC 6691; retransmission: RFC 6298 section 5 and Linux's tcp_syn_retries).
+
+use super::{
+    Connection, Path, Settings, State,
+    ack::Acks,
+    congestion::Controller,
+    isn, mss,
+    recv_queue::RecvQueue,
+    timer::Timer,
+    window::{MAX_SHIFT, shift_for},
+};
+use crate::{
+    addr::Flow,
+    buf::Packet,
+    cx::Cx,
+    error::Error,
+    ready::Ready,
+    rng::Key,
+    time::Instant,
+    wire::{
+        seq::SeqNum,
+        tcp::{Flags, Header, Options},
+    },
+};
+
+/// How often a SYN-ACK is sent again (Linux's tcp_synack_retries).
+const SYN_ACK_RETRIES: u32 = 5;
+
+/// What the handshake needs to know.
+#[derive(Debug)]
+pub(super) struct Opening {
+    /// Our initial sequence number.
+    pub iss: SeqNum,
+    /// The peer's.
+    pub irs: SeqNum,
+    /// Our options, then those both sides have: window scale and SACK.
+    pub scale: bool,
+    pub sack: bool,
+    /// How often the SYN was sent again.
+    pub retries: u32,
+    /// When it was sent first.
+    sent_at: Option<Instant>,
+    /// TCP_DEFER_ACCEPT: the handshake's last segment came without data.
+    deferred: bool,
+}
+
+impl Opening {
+    /// An active open.
+    pub fn active(flow: &Flow, secret: &Key, now: Instant) -> Self {
+        Self {
+            iss: isn::isn(flow, secret, now),
+            irs: SeqNum(0),
+            scale: true,
+            sack: true,
+            retries: 0,
+            sent_at: None,
+            deferred: false,
+        }
+    }
+}
+
+impl Connection {
+    /// Answers a SYN that came to a listener: SYN-RECEIVED, the SYN-ACK comes out of [`Connection::poll_transmit`].
+    pub fn accept(flow: Flow, syn: &Header, settings: Settings, path: Path, secret: &Key, cx: &mut Cx<'_>) -> Self {
+        let mut connection = Self::new(flow, settings, path, Opening::active(&flow, secret, cx.now), secret, cx.now);
+        connection.life.embryo = true;
+        connection.take_syn(syn, cx.now);
+        connection.state = State::SynReceived;
+        connection
+    }
+
+    /// Takes the peer's SYN apart: where it begins and what it can do.
+    fn take_syn(&mut self, syn: &Header, now: Instant) {
+        let Options { mss, window_scale, sack_permitted, timestamps, sack: _ } = syn.options;
+        let first = syn.seq + 1;
+        self.opening.irs = syn.seq;
+        self.rcv = RecvQueue::new(first);
+        self.acks = Acks::new(first, now);
+        self.window.start_at(first, u32::from(self.window.syn_field()), now);
+        self.opening.sack &= sack_permitted;
+        self.opening.scale &= window_scale.is_some();
+        match timestamps {
+            Some(timestamps) => self.clock.on_syn(timestamps.val, now),
+            None => self.clock.turn_off(),
+        }
+        // A larger shift is used as 14 (RFC 7323 section 2.3).
+        let shift = if self.opening.scale { window_scale.unwrap_or(0).min(MAX_SHIFT) } else { 0 };
+        if self.opening.scale {
+            self.window.set_shift(shift_for(&self.settings));
+        }
+        self.peer.on_syn(syn.seq, self.opening.iss, syn.window, shift);
+        self.peer_mss = mss.unwrap_or(mss::default_for(self.flow.remote.addr));
+        self.on_segment_size_changed();
+    }
+
+    /// The SYN or SYN-ACK to be sent now.
+    pub(super) fn syn_header(&mut self, now: Instant) -> Header {
+        let passive = self.state == State::SynReceived;
+        self.opening.sent_at.get_or_insert(now);
+        Header {
+            src_port: self.flow.local.port,
+            dst_port: self.flow.remote.port,
+            seq: self.opening.iss,
+            ack: if passive { self.rcv.rcv_nxt() } else { SeqNum(0) },
+            flags: if passive { Flags::SYN.with(Flags::ACK) } else { Flags::SYN },
+            window: self.window.syn_field(),
+            urgent: 0,
+            options: Options {
+                mss: Some(mss::advertised(&self.settings, &self.path, self.flow.remote.addr)),
+                window_scale: self.opening.scale.then(|| shift_for(&self.settings)),
+                sack_permitted: self.opening.sack,
+                timestamps: self.clock.option(now),
+                sack: Default::default(),
+            },
+        }
+    }
+
+    /// A segment in SYN-SENT (RFC 9293 section 3.10.7.3).
+    pub(super) fn on_segment_in_syn_sent(&mut self, seg: &Header, payload: Packet, cx: &mut Cx<'_>) {
+        let has = |flag| seg.flags.contains(flag);
+        if has(Flags::ACK) && seg.ack != self.opening.iss + 1 {
+            if !has(Flags::RST) {
+                self.refuse(seg, payload.len());
+            }
+            return;
+        }
+        if has(Flags::RST) {
+            if has(Flags::ACK) {
+                cx.mib.tcp_attempt_fails += 1;
+                self.fail(Error::ConnectionRefused);
+            }
+            return;
+        }
+        if !has(Flags::SYN) {
+            return;
+        }
+        self.take_syn(seg, cx.now);
+        if !has(Flags::ACK) {
+            // Both sides opened at once (RFC 9293 figure 7).
+            self.state = State::SynReceived;
+            self.pending.syn = true;
+            return;
+        }
+        self.peer.update(seg.seq, seg.ack, seg.window);
+        self.peer.on_syn(seg.seq, seg.ack, seg.window, self.peer.shift());
+        self.establish(seg, cx);
+        self.acks.owe_now();
+        self.on_payload(seg.seq + 1, payload, has(Flags::FIN), cx);
+    }
+
+    /// A SYN in SYN-RECEIVED: the same one again, or the SYN-ACK of a peer that opened at the same time. Says whether
+    /// the rest of the segment is to be handled.
+    pub(super) fn on_syn_in_syn_received(&mut self, seg: &Header, cx: &mut Cx<'_>) -> bool {
+        if seg.seq != self.opening.irs {
+            self.challenge(cx);
+            return false;
+        }
+        let is_syn_ack = seg.flags.contains(Flags::ACK) && seg.ack == self.opening.iss + 1;
+        if !is_syn_ack && self.limiter.allow(cx.now) {
+            self.pending.syn = true;
+        }
+        is_syn_ack
+    }
+
+    /// An acknowledgement in SYN-RECEIVED; says whether the connection is established by it.
+    pub(super) fn on_ack_in_syn_received(&mut self, seg: &Header, payload: usize, cx: &mut Cx<'_>) -> bool {
+        if seg.ack != self.opening.iss + 1 {
+            self.refuse(seg, payload);
+            return false;
+        }
+        let bare = payload == 0 && !seg.flags.contains(Flags::FIN);
+        let waits = self.opening.sent_at.map(|at| at + self.settings.defer_accept);
+        if self.life.embryo && bare && waits.is_some_and(|until| cx.now < until) {
+            // TCP_DEFER_ACCEPT: nobody is told before data comes. At the end of that time the SYN-ACK is sent again,
+            // and its acknowledgement counts (as Linux).
+            self.opening.deferred = true;
+            self.timers.set(Timer::Retransmit, waits.unwrap_or(cx.now));
+            return false;
+        }
+        self.establish(seg, cx);
+        self.peer.update(seg.seq, seg.ack, seg.window);
+        true
+    }
+
+    /// The handshake is complete.
+    fn establish(&mut self, seg: &Header, cx: &mut Cx<'_>) {
+        let Opening { retries, sent_at, .. } = self.opening;
+        if self.life.embryo {
+            cx.mib.tcp_passive_opens += 1;
+        }
+        self.life.embryo = false;
+        self.timers.stop(Timer::Retransmit);
+        self.pending.syn = false;
+        // A SYN that was sent twice measures a round trip only by its time stamp (Karn).
+        let sample = if retries == 0 {
+            sent_at.map(|at| cx.now.since(at))
+        } else {
+            self.clock.echoed(seg.options.timestamps, cx.now)
+        };
+        if let Some(sample) = sample {
+            self.rtt.on_sample(sample, cx.now);
+            self.window.on_handshake_rtt(sample);
+        }
+        if retries > 0 {
+            self.rtt.reset_back_off();
+            self.rtt.on_handshake_timed_out();
+            self.cc.on_handshake_lost();
+        }
+        self.state = if self.snd.has_fin() { State::FinWait1 } else { State::Established };
+        self.stats.on_established(cx.now);
+        self.keepalive.on_heard(cx.now);
+        self.on_keepalive_changed(cx.now);
+        self.events |= Ready::OUT | Ready::WRNORM;
+    }
+
+    /// The SYN or SYN-ACK was not answered in time.
+    pub(super) fn on_syn_timeout(&mut self, cx: &mut Cx<'_>) {
+        let limit = if self.state == State::SynSent { self.settings.syn_retries } else { SYN_ACK_RETRIES };
+        let user = self.settings.user_timeout;
+        let tired = !user.is_zero() && self.opening.sent_at.is_some_and(|at| cx.now.since(at) >= user);
+        if self.opening.retries >= limit || tired {
+            cx.mib.tcp_attempt_fails += 1;
+            cx.mib.tcp_abort_on_timeout += 1;
+            self.fail(self.life.soft_error.unwrap_or(Error::TimedOut));
+            return;
+        }
+        if !self.opening.deferred {
+            self.rtt.back_off();
+        }
+        self.opening.retries += 1;
+        cx.mib.tcp_timeouts += 1;
+        self.pending.syn = true;
+    }
+}

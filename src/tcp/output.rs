@@ -1,0 +1,312 @@
+//! Segments that go out: which is next, how large it is, and its header (RFC 9293 sections 3.7.4, 3.8.6.2.1 and 3.10.8;
+//! the congestion window: RFC 5681, RFC 6675 section 5).
+
+use super::{
+    Connection, State,
+    abort::Reset,
+    ack::Owed,
+    congestion::Controller,
+    mss,
+    nagle::{self, Candidate, Verdict},
+    timer::Timer,
+};
+use crate::{
+    buf::{Frame, Gso},
+    cx::Cx,
+    time::{Duration, Instant},
+    wire::{
+        checksum, protocol,
+        seq::SeqNum,
+        tcp::{Flags, Header, Options, SackBlocks},
+    },
+};
+
+/// How long TCP_CORK and MSG_MORE hold a partial segment back (tcp(7)).
+const CORK: Duration = Duration::from_millis(200);
+/// Where the checksum is in a TCP header.
+const CHECKSUM_FIELD: usize = 16;
+
+/// What waits to be sent beside data.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// A reset; it goes first.
+    pub reset: Option<Reset>,
+    /// The SYN or SYN-ACK.
+    pub syn: bool,
+    /// A segment without data and with an old number, which makes the peer answer (persist and keepalive).
+    pub probe: bool,
+    /// The next partial segment does not wait for company or a larger window.
+    pub force: bool,
+    /// The last call to send said MSG_MORE.
+    pub more: bool,
+    /// Behind the last partial segment sent, for Nagle's algorithm (Minshall's SND.SML).
+    pub small_end: Option<SeqNum>,
+    /// When data was sent last.
+    pub sent_at: Option<Instant>,
+}
+
+impl Pending {
+    /// A SYN.
+    pub fn syn() -> Self {
+        Self { syn: true, ..Self::default() }
+    }
+}
+
+/// A stretch of the send queue that is to leave in one frame.
+#[derive(Copy, Clone, Debug)]
+struct Burst {
+    seq: SeqNum,
+    /// Sequence numbers, the FIN included.
+    len: u32,
+    again: bool,
+}
+
+impl Connection {
+    /// Takes the next segment to be sent, if any: appends TCP header and payload to the empty `out`, with a partial
+    /// checksum (the pseudo-header's sum) and segmentation left to the device if the payload is larger than the MSS.
+    #[must_use]
+    pub fn poll_transmit(&mut self, out: &mut Frame, cx: &mut Cx<'_>) -> bool {
+        if let Some(reset) = self.pending.reset.take() {
+            cx.mib.tcp_out_rsts += 1;
+            self.emit(&self.reset_header(&reset), 0, 0, out, cx);
+            return true;
+        }
+        match self.state {
+            State::Closed | State::Listen => false,
+            State::SynSent | State::SynReceived => self.transmit_opening(out, cx),
+            State::TimeWait => self.transmit_bare(out, cx),
+            _ => self.transmit_data(out, cx) || self.transmit_bare(out, cx),
+        }
+    }
+
+    /// The SYN or SYN-ACK, or what SYN-RECEIVED answers.
+    fn transmit_opening(&mut self, out: &mut Frame, cx: &mut Cx<'_>) -> bool {
+        if !std::mem::take(&mut self.pending.syn) {
+            return self.state == State::SynReceived && self.transmit_bare(out, cx);
+        }
+        let header = self.syn_header(cx.now);
+        if self.opening.retries > 0 {
+            cx.mib.tcp_retrans_segs += 1;
+            self.stats.retransmitted_segs += 1;
+        }
+        self.timers.set(Timer::Retransmit, cx.now + self.clamped_to_user_timeout(self.rtt.rto(), cx.now));
+        self.acks.on_told(self.rcv.rcv_nxt());
+        self.emit(&header, 0, 0, out, cx);
+        true
+    }
+
+    /// A probe or an acknowledgement.
+    fn transmit_bare(&mut self, out: &mut Frame, cx: &mut Cx<'_>) -> bool {
+        let probe = std::mem::take(&mut self.pending.probe);
+        if !probe && self.acks.owed() != Owed::Now {
+            return false;
+        }
+        let seq = if probe { self.snd.una() - 1 } else { self.snd.nxt() };
+        let header = self.header(seq, Flags::ACK, cx.now);
+        self.emit(&header, 0, 0, out, cx);
+        true
+    }
+
+    /// Data or the FIN, for the first time or again.
+    fn transmit_data(&mut self, out: &mut Frame, cx: &mut Cx<'_>) -> bool {
+        if self.snd.unacked() == 0 && self.snd.unsent() == 0 {
+            self.recovery.app_limited = true;
+            return false;
+        }
+        let sack = self.sack_option();
+        let options = Options { timestamps: self.clock.option(cx.now), sack, ..Options::default() };
+        let limit = mss::limit(self.peer_mss, &self.settings, &self.path, self.flow.remote.addr);
+        let segment = u32::from(limit).saturating_sub(options.len() as u32).max(1);
+        let Some(burst) = self.next_retransmission(segment).or_else(|| self.next_new(segment, cx.now)) else {
+            return false;
+        };
+        self.send_burst(burst, segment, out, cx);
+        true
+    }
+
+    /// The largest payload of one frame, a whole number of segments. A frame takes at most half of the congestion window
+    /// and of the peer's, so that acknowledgements of one half come while the other is on its way.
+    fn max_payload(&self, segment: u32) -> u32 {
+        if self.path.max_frame <= self.path.mtu || self.urgent.is_sending(self.snd.una()) {
+            return segment;
+        }
+        let headers = mss::ip_header(self.flow.remote.addr) + 60;
+        let frame = self.path.max_frame.min(65_535).saturating_sub(headers);
+        let most = frame.min(self.cc.window() / 2).min(self.peer.max() / 2);
+        (most - most % segment).max(segment)
+    }
+
+    /// The next lost stretch, as far as the congestion window lets it out.
+    fn next_retransmission(&mut self, segment: u32) -> Option<Burst> {
+        let lost = self.snd.next_lost()?;
+        let room = self.cc.window().saturating_sub(self.pipe());
+        let at_once = std::mem::take(&mut self.recovery.retransmit_now);
+        let first = lost.start == self.snd.una();
+        // What a peer that pulled its window back does not take now is not sent again, but for the first segment.
+        if !first && lost.start - self.snd.una() >= self.peer.size() {
+            return None;
+        }
+        let room = match room {
+            room if room >= segment.min(lost.len()) => room,
+            _ if at_once => segment,
+            _ => return None,
+        };
+        let most = if at_once { segment } else { self.max_payload(segment).min((room - room % segment).max(segment)) };
+        Some(Burst { seq: lost.start, len: lost.len().min(most), again: true })
+    }
+
+    /// New data, or the FIN.
+    fn next_new(&mut self, segment: u32, now: Instant) -> Option<Burst> {
+        let waiting = self.snd.unsent_data();
+        let fin = self.snd.has_fin() && !self.snd.is_fin_sent();
+        if waiting == 0 && !fin {
+            self.recovery.app_limited = true;
+            return None;
+        }
+        if let Some(sent_at) = self.pending.sent_at.filter(|_| self.snd.unacked() == 0) {
+            self.cc.on_idle(now.since(sent_at), self.rtt.rto());
+        }
+        let window = self.peer.usable(self.snd.una(), self.snd.nxt());
+        let room = self.cc.window().saturating_sub(self.pipe());
+        if room < segment.min(waiting.max(1)) {
+            // A window's last fraction of a segment is left alone.
+            self.recovery.app_limited = false;
+            return None;
+        }
+        if waiting == 0 {
+            if window == 0 {
+                self.start_persist(now);
+                return None;
+            }
+            return Some(Burst { seq: self.snd.nxt(), len: 1, again: false });
+        }
+        self.recovery.app_limited = window < room;
+        let candidate = Candidate {
+            waiting,
+            allowed: window.min(room),
+            mss: segment,
+            max_window: self.peer.max(),
+            last: fin,
+            small_in_flight: self.pending.small_end.is_some_and(|end| end > self.snd.una()),
+            nodelay: self.settings.nodelay || self.urgent.is_sending(self.snd.una()),
+            corked: self.settings.cork || self.pending.more,
+        };
+        let sendable = match nagle::judge(&candidate) {
+            Verdict::Send(sendable) => sendable,
+            Verdict::Wait if self.pending.force && window > 0 => waiting.min(window).min(segment),
+            Verdict::Wait => {
+                self.wait(&candidate, window, now);
+                return None;
+            }
+        };
+        let most = self.max_payload(segment);
+        if sendable < waiting && sendable < most && self.is_worth_waiting(sendable) {
+            self.recovery.app_limited = false;
+            return None;
+        }
+        let len = sendable.min(most);
+        let fin = fin && len == waiting && len < window;
+        Some(Burst { seq: self.snd.nxt(), len: len + u32::from(fin), again: false })
+    }
+
+    /// Whether a larger frame may soon be possible: while much is in flight, acknowledgements will open the window by
+    /// more than this fraction of it (Linux's tcp_tso_should_defer).
+    fn is_worth_waiting(&self, sendable: u32) -> bool {
+        let window = self.cc.window().min(self.peer.size());
+        !self.recovery.is_repairing() && sendable < window / 4 && self.pipe() > window / 2
+    }
+
+    /// Data cannot leave now; whatever will let it leave must come.
+    fn wait(&mut self, candidate: &Candidate, window: u32, now: Instant) {
+        if window < candidate.waiting.min(candidate.mss) {
+            self.start_persist(now);
+        } else if candidate.corked && !self.timers.is_set(Timer::Cork) {
+            self.timers.set(Timer::Cork, now + CORK);
+        }
+    }
+
+    /// Sends `burst` in segments of `segment` bytes.
+    fn send_burst(&mut self, burst: Burst, segment: u32, out: &mut Frame, cx: &mut Cx<'_>) {
+        let Burst { seq, len, again } = burst;
+        let (data, fin) = self.snd.content(seq, len);
+        let mut flags = Flags::ACK;
+        if fin {
+            flags = flags.with(Flags::FIN);
+        }
+        // The end of what the application has written is pushed (RFC 9293 section 3.9.1.2, MUST-61).
+        if data > 0 && seq + data == self.snd.data_end() {
+            flags = flags.with(Flags::PSH);
+        }
+        let mut header = self.header(seq, flags, cx.now);
+        if let Some(pointer) = self.urgent.pointer(seq) {
+            header.flags = header.flags.with(Flags::URG);
+            header.urgent = pointer;
+        }
+        let count = data.div_ceil(segment).max(1);
+        if again {
+            self.snd.on_resent(seq, len, cx.now);
+            self.recovery.on_retransmitted(self.clock.val(cx.now));
+            cx.mib.tcp_retrans_segs += u64::from(count);
+            cx.mib.tcp_fast_retrans += u64::from(count) * u64::from(self.recovery.timeouts == 0);
+            self.stats.on_retransmitted(count, data);
+        } else {
+            self.snd.on_sent(len, cx.now);
+            if data % segment != 0 {
+                self.pending.small_end = Some(seq + data);
+            }
+            self.acks.on_data_sent(cx.now);
+            self.timers.stop(Timer::Persist);
+            self.timers.stop(Timer::Cork);
+            self.pending.force = false;
+        }
+        self.pending.sent_at = Some(cx.now);
+        self.stats.on_data_sent(count, data, cx.now);
+        if !self.timers.is_set(Timer::Retransmit) || (again && seq == self.snd.una()) {
+            self.restart_retransmit_timer(cx.now);
+        }
+        self.emit(&header, data, segment, out, cx);
+    }
+
+    /// The SACK blocks to be sent (RFC 2018 section 4).
+    fn sack_option(&self) -> SackBlocks {
+        if self.opening.sack && self.rcv.out_of_order() > 0 { self.rcv.sack_blocks() } else { SackBlocks::default() }
+    }
+
+    /// A header with everything but what is special about its segment. What it acknowledges counts as told.
+    pub(super) fn header(&mut self, seq: SeqNum, flags: Flags, now: Instant) -> Header {
+        let rcv_nxt = self.rcv.rcv_nxt();
+        let window = self.window.offer(rcv_nxt, self.rcv.readable(), u32::from(self.acks.rcv_mss()));
+        self.acks.on_told(rcv_nxt);
+        self.timers.stop(Timer::DelayedAck);
+        Header {
+            src_port: self.flow.local.port,
+            dst_port: self.flow.remote.port,
+            seq,
+            ack: rcv_nxt,
+            flags,
+            window,
+            urgent: 0,
+            options: Options { timestamps: self.clock.option(now), sack: self.sack_option(), ..Options::default() },
+        }
+    }
+
+    /// Writes the segment: `data` bytes of the send queue behind the header.
+    fn emit(&mut self, header: &Header, data: u32, segment: u32, out: &mut Frame, cx: &mut Cx<'_>) {
+        let len = header.len();
+        header.emit(out.append(len));
+        let sum =
+            checksum::pseudo_header(self.flow.local.addr, self.flow.remote.addr, protocol::TCP, len as u32 + data);
+        out.head_mut()[CHECKSUM_FIELD..CHECKSUM_FIELD + 2].copy_from_slice(&checksum::fold(sum).to_be_bytes());
+        out.set_partial_checksum(CHECKSUM_FIELD);
+        if data > 0 {
+            self.snd.slices(header.seq, data, |slice| out.push(slice));
+        }
+        if data > segment {
+            let size = u16::try_from(segment).unwrap_or(u16::MAX);
+            out.gso = Some(Gso { size, tcp: true, ipv6: self.flow.remote.addr.is_ipv6() });
+        }
+        let count = if segment == 0 { 1 } else { data.div_ceil(segment).max(1) };
+        cx.mib.tcp_out_segs += u64::from(count);
+        self.stats.segs_out = self.stats.segs_out.wrapping_add(count);
+    }
+}

@@ -1,0 +1,68 @@
+//! The application's send call (RFC 9293 section 3.10.2; errors in the order of Linux's tcp_sendmsg).
+
+use super::{
+    Connection, SendFlags, State,
+    congestion::Controller,
+    send_window::{buffer_limit, is_writable},
+    timer::Timer,
+};
+use crate::{
+    cx::Cx,
+    error::{Error, Result},
+};
+use std::io::IoSlice;
+
+impl Connection {
+    /// Queues as much of `data` as there is room for; returns how many bytes.
+    ///
+    /// # Errors
+    /// As send(2): `WouldBlock` when there is no room or the handshake is not complete, `BrokenPipe` after our own shutdown or a reset,
+    /// the pending error once.
+    pub fn send(&mut self, data: &[IoSlice<'_>], flags: SendFlags, cx: &mut Cx<'_>) -> Result<usize> {
+        if let Some(error) = self.life.error.take() {
+            return Err(error);
+        }
+        match self.state {
+            _ if self.life.write_shut => return Err(Error::BrokenPipe),
+            State::SynSent | State::SynReceived => return Err(Error::WouldBlock),
+            State::Established | State::CloseWait => {}
+            _ => return Err(Error::BrokenPipe),
+        }
+        let wanted: usize = data.iter().map(|part| part.len()).sum();
+        let mut room = self.send_room();
+        let mut taken = 0;
+        for part in data {
+            let n = part.len().min(room);
+            self.snd.push(&part[..n]);
+            taken += n;
+            room -= n;
+        }
+        if taken < wanted || !self.is_writable() {
+            self.is_full = true;
+        }
+        if taken == 0 && wanted > 0 {
+            return Err(Error::WouldBlock);
+        }
+        self.pending.more = flags.more && taken == wanted;
+        if !self.pending.more && !self.settings.cork {
+            self.timers.stop(Timer::Cork);
+        }
+        // The urgent byte is the last one, if it found room.
+        if flags.oob && taken == wanted && taken > 0 {
+            self.urgent.on_written(self.snd.end());
+        }
+        let _ = cx;
+        Ok(taken)
+    }
+
+    /// Bytes that may be queued now.
+    fn send_room(&self) -> usize {
+        buffer_limit(&self.settings, self.cc.window()).saturating_sub(self.snd.len())
+    }
+
+    /// Whether poll(2) says there is room.
+    pub(super) fn is_writable(&self) -> bool {
+        let limit = buffer_limit(&self.settings, self.cc.window());
+        is_writable(&self.settings, self.snd.len(), self.snd.unsent_data(), limit)
+    }
+}

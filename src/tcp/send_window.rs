@@ -1,0 +1,117 @@
+//! The send window: what the peer allows (RFC 9293 sections 3.8.6 and 3.10.7.4), and the room for the application's
+//! data behind it.
+
+use super::settings::{BufferSize, Settings};
+use crate::wire::seq::SeqNum;
+
+/// The peer's window.
+#[derive(Debug, Default)]
+pub struct SendWindow {
+    /// SND.WND, bytes from SND.UNA on.
+    wnd: u32,
+    /// SND.WL1 and SND.WL2: sequence and acknowledgement number of the segment that set the window last.
+    wl1: SeqNum,
+    wl2: SeqNum,
+    /// The largest window the peer ever offered: an estimate of its buffer (RFC 9293 section 3.8.6.2.1).
+    max: u32,
+    /// Shift count of the peer's window field.
+    shift: u8,
+}
+
+impl SendWindow {
+    /// Takes the window of a SYN, which is not scaled.
+    pub fn on_syn(&mut self, seq: SeqNum, ack: SeqNum, field: u16, shift: u8) {
+        *self = Self { wnd: u32::from(field), wl1: seq, wl2: ack, max: u32::from(field), shift };
+    }
+
+    /// The size of a window field that is scaled.
+    pub fn scaled(&self, field: u16) -> u32 {
+        u32::from(field) << self.shift
+    }
+
+    /// Takes the window of a segment unless it is older than the one that set it last; says whether it changed.
+    pub fn update(&mut self, seq: SeqNum, ack: SeqNum, field: u16) -> bool {
+        if self.wl1 > seq || (self.wl1 == seq && self.wl2 > ack) {
+            return false;
+        }
+        let wnd = self.scaled(field);
+        let changed = wnd != self.wnd;
+        self.wnd = wnd;
+        self.max = self.max.max(wnd);
+        (self.wl1, self.wl2) = (seq, ack);
+        changed
+    }
+
+    /// SND.WND.
+    pub fn size(&self) -> u32 {
+        self.wnd
+    }
+
+    /// The largest window ever offered.
+    pub fn max(&self) -> u32 {
+        self.max
+    }
+
+    /// The peer's shift count.
+    pub fn shift(&self) -> u8 {
+        self.shift
+    }
+
+    /// Bytes from `nxt` on that the window allows. A peer that has pulled its window back leaves none (RFC 9293
+    /// section 3.8.6, MUST-34).
+    pub fn usable(&self, una: SeqNum, nxt: SeqNum) -> u32 {
+        self.wnd.saturating_sub(nxt - una)
+    }
+}
+
+/// What an autotuned send buffer has at least: enough for a local link before the congestion window has grown.
+const START: usize = 256 * 1024;
+
+/// Bytes the application may have queued: twice the congestion window, so that the next flight can be written while
+/// this one is out (as Linux does).
+pub fn buffer_limit(settings: &Settings, cwnd: u32) -> usize {
+    match settings.send_buffer {
+        BufferSize::Auto { max } => (cwnd as usize * 2).max(START).min(max),
+        BufferSize::Fixed(size) => size,
+    }
+}
+
+/// Whether poll(2) says there is room: a third of the buffer is free, and no more is unsent than TCP_NOTSENT_LOWAT
+/// (as Linux's sk_stream_is_writeable).
+pub fn is_writable(settings: &Settings, queued: usize, unsent: u32, limit: usize) -> bool {
+    queued < limit && limit - queued >= queued / 2 && settings.notsent_lowat.is_none_or(|lowat| unsent < lowat)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_segment_does_not_change_the_window() {
+        let mut window = SendWindow::default();
+        window.on_syn(SeqNum(10), SeqNum(0), 1000, 2);
+        assert!(window.update(SeqNum(11), SeqNum(5), 500));
+        assert_eq!(window.size(), 2000);
+        assert!(!window.update(SeqNum(10), SeqNum(9), 1));
+        assert!(!window.update(SeqNum(11), SeqNum(4), 1));
+        assert_eq!((window.size(), window.max()), (2000, 2000));
+    }
+
+    #[test]
+    fn a_window_pulled_back_leaves_nothing_usable() {
+        let mut window = SendWindow::default();
+        window.on_syn(SeqNum(0), SeqNum(0), 1000, 0);
+        assert_eq!(window.usable(SeqNum(0), SeqNum(400)), 600);
+        window.update(SeqNum(1), SeqNum(0), 300);
+        assert_eq!(window.usable(SeqNum(0), SeqNum(400)), 0);
+    }
+
+    #[test]
+    fn there_is_room_again_when_a_third_of_the_buffer_is_free() {
+        let settings = Settings::default();
+        assert!(is_writable(&settings, 200, 0, 300));
+        assert!(!is_writable(&settings, 201, 0, 300));
+        let lowat = Settings { notsent_lowat: Some(10), ..settings };
+        assert!(!is_writable(&lowat, 50, 10, 300));
+    }
+}

@@ -1,0 +1,3 @@
+//! Connections as packet traces, one theme a file, and simulations of two of them.
+
+mod transfer;

@@ -1,0 +1,88 @@
+//! When to give a silent peer up (RFC 9293 section 3.8.3, R2; RFC 5482; TCP_USER_TIMEOUT; Linux's tcp_retries2).
+
+use super::{
+    Connection,
+    rtt::{RTO_MAX, RTO_MIN},
+};
+use crate::{
+    cx::Cx,
+    error::Error,
+    time::{Duration, Instant},
+};
+
+/// Retransmissions before a connection is given up (tcp_retries2); R2 comes out as 924.6 s.
+pub const RETRIES: u32 = 15;
+/// The same for a connection without an owner (tcp_orphan_retries); 102.2 s.
+pub const ORPHAN_RETRIES: u32 = 8;
+
+/// How long so many retransmissions take, each after twice the time of the one before: Linux compares times rather
+/// than numbers, so that the limit does not depend on the round trip.
+pub fn patience(retries: u32) -> Duration {
+    let doublings = (RTO_MAX.as_millis() / RTO_MIN.as_millis()).ilog2();
+    let rising = retries.min(doublings);
+    RTO_MIN * ((2 << rising) - 1) + RTO_MAX * (retries - rising)
+}
+
+impl Connection {
+    /// How long data may go unacknowledged.
+    fn patience(&self) -> Duration {
+        match self.settings.user_timeout {
+            Duration::ZERO => patience(if self.life.orphan { ORPHAN_RETRIES } else { RETRIES }),
+            user => user,
+        }
+    }
+
+    /// Whether the peer has been silent too long about what was sent. A peer that closed its window is alive as long as
+    /// it answers (RFC 9293 section 3.8.6.1, MUST-37).
+    pub(super) fn is_given_up(&self, now: Instant) -> bool {
+        let since = match self.recovery.stalled_since {
+            Some(stalled) if self.peer.size() == 0 => stalled.max(self.keepalive.heard),
+            Some(stalled) => stalled,
+            None => return false,
+        };
+        now.since(since) >= self.patience()
+    }
+
+    /// Shortens `wait` so that it does not go past the moment the user wants to give up.
+    pub(super) fn clamped_to_user_timeout(&self, wait: Duration, now: Instant) -> Duration {
+        let user = self.settings.user_timeout;
+        match self.recovery.stalled_since {
+            Some(stalled) if !user.is_zero() => {
+                let left = (stalled + user).since(now);
+                if left.is_zero() { wait } else { wait.min(left) }
+            }
+            _ => wait,
+        }
+    }
+
+    /// The time the user allows is over.
+    pub(super) fn on_user_timeout(&mut self, cx: &mut Cx<'_>) {
+        if self.is_given_up(cx.now) {
+            self.time_out(cx);
+        }
+    }
+
+    /// Gives the peer up; what ICMP said of it is the better reason.
+    pub(super) fn time_out(&mut self, cx: &mut Cx<'_>) {
+        cx.mib.tcp_abort_on_timeout += 1;
+        self.fail(self.life.soft_error.unwrap_or(Error::TimedOut));
+    }
+
+    /// The same, and lets the peer know in case it lives (Linux does so for keep-alive).
+    pub(super) fn time_out_with_reset(&mut self, cx: &mut Cx<'_>) {
+        let reset = self.active_reset();
+        self.time_out(cx);
+        self.pending.reset = Some(reset);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_that_of_linux() {
+        assert_eq!(patience(RETRIES), Duration::from_millis(924_600));
+        assert_eq!(patience(ORPHAN_RETRIES), Duration::from_millis(102_200));
+    }
+}

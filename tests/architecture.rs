@@ -1,0 +1,176 @@
+//! The house is in order: arrows between layers go down only, budgets are kept, `unsafe` stays where it belongs, and
+//! ARCHITECTURE.md speaks of what is there. All violations are listed at once.
+//!
+//! `SOCKEYE_BLESS=1 cargo test --test architecture` writes the map in ARCHITECTURE.md anew.
+
+#[path = "architecture/rules.rs"]
+mod rules;
+#[path = "architecture/source.rs"]
+mod source;
+
+use source::Source;
+use std::{
+    collections::BTreeSet,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
+
+const MAP_BEGINS: &str = "<!-- the map: written by SOCKEYE_BLESS=1 cargo test --test architecture -->\n```text\n";
+const MAP_ENDS: &str = "```\n<!-- end of the map -->";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    let mut entries: Vec<_> =
+        fs::read_dir(folder).expect("a readable folder").map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The files of `src`: path relative to it, and text.
+fn sources() -> Vec<(String, String)> {
+    let src = root().join("src");
+    let mut files = Vec::new();
+    rust_files(&src, &mut files);
+    let name = |path: &Path| path.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
+    files.iter().map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// Files only tests see: those that `#[cfg(test)] mod name;` brings in, and those called tests.
+fn test_files(sources: &[(String, String)]) -> BTreeSet<String> {
+    let mut tests: BTreeSet<String> = BTreeSet::new();
+    for (path, text) in sources {
+        let folder = path.trim_end_matches("mod.rs").trim_end_matches("lib.rs").trim_end_matches(".rs");
+        let folder = if folder.is_empty() || folder.ends_with('/') { folder.to_owned() } else { format!("{folder}/") };
+        for name in Source::new(text).test_modules {
+            let module = format!("{folder}{name}");
+            let inside = |path: &&(String, String)| {
+                path.0 == format!("{module}.rs") || path.0.starts_with(&format!("{module}/"))
+            };
+            tests.extend(sources.iter().filter(inside).map(|(path, _)| path.clone()));
+        }
+    }
+    tests.extend(sources.iter().map(|(path, _)| path).filter(|path| rules::is_test_file(path)).cloned());
+    tests
+}
+
+#[test]
+fn the_house_is_in_order() {
+    let sources = sources();
+    let tests = test_files(&sources);
+    let judge = |(path, text): &(String, String)| rules::judge(path, text, tests.contains(path));
+    let wrong: Vec<String> = sources.iter().flat_map(judge).collect();
+    assert!(wrong.is_empty(), "{} violations:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The first sentence of a file's documentation.
+fn first_sentence(text: &str) -> String {
+    let docs =
+        text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim).take_while(|line| !line.is_empty());
+    let docs = docs.collect::<Vec<_>>().join(" ");
+    let end = docs.find(". ").map_or(docs.len(), |at| at + 1);
+    docs[..end].trim_end_matches(['.', ':']).replace("[`", "`").replace("`]", "`")
+}
+
+/// A line for every room and file, with what its documentation says first.
+fn map() -> String {
+    let sources = sources();
+    let tests = test_files(&sources);
+    let mut map = String::from("src/\n");
+    let mut folders: Vec<String> = Vec::new();
+    for (path, text) in sources.iter().filter(|(path, _)| !tests.contains(path)) {
+        let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+        let parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+        for depth in 1..=parts.len() {
+            let room = parts[..depth].join("/");
+            if !folders.contains(&room) {
+                let of = |name: String| sources.iter().find(|(path, _)| *path == name).map(|(_, text)| text);
+                let module = of(format!("{room}/mod.rs")).or_else(|| of(format!("{room}.rs")));
+                entry(&mut map, depth, &format!("{}/", parts[depth - 1]), module.map_or("", |text| text));
+                folders.push(room);
+            }
+        }
+        if file != "mod.rs" {
+            entry(&mut map, parts.len() + 1, file, text);
+        }
+    }
+    map
+}
+
+fn entry(map: &mut String, depth: usize, name: &str, text: &str) {
+    let name = format!("{}{name}", "  ".repeat(depth));
+    writeln!(map, "{}", format!("{name:<24} {}", first_sentence(text)).trim_end()).unwrap();
+}
+
+#[test]
+fn the_map_shows_every_room() {
+    let path = root().join("ARCHITECTURE.md");
+    let text = fs::read_to_string(&path).expect("ARCHITECTURE.md");
+    let begin = text.find(MAP_BEGINS).expect("the map's beginning") + MAP_BEGINS.len();
+    let end = begin + text[begin..].find(MAP_ENDS).expect("the map's end");
+    let map = map();
+    if std::env::var_os("SOCKEYE_BLESS").is_some() {
+        fs::write(&path, format!("{}{map}{}", &text[..begin], &text[end..])).unwrap();
+        return;
+    }
+    let (old, new): (BTreeSet<&str>, BTreeSet<&str>) = (text[begin..end].lines().collect(), map.lines().collect());
+    let gone = old.difference(&new).map(|line| format!("- {line}\n"));
+    let come = new.difference(&old).map(|line| format!("+ {line}\n"));
+    let differences: String = gone.chain(come).collect();
+    let cure = "write it anew: SOCKEYE_BLESS=1 cargo test --test architecture";
+    assert!(text[begin..end] == *map, "the map in ARCHITECTURE.md is not the house; {cure}\n{differences}");
+}
+
+/// What stands between backquotes outside code blocks.
+fn quoted(markdown: &str) -> Vec<String> {
+    let mut in_block = false;
+    let mut found = Vec::new();
+    for line in markdown.lines() {
+        if line.starts_with("```") {
+            in_block = !in_block;
+        } else if !in_block {
+            found.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    found
+}
+
+/// Whether a quotation names code of ours (`Stack::receive`, `turn()`), and then its last name.
+fn named(quotation: &str) -> Option<&str> {
+    let name = quotation.trim_end_matches("()");
+    let is_code = name != quotation || name.contains("::");
+    let is_name =
+        name.split("::").all(|part| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_'));
+    let is_foreign = name.starts_with("std::") || name.starts_with("sockeye_");
+    (is_code && is_name && !is_foreign).then(|| name.rsplit("::").next().unwrap_or(name))
+}
+
+#[test]
+fn what_the_documents_quote_exists() {
+    let sources = sources();
+    let words: BTreeSet<String> =
+        sources.iter().flat_map(|(_, text)| Source::new(text).tokens).map(|token| token.text).collect();
+    let mut wrong = String::new();
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        for quotation in quoted(&text) {
+            if named(&quotation).is_some_and(|name| !words.contains(name)) {
+                writeln!(wrong, "{document} speaks of `{quotation}`, which is nowhere in src").unwrap();
+            }
+            let is_file = quotation.ends_with(".rs") && !quotation.contains(['*', '{']);
+            if is_file && !root().join(&quotation).exists() && !root().join("src").join(&quotation).exists() {
+                writeln!(wrong, "{document} speaks of `{quotation}`, which is no file").unwrap();
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
