@@ -89,7 +89,11 @@ fn without_a_specification_the_first_socket_says_which_variable_is_missing() {
         let before = belongings(&namespace, &mut app);
         let answer = app.ask("first");
         assert!(answer.starts_with("-1 E"), "{answer}");
-        is_clear(&mut app, &answer, if value.iter().any(|(_, value)| value.contains("red")) { &["colour"] } else { &["SOCKEYE_NET", "tap:"] });
+        is_clear(
+            &mut app,
+            &answer,
+            if value.iter().any(|(_, value)| value.contains("red")) { &["colour"] } else { &["SOCKEYE_NET", "tap:"] },
+        );
         assert_eq!(belongings(&namespace, &mut app), before);
     }
 }

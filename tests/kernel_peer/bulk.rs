@@ -1,11 +1,6 @@
 //! Much data, each way, the hashes compared.
 
-use crate::{
-    kernel,
-    netns::Namespace,
-    program::Puppet,
-    stream,
-};
+use crate::{kernel, netns::Namespace, program::Puppet, stream};
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
@@ -90,7 +85,6 @@ fn both_directions_of_a_connection_carry_much_at_once() {
     let fd = app.connected(port);
     let mut from = kernel::accepted(&listener);
     let mut to = from.try_clone().unwrap();
-    // The puppet's two halves are two threads of it: one command sends what the other receives.
     app.begin(format!("duplex {fd} {amount}"));
     let sent = thread::spawn(move || stream::send(&mut to, amount).expect("all of it"));
     let received = stream::receive(&mut from, amount).expect("all of it");

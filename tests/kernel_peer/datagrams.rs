@@ -85,7 +85,7 @@ fn a_connected_socket_hears_its_peer_only() {
 #[test]
 fn broadcasts_go_both_ways() {
     let namespace = Namespace::new();
-    let mut app = Puppet::new(&namespace, "");
+    let mut app = Puppet::new(&namespace, ",gw=10.97.0.1");
     let peer = namespace.inside(|| UdpSocket::bind("0.0.0.0:99")).unwrap();
     peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     peer.set_broadcast(true).unwrap();

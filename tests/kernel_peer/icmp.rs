@@ -15,7 +15,8 @@ use std::{
 fn echo_request(len: usize, sequence: u8) -> Vec<u8> {
     let mut message = vec![8, 0, 0, 0, 0x12, 0x34, 0, sequence];
     message.extend(stream::bytes(len));
-    let sum: u32 = message.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |&low| low.into())).sum();
+    let sum: u32 =
+        message.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |&low| low.into())).sum();
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
     message[2..4].copy_from_slice(&sum.to_be_bytes());

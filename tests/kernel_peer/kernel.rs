@@ -143,11 +143,14 @@ pub fn receive_urgent(stream: &TcpStream) -> io::Result<u8> {
     if got == 1 { Ok(byte) } else { Err(io::Error::last_os_error()) }
 }
 
+/// asm-generic/sockios.h
+const SIOCATMARK: libc::Ioctl = 0x8905;
+
 /// Whether the next byte to read is the one after the urgent mark.
 pub fn is_at_mark(stream: &TcpStream) -> bool {
     let mut at = 0_i32;
     // SAFETY: SIOCATMARK writes one int.
-    assert_eq!(unsafe { libc::ioctl(stream.as_raw_fd(), libc::SIOCATMARK as _, &raw mut at) }, 0);
+    assert_eq!(unsafe { libc::ioctl(stream.as_raw_fd(), SIOCATMARK, &raw mut at) }, 0);
     at != 0
 }
 
@@ -162,7 +165,8 @@ pub fn begin_connecting(namespace: &Namespace, port: u16, count: usize) -> Vec<T
     let begin = || {
         let fd = socket(libc::SOCK_STREAM | libc::SOCK_NONBLOCK, 0);
         // SAFETY: `to` is a sockaddr_in of the length that is given.
-        let begun = unsafe { libc::connect(fd.as_raw_fd(), (&raw const to).cast(), size_of_val(&to) as libc::socklen_t) };
+        let begun =
+            unsafe { libc::connect(fd.as_raw_fd(), (&raw const to).cast(), size_of_val(&to) as libc::socklen_t) };
         let error = io::Error::last_os_error();
         assert!(begun == 0 || error.raw_os_error() == Some(libc::EINPROGRESS), "connect: {error}");
         TcpStream::from(fd)

@@ -7,7 +7,7 @@ use std::{
     fmt::Write as _,
     fs,
     io::{BufRead, BufReader, Read, Write as _},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{
@@ -21,13 +21,14 @@ use std::{
 /// How long an answer may take unless the test says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A directory that every user may read, with the library and the programs in it; gone at exit of the last test that
-/// holds it would be too early, so it has one place for each build of the tests and is filled anew each time.
+/// A directory that every user may read, with the library and the programs in it; gone when the tests end.
 static PLACE: LazyLock<PathBuf> = LazyLock::new(|| {
     let place = std::env::temp_dir().join(format!("sockeye-kernel-peer-{}", std::process::id()));
     fs::create_dir_all(&place).expect("a directory for the programs");
     fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).expect("its mode");
     fs::copy(library(), place.join("libsockeye.so")).expect("a copy of the library");
+    // The name programs are linked to, if the library has one of its own.
+    symlink("libsockeye.so", place.join("libsockeye.so.0")).expect("a link to the library");
     // SAFETY: registers a function that takes and returns nothing.
     unsafe { libc::atexit(remove_place) };
     place
@@ -57,7 +58,11 @@ pub fn compiled(name: &'static str) -> PathBuf {
 fn compile(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let include = std::env::var_os("SOCKEYE_TEST_INCLUDE").map_or_else(|| root.join("include"), PathBuf::from);
-    let sources: &[&str] = if name == "puppet" { &["puppet.c", "crowd.c"] } else { &[&format!("{name}.c")] };
+    let sources: &[&str] = match name {
+        "puppet" => &["puppet.c", "crowd.c", "stream.c"],
+        "send_and_return" => &["send_and_return.c", "stream.c"],
+        _ => panic!("there is no program {name}"),
+    };
     let program = PLACE.join(name);
     let output = Command::new("cc")
         .args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"])
@@ -160,7 +165,11 @@ impl Drop for Program {
     fn drop(&mut self) {
         self.kill();
         if thread::panicking() {
-            eprintln!("the program was told, and answered:\n{}and wrote on stderr:\n{}", self.transcript, self.stderr());
+            eprintln!(
+                "the program was told, and answered:\n{}and wrote on stderr:\n{}",
+                self.transcript,
+                self.stderr()
+            );
         }
     }
 }

@@ -1,10 +1,6 @@
 //! Several stacks in one process.
 
-use crate::{
-    kernel,
-    netns::Namespace,
-    program::Puppet,
-};
+use crate::{kernel, netns::Namespace, program::Puppet};
 use std::{io::Write, net::TcpListener};
 
 /// Two TAPs, and a puppet with a stack on each.

@@ -3,14 +3,7 @@
 //! The namespace has no name in the file system: it lives as long as a descriptor of it, a socket or a process in it, so
 //! it is gone with the test however that ends.
 
-use std::{
-    fs::File,
-    io,
-    os::fd::AsRawFd,
-    panic::resume_unwind,
-    process::Command,
-    thread,
-};
+use std::{fs::File, io, os::fd::AsRawFd, panic::resume_unwind, process::Command, thread};
 
 /// The kernel's address on `t0`.
 pub const KERNEL: &str = "10.97.0.1";

@@ -2,6 +2,7 @@
 #include "peer.h"
 
 #include "crowd.h"
+#include "stream.h"
 #include <pthread.h>
 #include <sys/timerfd.h>
 
@@ -155,7 +156,7 @@ struct task {
 static void *converse(void *arg) {
   struct task *task = arg;
   int fd = dialled(task->to);
-  for (int i = 0; i < task->rounds && fd != -1; i++) task->right += is_echoed(fd, (uint64_t)i * STREAM_STEP);
+  for (int i = 0; i < task->rounds && fd != -1; i++) task->right += is_echoed(fd, (uint64_t)i << 32 | (uint64_t)fd);
   if (fd != -1) sockeye_close(fd);
   return NULL;
 }
@@ -175,4 +176,27 @@ void crowd_threads(int threads, int rounds, struct sockaddr_in to) {
   }
   free(tasks);
   ANSWER("%ld", right);
+}
+
+struct half {
+  int fd;
+  uint64_t total;
+  char said[STREAM_SAID];
+};
+
+static void *receive_half(void *arg) {
+  struct half *half = arg;
+  stream_receive(half->fd, half->total, half->said);
+  return NULL;
+}
+
+// So many bytes each way at once, a thread for each direction.
+void crowd_duplex(int fd, uint64_t total) {
+  struct half half = {.fd = fd, .total = total};
+  char said[STREAM_SAID];
+  pthread_t receiver;
+  if (pthread_create(&receiver, NULL, receive_half, &half)) abort();
+  stream_send(fd, total, said);
+  pthread_join(receiver, NULL);
+  ANSWER("sent %s received %s", said, half.said);
 }

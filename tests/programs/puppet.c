@@ -3,6 +3,7 @@
 #include "peer.h"
 
 #include "crowd.h"
+#include "stream.h"
 #include <netinet/ip.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -155,47 +156,17 @@ static void do_recv(void) {
 
 // sendn FD BYTES: that much of the stream. The number sent and its hash.
 static void do_sendn(void) {
-  static unsigned char buf[1 << 18];
-  uint64_t total = bytes(2), sent = 0;
-  struct hash h = {0};
-  while (sent < total) {
-    size_t len = total - sent < sizeof buf ? total - sent : sizeof buf;
-    stream_fill(buf, len, sent);
-    for (size_t at = 0; at < len;) {
-      ssize_t n = sockeye_send(number(1), buf + at, len - at, MSG_NOSIGNAL);
-      if (n == -1) {
-        ANSWER("-1 %s after %ju", strerrorname_np(errno), (uintmax_t)sent + at);
-        return;
-      }
-      at += (size_t)n;
-    }
-    hash_bytes(&h, buf, len);
-    sent += len;
-  }
-  ANSWER("%ju %016jx", (uintmax_t)sent, (uintmax_t)hash_end(h));
+  char said[STREAM_SAID];
+  stream_send(number(1), bytes(2), said);
+  ANSWER("%s", said);
 }
 
 // recvn FD BYTES: until so many have come, or the end. The number received and its hash.
 static void do_recvn(void) {
-  static unsigned char buf[1 << 20];
-  uint64_t total = bytes(2), got = 0;
-  struct hash h = {0};
-  while (got < total) {
-    size_t want = total - got < sizeof buf ? total - got : sizeof buf;
-    ssize_t n = sockeye_recv(number(1), buf, want, 0);
-    if (n == -1) {
-      ANSWER("-1 %s after %ju", strerrorname_np(errno), (uintmax_t)got);
-      return;
-    }
-    if (n == 0) break;
-    hash_bytes(&h, buf, (size_t)n);
-    got += (uint64_t)n;
-  }
-  ANSWER("%ju %016jx", (uintmax_t)got, (uintmax_t)hash_end(h));
+  char said[STREAM_SAID];
+  stream_receive(number(1), bytes(2), said);
+  ANSWER("%s", said);
 }
-
-// duplex FD BYTES: so many each way at once, one thread for each direction
-static void do_duplex(void) { crowd_duplex(number(1), bytes(2)); }
 
 // fill FD: sends until there is no more room. How much that was.
 static void do_fill(void) {
@@ -390,6 +361,8 @@ static void do_churn(void) { crowd_churn(number(1), address(word[2], word[3])); 
 static void do_serve(void) { crowd_serve(number(1), number(2)); }
 static void do_loop(void) { crowd_loop(number(1)); }
 static void do_threads(void) { crowd_threads(number(1), number(2), address(word[3], word[4])); }
+
+static void do_duplex(void) { crowd_duplex(number(1), bytes(2)); }
 
 static const struct command {
   const char *name;

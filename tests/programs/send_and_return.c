@@ -1,6 +1,8 @@
 // The smallest sender there is: connects, sends, closes and returns. Nothing it sent may be lost.
 #include "peer.h"
 
+#include "stream.h"
+
 int main(int argc, char **argv) {
   static unsigned char buf[1 << 16];
   if (argc != 5) return 2;
