@@ -6,15 +6,21 @@
 
 pub mod addr;
 pub mod buf;
+pub mod capi;
 pub mod counters;
 pub mod cx;
 pub mod device;
 pub mod engine;
 pub mod error;
+pub mod icmp;
+pub mod ip;
+pub mod neigh;
 pub mod ready;
 pub mod rng;
+pub mod socket;
 pub mod stack;
 pub mod sys;
 pub mod tcp;
 pub mod time;
+pub mod udp;
 pub mod wire;

@@ -169,7 +169,6 @@ impl<'a> Wait<'a> {
             return Woke::Changed;
         }
         let slept = self.doze(until, extra);
-        me.wake_up();
         self.led().for_each(Engine::rise);
         match slept {
             Slept::Interrupted => return Woke::Interrupted,
@@ -194,7 +193,7 @@ impl<'a> Wait<'a> {
         let restart = self.restart.then(current_policy);
         let slept = match restart {
             Some(_) if own == 1 && extra.is_empty() && timeout.is_none() => {
-                return poll::sleep_restartable(self.me.fd(), on_cancel);
+                poll::sleep_restartable(self.me.fd(), on_cancel)
             }
             Some(Policy::Mixed) => sleep_blocked(&mut fds, timeout),
             _ => poll::sleep(fds.as_mut(), timeout, self.sigmask, on_cancel),
@@ -203,6 +202,8 @@ impl<'a> Wait<'a> {
             Slept::Interrupted if self.restart && signals::policy() == Policy::Restart => Slept::Ready(0),
             slept => slept,
         };
+        // Awake before reading: what is read may be for this very thread, which needs no signal then.
+        self.me.wake_up();
         let polled = fds.as_mut();
         for (fd, polled) in extra.iter_mut().zip(&polled[own..]) {
             fd.revents = polled.revents;

@@ -176,6 +176,9 @@ impl Engine {
         let (result, epoch, mut rouse, until) = {
             let mut inner = self.inner.lock();
             let Inner { stack, epoch, sleeps_until, wants_events } = &mut *inner;
+            if leader.is_some() {
+                *sleeps_until = 0;
+            }
             let result = act(stack, now);
             let during = *epoch;
             match &*port {

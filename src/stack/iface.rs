@@ -1,5 +1,7 @@
 //! What the stack knows of an interface.
 
+pub use crate::ip::IfaceId;
+
 /// What a device's frames start with.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Medium {
@@ -20,15 +22,4 @@ pub struct Capabilities {
     pub max_frame: u32,
     /// The device finishes partial checksums.
     pub tx_checksum: bool,
-}
-
-/// An interface of the stack.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub struct IfaceId(pub u8);
-
-impl IfaceId {
-    /// The loopback interface; its frames never leave the stack.
-    pub const LOOPBACK: Self = Self(0);
-    /// The device's interface.
-    pub const DEVICE: Self = Self(1);
 }

@@ -34,8 +34,7 @@ pub fn reset_for(seg: &Header, payload: usize) -> Option<Header> {
 
 impl Connection {
     /// Ends the connection with a reset (RFC 9293 section 3.10.5).
-    pub fn abort(&mut self, cx: &mut Cx<'_>) {
-        let _ = cx;
+    pub fn abort(&mut self, _cx: &mut Cx<'_>) {
         let synchronized = !matches!(
             self.state,
             State::Closed | State::Listen | State::SynSent | State::TimeWait | State::LastAck | State::Closing

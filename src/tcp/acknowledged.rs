@@ -45,13 +45,12 @@ impl Connection {
             self.on_ack_news(&news, cx);
         }
         let acked = released.unsacked + sacked.bytes;
-        if acked > 0 {
-            self.stats.delivered += self.snd.segments(acked, u32::from(self.mss()));
+        self.stats.delivered = self.stats.delivered.wrapping_add(acked.div_ceil(u32::from(self.mss())));
+        // Reports of disorder do not make the window grow; what they told counts when data is acknowledged (as Linux).
+        if released.bytes > 0 {
             let app_limited = self.recovery.app_limited;
             let min_rtt = self.rtt.min_rtt();
             self.cc.on_ack(&AckSample { acked, in_flight, app_limited, rtt, min_rtt, now: cx.now });
-        }
-        if released.bytes > 0 {
             self.restart_retransmit_timer(cx.now);
             self.note_room();
             if self.snd.is_fin_acked() {

@@ -242,7 +242,8 @@ impl Connection {
 
     /// Sets the timers that follow from the state of things rather than from an event.
     pub(super) fn arm_timers(&mut self, now: Instant) {
-        if self.acks.owed() == super::ack::Owed::Delayed && !self.timers.is_set(Timer::DelayedAck) {
+        let owed = self.state != State::Closed && self.acks.owed() == super::ack::Owed::Delayed;
+        if owed && !self.timers.is_set(Timer::DelayedAck) {
             self.timers.set(Timer::DelayedAck, now + super::ack::DELAY);
         }
         self.settings.quickack = !self.acks.is_interactive();

@@ -77,6 +77,7 @@ impl Connection {
         self.opening.irs = syn.seq;
         self.rcv = RecvQueue::new(first);
         self.acks = Acks::new(first, now);
+        self.acks.set_interactive(!self.settings.quickack);
         self.window.start_at(first, u32::from(self.window.syn_field()), now);
         self.opening.sack &= sack_permitted;
         self.opening.scale &= window_scale.is_some();

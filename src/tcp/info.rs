@@ -208,7 +208,7 @@ impl Connection {
 
     fn fill_sending(&self, info: &mut Info) {
         let mss = u32::from(self.mss());
-        let segments = |bytes| self.snd.segments(bytes, mss);
+        let segments = |bytes: u32| bytes.div_ceil(mss);
         info.snd_mss = mss;
         info.unacked = segments(self.snd.unacked());
         info.sacked = segments(self.snd.sacked().max(self.recovery.departed));

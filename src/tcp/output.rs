@@ -147,12 +147,12 @@ impl Connection {
             return None;
         }
         let room = match room {
-            room if room >= segment.min(lost.len()) => room,
+            room if room >= segment.min(lost.span()) => room,
             _ if at_once => segment,
             _ => return None,
         };
-        let most = if at_once { segment } else { self.max_payload(segment).min((room - room % segment).max(segment)) };
-        Some(Burst { seq: lost.start, len: lost.len().min(most), again: true })
+        let most = self.max_payload(segment).min((room - room % segment).max(segment));
+        Some(Burst { seq: lost.start, len: lost.span().min(most), again: true })
     }
 
     /// New data, or the FIN.
@@ -200,7 +200,7 @@ impl Connection {
             }
         };
         let most = self.max_payload(segment);
-        if sendable < waiting && sendable < most && self.is_worth_waiting(sendable) {
+        if sendable < waiting && sendable < most && self.is_worth_waiting(sendable, most) {
             self.recovery.app_limited = false;
             return None;
         }
@@ -209,11 +209,11 @@ impl Connection {
         Some(Burst { seq: self.snd.nxt(), len: len + u32::from(fin), again: false })
     }
 
-    /// Whether a larger frame may soon be possible: while much is in flight, acknowledgements will open the window by
-    /// more than this fraction of it (Linux's tcp_tso_should_defer).
-    fn is_worth_waiting(&self, sendable: u32) -> bool {
+    /// Whether a larger frame may soon be possible: while much is in flight, acknowledgements will let out more than
+    /// this. Waiting leaves a part of the window unused, so it must be a small one (Linux's tcp_tso_should_defer).
+    fn is_worth_waiting(&self, sendable: u32, most: u32) -> bool {
         let window = self.cc.window().min(self.peer.size());
-        !self.recovery.is_repairing() && sendable < window / 4 && self.pipe() > window / 2
+        !self.recovery.is_repairing() && sendable < (window / 8).min(most / 4) && self.pipe() > window / 2
     }
 
     /// Data cannot leave now; whatever will let it leave must come.
@@ -255,9 +255,12 @@ impl Connection {
                 self.pending.small_end = Some(seq + data);
             }
             self.acks.on_data_sent(cx.now);
+            self.settings.quickack = !self.acks.is_interactive();
             self.timers.stop(Timer::Persist);
             self.timers.stop(Timer::Cork);
             self.pending.force = false;
+            // TCP_NOTSENT_LOWAT: what has left makes room.
+            self.note_room();
         }
         self.pending.sent_at = Some(cx.now);
         self.stats.on_data_sent(count, data, cx.now);

@@ -22,8 +22,7 @@ impl Connection {
             ready |= Ready::IN | Ready::RDNORM | Ready::RDHUP;
         }
         if !matches!(self.state, State::SynSent | State::SynReceived) {
-            let at_mark = self.is_at_mark() && !self.settings.oob_inline;
-            if self.rcv.readable() >= self.settings.recv_lowat.max(1) + usize::from(at_mark) {
+            if self.is_readable() {
                 ready |= Ready::IN | Ready::RDNORM;
             }
             if self.life.write_shut || self.is_writable() {
@@ -37,5 +36,13 @@ impl Connection {
             ready |= Ready::ERR;
         }
         ready
+    }
+
+    /// Whether poll(2) says there is data: as much as SO_RCVLOWAT asks for, or as much as the window lets come.
+    fn is_readable(&self) -> bool {
+        let skipped = usize::from(self.is_at_mark() && !self.settings.oob_inline);
+        let readable = self.rcv.readable();
+        let is_window_shut = self.window.offered(self.rcv.rcv_nxt()) <= u32::from(self.acks.rcv_mss());
+        readable >= self.settings.recv_lowat.max(1) + skipped || (readable > skipped && is_window_shut)
     }
 }

@@ -35,8 +35,8 @@ pub struct RttEstimator {
     margin: u32,
     /// Consecutive time-outs.
     back_offs: u8,
-    /// The end of the round trip over which `mdev4_max` is taken.
-    round_end: Instant,
+    /// The start of the round trip over which `mdev4_max` is taken.
+    round_start: Instant,
     min: WindowedMin,
 }
 
@@ -55,7 +55,7 @@ impl RttEstimator {
             mdev4_max: 0,
             margin: RTO_INITIAL.as_micros() as u32,
             back_offs: 0,
-            round_end: Instant::ZERO,
+            round_start: Instant::ZERO,
             min: WindowedMin { samples: [Sample { at: 0, rtt: 0 }; 3] },
         }
     }
@@ -71,7 +71,7 @@ impl RttEstimator {
             self.mdev4 = sample * 2;
             self.margin = self.mdev4.max(micros(RTO_MIN));
             self.mdev4_max = self.margin;
-            self.round_end = now + rtt;
+            self.round_start = now;
             return;
         }
         let error = i64::from(sample) - i64::from(self.srtt8 / 8);
@@ -82,10 +82,12 @@ impl RttEstimator {
         self.mdev4 = (i64::from(self.mdev4) + growth).max(0) as u32;
         self.mdev4_max = self.mdev4_max.max(self.mdev4);
         self.margin = self.margin.max(self.mdev4_max);
-        if now >= self.round_end {
+        // A round is over when something sent after its start is acknowledged. Neither mean nor minimum would do for its
+        // length: the one is spoilt by a single late acknowledgement for long, the other too short where queues are long.
+        if now - rtt >= self.round_start {
             self.margin -= (self.margin - self.mdev4_max) / 4;
             self.mdev4_max = micros(RTO_MIN);
-            self.round_end = now + Duration::from_micros(u64::from(self.srtt8 / 8));
+            self.round_start = now;
         }
     }
 
@@ -266,6 +268,19 @@ mod tests {
         }
         rtt.on_sample(3 * MS, at(601));
         assert_eq!(rtt.min_rtt(), Some(3 * MS));
+    }
+
+    #[test]
+    fn one_late_acknowledgement_is_forgotten_in_round_trips_not_in_its_own_time() {
+        let mut rtt = fed(&[10; 50]);
+        let mut now = Instant::ZERO + 60_000 * MS;
+        rtt.on_sample(36_000 * MS, now);
+        assert!(rtt.rto() > 30_000 * MS);
+        for _ in 0..40 {
+            now += 10 * MS;
+            rtt.on_sample(10 * MS, now);
+        }
+        assert!(rtt.rto() < 1000 * MS, "{:?}", rtt.rto());
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl LossJudge {
     pub fn is_lost(&mut self, sent: &Sent) -> bool {
         if sent.fate == Fate::Sacked {
             self.runs += u32::from(!self.in_run);
-            self.bytes += sent.len();
+            self.bytes += sent.span();
             self.in_run = true;
             return false;
         }

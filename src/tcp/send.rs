@@ -18,7 +18,7 @@ impl Connection {
     /// # Errors
     /// As send(2): `WouldBlock` when there is no room or the handshake is not complete, `BrokenPipe` after our own shutdown or a reset,
     /// the pending error once.
-    pub fn send(&mut self, data: &[IoSlice<'_>], flags: SendFlags, cx: &mut Cx<'_>) -> Result<usize> {
+    pub fn send(&mut self, data: &[IoSlice<'_>], flags: SendFlags, _cx: &mut Cx<'_>) -> Result<usize> {
         if let Some(error) = self.life.error.take() {
             return Err(error);
         }
@@ -51,18 +51,17 @@ impl Connection {
         if flags.oob && taken == wanted && taken > 0 {
             self.urgent.on_written(self.snd.end());
         }
-        let _ = cx;
         Ok(taken)
     }
 
     /// Bytes that may be queued now.
     fn send_room(&self) -> usize {
-        buffer_limit(&self.settings, self.cc.window()).saturating_sub(self.snd.len())
+        buffer_limit(&self.settings, self.cc.window()).saturating_sub(self.snd.held())
     }
 
     /// Whether poll(2) says there is room.
     pub(super) fn is_writable(&self) -> bool {
         let limit = buffer_limit(&self.settings, self.cc.window());
-        is_writable(&self.settings, self.snd.len(), self.snd.unsent_data(), limit)
+        is_writable(&self.settings, self.snd.held(), self.snd.unsent_data(), limit)
     }
 }

@@ -38,7 +38,7 @@ pub struct Sent {
 
 impl Sent {
     /// Sequence numbers it covers.
-    pub fn len(&self) -> u32 {
+    pub fn span(&self) -> u32 {
         self.end - self.start
     }
 }
@@ -112,9 +112,14 @@ impl SendQueue {
         self.fin.unwrap_or(self.end)
     }
 
-    /// Bytes held.
-    pub fn len(&self) -> usize {
+    /// Data bytes held.
+    pub fn held(&self) -> usize {
         self.rope.len()
+    }
+
+    /// Memory held, bytes.
+    pub fn footprint(&self) -> usize {
+        self.rope.footprint() + self.sent.capacity() * size_of::<Sent>()
     }
 
     /// Numbers sent and not acknowledged.
@@ -334,7 +339,7 @@ impl SendQueue {
     /// Marks as lost what is out in segments larger than `mss`, which the path turned out not to take.
     pub fn mark_oversized_lost(&mut self, mss: u32) {
         for index in 0..self.sent.len() {
-            if self.sent[index].fate == Fate::InFlight && self.sent[index].len() > mss {
+            if self.sent[index].fate == Fate::InFlight && self.sent[index].span() > mss {
                 self.set_fate(index, Fate::Lost);
             }
         }
@@ -360,11 +365,6 @@ impl SendQueue {
         self.sent.front()
     }
 
-    /// How many stretches `fate` is the fate of, in segments of `mss`.
-    pub fn segments(&self, bytes: u32, mss: u32) -> u32 {
-        bytes.div_ceil(mss.max(1))
-    }
-
     /// Makes `at` a border between two records, if it lies within record `index`.
     fn split(&mut self, index: usize, at: SeqNum) {
         if let Some(sent) = self.sent.get_mut(index)
@@ -380,7 +380,7 @@ impl SendQueue {
     /// Changes a fate and keeps the sums; returns the length of the stretch.
     fn set_fate(&mut self, index: usize, fate: Fate) -> u32 {
         let Some(sent) = self.sent.get_mut(index) else { return 0 };
-        let len = sent.len();
+        let len = sent.span();
         match std::mem::replace(&mut sent.fate, fate) {
             Fate::InFlight => {}
             Fate::Sacked => self.sacked -= len,
@@ -474,7 +474,7 @@ mod tests {
         assert!(queue.is_fin_sent() && !queue.is_fin_acked());
         assert_eq!(queue.on_ack(SeqNum(11)).bytes, 1);
         assert!(queue.is_fin_acked());
-        assert_eq!((queue.len(), queue.unsent()), (0, 0));
+        assert_eq!((queue.held(), queue.unsent()), (0, 0));
     }
 
     #[test]

@@ -67,13 +67,17 @@ impl SendWindow {
 /// What an autotuned send buffer has at least: enough for a local link before the congestion window has grown.
 const START: usize = 256 * 1024;
 
+/// The most a send buffer holds: half of what sequence numbers can tell apart.
+const MOST: usize = 1 << 30;
+
 /// Bytes the application may have queued: twice the congestion window, so that the next flight can be written while
 /// this one is out (as Linux does).
 pub fn buffer_limit(settings: &Settings, cwnd: u32) -> usize {
-    match settings.send_buffer {
+    let limit = match settings.send_buffer {
         BufferSize::Auto { max } => (cwnd as usize * 2).max(START).min(max),
         BufferSize::Fixed(size) => size,
-    }
+    };
+    limit.min(MOST)
 }
 
 /// Whether poll(2) says there is room: a third of the buffer is free, and no more is unsent than TCP_NOTSENT_LOWAT

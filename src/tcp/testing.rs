@@ -16,7 +16,10 @@ use crate::{
         tcp::{Flags, Header, SackBlocks, Timestamps},
     },
 };
-use std::io::{IoSlice, IoSliceMut};
+use std::{
+    collections::BTreeMap,
+    io::{IoSlice, IoSliceMut},
+};
 
 pub const MS: Duration = Duration::from_millis(1);
 
@@ -145,6 +148,8 @@ pub struct Tester {
     pub iss: SeqNum,
     /// Show time stamps.
     pub show_ts: bool,
+    /// Show windows other than those of SYNs.
+    pub show_win: bool,
 }
 
 impl Tester {
@@ -157,7 +162,7 @@ impl Tester {
         let mut world = World::new(1);
         let key = Key::random(&mut world.rng);
         let connection = Connection::connect(flow(), settings, path, &key, &mut world.cx());
-        Self { iss: connection.opening.iss, world, connection, show_ts: false }
+        Self { iss: connection.opening.iss, world, connection, show_ts: false, show_win: false }
     }
 
     /// A connection in SYN-RECEIVED that answers `syn`.
@@ -166,7 +171,7 @@ impl Tester {
         let key = Key::random(&mut world.rng);
         let header = Header { seq: SeqNum(PEER_ISS) + syn.header.seq.0, ..syn.header };
         let connection = Connection::accept(flow(), &header, settings, ethernet(), &key, &mut world.cx());
-        Self { iss: connection.opening.iss, world, connection, show_ts: false }
+        Self { iss: connection.opening.iss, world, connection, show_ts: false, show_win: false }
     }
 
     /// An established connection without options but the MSS of 1000, SACK and no scaling.
@@ -198,6 +203,8 @@ impl Tester {
             let _ = tester.output();
             let _ = tester.read(10);
         }
+        tester.wait(50 * MS);
+        tester.world.mib = Counters::default();
         tester
     }
 
@@ -231,7 +238,7 @@ impl Tester {
                 return lines;
             }
             lines.push(self.show(&frame));
-            assert!(lines.len() < 1000, "output without end: {:?}", &lines[..5]);
+            assert!(lines.len() < 30_000, "output without end: {:?}", &lines[..5]);
         }
     }
 
@@ -258,7 +265,7 @@ impl Tester {
         if has(Flags::ACK) {
             line += &format!(" ack {}", header.ack - SeqNum(PEER_ISS));
         }
-        if !has(Flags::RST) {
+        if has(Flags::SYN) || self.show_win {
             line += &format!(" win {}", header.window);
         }
         if has(Flags::URG) {
@@ -387,8 +394,6 @@ impl Default for Link {
 
 /// A segment on its way.
 struct Flight {
-    at: Instant,
-    order: u64,
     to: usize,
     header: Header,
     payload: Vec<u8>,
@@ -399,12 +404,12 @@ pub struct Pair {
     pub world: World,
     pub ends: [Option<Connection>; 2],
     pub link: Link,
-    pub segments: u64,
     link_rng: SeededRng,
     settings: Settings,
     key: Key,
     path: Path,
-    flying: Vec<Flight>,
+    /// What is on its way, by arrival.
+    flying: BTreeMap<(Instant, u64), Flight>,
     sent: u64,
     busy_until: [Instant; 2],
 }
@@ -419,12 +424,11 @@ impl Pair {
             world,
             ends: [Some(active), None],
             link,
-            segments: 0,
             link_rng: SeededRng::new([seed, 2]),
             settings,
             key,
             path,
-            flying: Vec::new(),
+            flying: BTreeMap::new(),
             sent: 0,
             busy_until: [now; 2],
         }
@@ -462,7 +466,6 @@ impl Pair {
     }
 
     fn fly(&mut self, to: usize, header: Header, payload: &[u8]) {
-        self.segments += 1;
         let copies = 1 + usize::from(self.link_rng.chance(self.link.duplicate));
         for _ in 0..copies {
             if self.link_rng.chance(self.link.loss) {
@@ -482,13 +485,13 @@ impl Pair {
                 at += self.link.delay / 2 + Duration::from_micros(u64::from(self.link_rng.below(2000)));
             }
             self.sent += 1;
-            self.flying.push(Flight { at, order: self.sent, to, header, payload: payload.to_vec() });
+            self.flying.insert((at, self.sent), Flight { to, header, payload: payload.to_vec() });
         }
     }
 
     /// When something happens next.
     fn next(&self) -> Option<Instant> {
-        let flights = self.flying.iter().map(|flight| flight.at).min();
+        let flights = self.flying.first_key_value().map(|((at, _), _)| *at);
         let timers = self.ends.iter().flatten().filter_map(Connection::poll_deadline).min();
         flights.into_iter().chain(timers).min()
     }
@@ -507,11 +510,8 @@ impl Pair {
                 connection.on_timer(&mut cx);
             }
         }
-        let now = self.world.now;
-        let (mut due, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.flying).into_iter().partition(|f| f.at <= now);
-        self.flying = rest;
-        due.sort_by_key(|flight| (flight.at, flight.order));
-        for flight in due {
+        while let Some(entry) = self.flying.first_entry().filter(|entry| entry.key().0 <= self.world.now) {
+            let flight = entry.remove();
             self.arrive(flight);
             self.collect(0);
             self.collect(1);

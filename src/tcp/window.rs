@@ -125,7 +125,8 @@ impl RecvWindow {
     /// The edge moves only by a segment or half the buffer at once (RFC 9293 section 3.8.6.2.2).
     pub fn select(&self, rcv_nxt: SeqNum, unread: usize, mss: u32) -> u32 {
         let offered = self.offered(rcv_nxt);
-        let free = self.capacity.saturating_sub(u32::try_from(unread).unwrap_or(u32::MAX));
+        // A buffer that the field cannot express would stay closed for ever.
+        let free = self.capacity.max(1 << self.shift).saturating_sub(u32::try_from(unread).unwrap_or(u32::MAX));
         let free = free.min(u32::from(u16::MAX) << self.shift) >> self.shift << self.shift;
         if free >= offered.saturating_add(mss.min(self.capacity / 2)) { free } else { offered }
     }

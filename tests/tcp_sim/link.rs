@@ -39,7 +39,7 @@ pub struct Link {
     whole_frames: bool,
     delay: Duration,
     jitter: Duration,
-    loss: f64,
+    pub loss: f64,
     reorder: f64,
     duplicate: f64,
     corrupt: f64,
@@ -66,7 +66,7 @@ fn pick<T: Copy>(rng: &mut dyn Rng, choices: &[T]) -> T {
 
 impl Link {
     pub fn random(rng: &mut dyn Rng) -> Self {
-        let delay = Duration::from_micros(pick(rng, &[0, 20, 1_000, 10_000, 100_000]));
+        let delay = Duration::from_micros(pick(rng, &[2, 20, 1_000, 10_000, 100_000]));
         Self {
             trace: false,
             mtu: pick(rng, &[576, 1500, 1500, 9000]),

@@ -50,6 +50,9 @@ impl Scenario {
         plans[0].opens = true;
         // Two ends that both wait for the other's end would wait for ever.
         plans[0].finish_last &= !plans[1].finish_last;
+        if link.loss > 0.05 {
+            plans.iter_mut().for_each(|plan| plan.send_at_most(50_000));
+        }
         adjust(&mut plans, &mut link);
         let secret = Key::random(&mut rng);
         let [client_flow, server_flow] = flows();

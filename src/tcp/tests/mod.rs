@@ -1,3 +1,14 @@
 //! Connections as packet traces, one theme a file, and simulations of two of them.
 
+mod acknowledging;
+mod calls;
+mod closing;
+mod handshake;
+mod hostile;
+mod icmp;
+mod recovery;
+mod resets;
+mod timers;
 mod transfer;
+mod urgent;
+mod windows;

@@ -1,0 +1,132 @@
+//! The path MTU of each destination that is smaller than the link's (RFC 1191).
+
+use crate::{rng::Key, time::Duration, time::Instant};
+use std::{collections::HashMap, net::IpAddr};
+
+/// The least an ICMP message may bring the path MTU down to, bytes. RFC 1191 allows 68; Linux's min_pmtu is followed,
+/// because a path that small is an attack.
+pub const MIN_PMTU: u32 = 552;
+/// How long a lowered path MTU is believed (RFC 1191 section 6.3).
+const LIFETIME: Duration = Duration::from_secs(600);
+/// Destinations remembered at most.
+const LIMIT: usize = 4096;
+/// RFC 1191 section 7.1: common MTUs, for routers that do not say theirs.
+const PLATEAUS: [u32; 8] = [65_535, 32_000, 17_914, 8166, 4352, 2002, 1492, 1006];
+
+/// What is known of one destination.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct PathMtu {
+    /// Largest datagram that gets through, bytes.
+    pub mtu: u32,
+    /// The path claimed less than [`MIN_PMTU`]: DF must not be set (Linux's locked MTU).
+    pub locked: bool,
+    until: Instant,
+}
+
+/// The cache.
+pub struct PathMtus {
+    by_dest: HashMap<IpAddr, PathMtu, Key>,
+    /// No entry ends before this.
+    earliest: Instant,
+}
+
+/// The MTU a "fragmentation needed" message tells of: its field if it has one, else the next plateau below the total
+/// length of the datagram it quotes (RFC 1191 section 7).
+pub fn judge(field: u16, quoted_len: u16) -> u32 {
+    match u32::from(field) {
+        0 => PLATEAUS.into_iter().find(|&plateau| plateau < u32::from(quoted_len)).unwrap_or(MIN_PMTU),
+        mtu => mtu,
+    }
+}
+
+impl PathMtus {
+    /// An empty cache.
+    pub fn new(key: Key) -> Self {
+        Self { by_dest: HashMap::with_hasher(key), earliest: Instant::FAR_FUTURE }
+    }
+
+    /// What is known of `dest`.
+    pub fn lookup(&self, dest: IpAddr) -> Option<PathMtu> {
+        if self.by_dest.is_empty() { None } else { self.by_dest.get(&dest).copied() }
+    }
+
+    /// A router said that datagrams to `dest` may have `mtu` bytes. Returns whether that is news.
+    pub fn on_too_big(&mut self, dest: IpAddr, mtu: u32, now: Instant) -> bool {
+        let entry = PathMtu { mtu: mtu.max(MIN_PMTU), locked: mtu < MIN_PMTU, until: now + LIFETIME };
+        if self.lookup(dest).is_some_and(|old| old.mtu <= entry.mtu && (old.locked || !entry.locked)) {
+            return false;
+        }
+        if self.by_dest.len() >= LIMIT && !self.by_dest.contains_key(&dest) {
+            let oldest = self.by_dest.iter().min_by_key(|(_, entry)| entry.until).map(|(dest, _)| *dest);
+            oldest.map(|dest| self.by_dest.remove(&dest));
+        }
+        self.earliest = self.earliest.min(entry.until);
+        self.by_dest.insert(dest, entry);
+        true
+    }
+
+    /// Forgets what is too old. Returns whether anything was.
+    pub fn on_timer(&mut self, now: Instant) -> bool {
+        if now < self.earliest {
+            return false;
+        }
+        let before = self.by_dest.len();
+        self.by_dest.retain(|_, entry| entry.until > now);
+        self.earliest = self.by_dest.values().map(|entry| entry.until).min().unwrap_or(Instant::FAR_FUTURE);
+        self.by_dest.len() < before
+    }
+
+    /// When [`PathMtus::on_timer`] wants to be called.
+    pub fn poll_deadline(&self) -> Option<Instant> {
+        (!self.by_dest.is_empty()).then_some(self.earliest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::SeededRng;
+
+    const DEST: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    fn cache() -> PathMtus {
+        PathMtus::new(Key::random(&mut SeededRng::new([1, 1])))
+    }
+
+    #[test]
+    fn a_smaller_mtu_is_believed_for_ten_minutes() {
+        let mut cache = cache();
+        assert!(cache.on_too_big(DEST, 1400, Instant::ZERO));
+        assert!(!cache.on_too_big(DEST, 1450, Instant::ZERO));
+        assert_eq!(cache.lookup(DEST).unwrap().mtu, 1400);
+        assert!(!cache.on_timer(Instant::ZERO + Duration::from_secs(599)));
+        assert!(cache.on_timer(Instant::ZERO + Duration::from_secs(600)));
+        assert_eq!((cache.lookup(DEST), cache.poll_deadline()), (None, None));
+    }
+
+    #[test]
+    fn a_tiny_mtu_is_raised_to_the_minimum_and_forbids_df() {
+        let mut cache = cache();
+        cache.on_too_big(DEST, 68, Instant::ZERO);
+        let path = cache.lookup(DEST).unwrap();
+        assert_eq!((path.mtu, path.locked), (552, true));
+    }
+
+    #[test]
+    fn a_router_that_names_no_mtu_means_the_next_plateau() {
+        assert_eq!(judge(1300, 1500), 1300);
+        assert_eq!(judge(0, 1500), 1492);
+        assert_eq!(judge(0, 1492), 1006);
+        assert_eq!(judge(0, 1006), MIN_PMTU);
+    }
+
+    #[test]
+    fn the_cache_is_bounded() {
+        let mut cache = cache();
+        for i in 0..LIMIT as u32 + 10 {
+            let now = Instant::ZERO + Duration::from_millis(u64::from(i));
+            cache.on_too_big(IpAddr::V4(std::net::Ipv4Addr::from(0x0a00_0000 + i)), 1000, now);
+        }
+        assert_eq!(cache.by_dest.len(), LIMIT);
+    }
+}

@@ -1,0 +1,231 @@
+//! Control messages (cmsg(3), ip(7), socket(7)) as bytes: `struct cmsghdr` and what follows it.
+
+use super::file::Handle;
+use crate::{
+    error::{Error, Result},
+    stack::{IfaceId, Received, SendTo},
+    sys::wall,
+    time::Instant,
+};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::atomic::Ordering,
+};
+
+/// sizeof(struct cmsghdr): length, level, type.
+const HEADER: usize = size_of::<usize>() + 8;
+/// The most control bytes a call is looked at: Linux's net.core.optmem_max is larger, what we understand is not.
+pub const MAX_CONTROL: usize = 1024;
+
+const fn align(len: usize) -> usize {
+    (len + size_of::<usize>() - 1) & !(size_of::<usize>() - 1)
+}
+
+/// The index by which the application knows an interface: 1 is loopback, as if_nametoindex(3) says of "lo".
+pub const fn interface_index(iface: IfaceId) -> i32 {
+    iface.0 as i32 + 1
+}
+
+/// What recvmsg(2) reports besides the data. Only what was asked for by option is there.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Ancillary {
+    /// Number of the SO_TIMESTAMP option and nanoseconds since 1970.
+    pub timestamp: Option<(u8, u64)>,
+    /// IP_PKTINFO: interface and destination address.
+    pub pktinfo: Option<(i32, Ipv4Addr)>,
+    /// IP_RECVTTL.
+    pub ttl: Option<u8>,
+    /// IP_RECVTOS.
+    pub tos: Option<u8>,
+}
+
+/// When something came, by the wall clock.
+fn timestamp(socket: &Handle, at: Instant) -> Option<(u8, u64)> {
+    let option = socket.fields().timestamp.load(Ordering::Relaxed);
+    let when = || wall::since_epoch().saturating_sub(socket.engine.now().since(at));
+    (option != 0 && at != Instant::ZERO).then(|| (option, u64::try_from(when().as_nanos()).unwrap_or(u64::MAX)))
+}
+
+impl Ancillary {
+    /// Of bytes of a stream that came at `at`.
+    pub fn of_stream(socket: &Handle, at: Instant) -> Self {
+        Self { timestamp: timestamp(socket, at), ..Self::default() }
+    }
+
+    /// Of a datagram; the booleans are IP_PKTINFO, IP_RECVTTL and IP_RECVTOS.
+    pub fn of_datagram(socket: &Handle, received: &Received, (pktinfo, ttl, tos): (bool, bool, bool)) -> Self {
+        let destination = match received.to {
+            Some(IpAddr::V4(to)) if pktinfo => Some((received.iface.map_or(0, interface_index), to)),
+            _ => None,
+        };
+        Self {
+            timestamp: timestamp(socket, received.at),
+            pktinfo: destination,
+            ttl: ttl.then_some(received.ttl),
+            tos: tos.then_some(received.tos),
+        }
+    }
+
+    /// Writes the control messages, in Linux's order. Returns the bytes used and whether some had no room (MSG_CTRUNC).
+    pub fn emit(&self, out: &mut [u8]) -> (usize, bool) {
+        let mut writer = Writer { out, used: 0, truncated: false };
+        if let Some((option, nanos)) = self.timestamp {
+            let fraction = match i32::from(option) {
+                libc::SO_TIMESTAMP | SO_TIMESTAMP_NEW => nanos % 1_000_000_000 / 1000,
+                _ => nanos % 1_000_000_000,
+            };
+            let [seconds, fraction] = [nanos / 1_000_000_000, fraction].map(u64::to_ne_bytes);
+            writer.put(libc::SOL_SOCKET, option.into(), &[seconds, fraction].concat());
+        }
+        if let Some((index, to)) = self.pktinfo {
+            let local = to.octets();
+            writer.put(libc::IPPROTO_IP, libc::IP_PKTINFO, &[index.to_ne_bytes(), local, local].concat());
+        }
+        if let Some(ttl) = self.ttl {
+            writer.put(libc::IPPROTO_IP, libc::IP_TTL, &i32::from(ttl).to_ne_bytes());
+        }
+        if let Some(tos) = self.tos {
+            writer.put(libc::IPPROTO_IP, libc::IP_TOS, &[tos]);
+        }
+        (writer.used, writer.truncated)
+    }
+}
+
+/// SO_TIMESTAMP with 64-bit time on every machine (asm-generic/socket.h).
+pub const SO_TIMESTAMP_NEW: i32 = 63;
+/// SO_TIMESTAMPNS with 64-bit time on every machine.
+pub const SO_TIMESTAMPNS_NEW: i32 = 64;
+
+struct Writer<'a> {
+    out: &'a mut [u8],
+    used: usize,
+    truncated: bool,
+}
+
+impl Writer<'_> {
+    /// As Linux's put_cmsg: a message without room for its header is left out, one without room for its data is cut.
+    fn put(&mut self, level: i32, kind: i32, data: &[u8]) {
+        let room = self.out.len() - self.used;
+        if room < HEADER {
+            self.truncated = true;
+            return;
+        }
+        let len = HEADER + data.len().min(room - HEADER);
+        self.truncated |= len < HEADER + data.len();
+        let place = &mut self.out[self.used..];
+        place[..size_of::<usize>()].copy_from_slice(&len.to_ne_bytes());
+        place[HEADER - 8..HEADER - 4].copy_from_slice(&level.to_ne_bytes());
+        place[HEADER - 4..HEADER].copy_from_slice(&kind.to_ne_bytes());
+        place[HEADER..len].copy_from_slice(&data[..len - HEADER]);
+        self.used += align(len).min(room);
+    }
+}
+
+/// Reads the control messages of sendmsg(2) on a datagram socket. `iface` is the index of the stack's device.
+///
+/// # Errors
+/// `Invalid` for a malformed or unknown message (Linux: ip_cmsg_send, __sock_cmsg_send), `NoDevice` for an interface
+/// that is not the stack's, `NotPermitted` for SO_MARK.
+pub fn parse(mut control: &[u8]) -> Result<SendTo> {
+    let mut to = SendTo::default();
+    while control.len() >= HEADER {
+        let word = |at: usize| i32::from_ne_bytes([control[at], control[at + 1], control[at + 2], control[at + 3]]);
+        let len = control.first_chunk().map_or(0, |len| usize::from_ne_bytes(*len));
+        let data = control.get(HEADER..len).ok_or(Error::Invalid)?;
+        match (word(HEADER - 8), word(HEADER - 4)) {
+            (libc::IPPROTO_IP, kind) => parse_ip(kind, data, &mut to)?,
+            // Meant for other families; Linux passes over them here.
+            (libc::SOL_SOCKET, libc::SCM_RIGHTS | libc::SCM_CREDENTIALS) => {}
+            (libc::SOL_SOCKET, libc::SO_MARK) => return Err(Error::NotPermitted),
+            (libc::SOL_SOCKET, _) => return Err(Error::Invalid),
+            _ => {}
+        }
+        control = control.get(align(len)..).unwrap_or(&[]);
+    }
+    Ok(to)
+}
+
+fn parse_ip(kind: i32, data: &[u8], to: &mut SendTo) -> Result<()> {
+    let int = || data.first_chunk().map(|int| i32::from_ne_bytes(*int)).ok_or(Error::Invalid);
+    let byte = |range: std::ops::RangeInclusive<i32>| {
+        int().and_then(|int| if range.contains(&int) { Ok(int as u8) } else { Err(Error::Invalid) })
+    };
+    match kind {
+        libc::IP_PKTINFO => {
+            let info: &[u8; 12] = data.try_into().map_err(|_| Error::Invalid)?;
+            let index = i32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
+            if index != 0 && index != interface_index(IfaceId::DEVICE) && index != interface_index(IfaceId::LOOPBACK) {
+                return Err(Error::NoDevice);
+            }
+            let source = Ipv4Addr::new(info[4], info[5], info[6], info[7]);
+            to.source = (!source.is_unspecified()).then_some(IpAddr::V4(source));
+        }
+        libc::IP_TTL => to.ttl = Some(byte(1..=255)?),
+        libc::IP_TOS if data.len() == 1 => to.tos = Some(data[0]),
+        libc::IP_TOS => to.tos = Some(byte(0..=255)?),
+        _ => return Err(Error::Invalid),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: Ancillary = Ancillary {
+        timestamp: Some((libc::SO_TIMESTAMPNS as u8, 1_700_000_000_123_456_789)),
+        pktinfo: Some((2, Ipv4Addr::new(10, 0, 0, 2))),
+        ttl: Some(64),
+        tos: Some(0x10),
+    };
+
+    #[test]
+    fn messages_stand_in_linux_order_aligned_and_cut_where_the_room_ends() {
+        let mut out = [0u8; 256];
+        let (used, truncated) = ALL.emit(&mut out);
+        assert_eq!((used, truncated), (32 + 32 + 24 + 24, false));
+        assert_eq!(out[..8], 32usize.to_ne_bytes());
+        assert_eq!(out[16..24], 1_700_000_000u64.to_ne_bytes());
+        assert_eq!(out[24..32], 123_456_789u64.to_ne_bytes());
+        assert_eq!(out[32..40], 28usize.to_ne_bytes());
+        assert_eq!(ALL.emit(&mut out[..31]), (31, true));
+        assert_eq!(ALL.emit(&mut out[..15]), (0, true));
+        assert_eq!(ALL.emit(&mut []), (0, true));
+        assert_eq!(Ancillary::default().emit(&mut []), (0, false));
+        let micro = Ancillary { timestamp: Some((libc::SO_TIMESTAMP as u8, 5_000_007_000)), ..Ancillary::default() };
+        micro.emit(&mut out);
+        assert_eq!(out[24..32], 7u64.to_ne_bytes());
+    }
+
+    fn message(level: i32, kind: i32, data: &[u8]) -> Vec<u8> {
+        let mut out = vec![0; 64];
+        let mut writer = Writer { out: &mut out, used: 0, truncated: false };
+        writer.put(level, kind, data);
+        let used = writer.used;
+        out.truncate(used);
+        out
+    }
+
+    #[test]
+    fn sent_messages_set_source_ttl_and_tos() {
+        let mut control = message(libc::IPPROTO_IP, libc::IP_PKTINFO, &[2, 0, 0, 0, 10, 0, 0, 2, 0, 0, 0, 0]);
+        control.extend(message(libc::IPPROTO_IP, libc::IP_TTL, &9i32.to_ne_bytes()));
+        control.extend(message(libc::IPPROTO_IP, libc::IP_TOS, &[8]));
+        let to = parse(&control).unwrap();
+        assert_eq!((to.source, to.ttl, to.tos), (Some("10.0.0.2".parse().unwrap()), Some(9), Some(8)));
+        for (level, kind, data, error) in [
+            (libc::IPPROTO_IP, libc::IP_TTL, &0i32.to_ne_bytes()[..], Error::Invalid),
+            (libc::IPPROTO_IP, libc::IP_TTL, &[1], Error::Invalid),
+            (libc::IPPROTO_IP, libc::IP_PKTINFO, &[7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], Error::NoDevice),
+            (libc::IPPROTO_IP, libc::IP_PKTINFO, &[0; 11], Error::Invalid),
+            (libc::IPPROTO_IP, 99, &[], Error::Invalid),
+            (libc::SOL_SOCKET, libc::SO_MARK, &[0; 4], Error::NotPermitted),
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING, &[0; 4], Error::Invalid),
+        ] {
+            assert_eq!(parse(&message(level, kind, data)).err(), Some(error), "{level} {kind}");
+        }
+        assert!(parse(&message(libc::SOL_SOCKET, libc::SCM_RIGHTS, &[0; 4])).is_ok());
+        assert_eq!(parse(&[0xff; 40]).err(), Some(Error::Invalid));
+        assert_eq!(parse(&[0; 40]).err(), Some(Error::Invalid));
+    }
+}

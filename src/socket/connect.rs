@@ -1,0 +1,47 @@
+//! connect(2).
+
+use super::{
+    address::{self, Unspec},
+    file::{Handle, Patience},
+    table,
+};
+use crate::{
+    addr::Endpoint,
+    error::{Error, Result},
+    ready::Ready,
+    stack::Protocol,
+};
+
+/// connect(2). AF_UNSPEC disconnects.
+///
+/// # Errors
+/// As connect(2). `Interrupted` and `InProgress` (after SO_SNDTIMEO) leave the attempt going on, as on Linux.
+pub fn connect(fd: i32, addr: &[u8]) -> Result<()> {
+    let socket = table::socket(fd)?;
+    address::family(addr).ok_or(Error::Invalid)?;
+    if address::is_unspecified(addr) {
+        return socket.with(|stack, id, now| stack.disconnect(id, now));
+    }
+    let remote = address::parse(addr, socket.family, Unspec::Refuse)?;
+    let started = socket.with(|stack, id, now| stack.connect(id, remote, now));
+    match (started, socket.protocol) {
+        (Err(Error::InProgress | Error::Already), Protocol::Tcp) => finish(&socket, remote, started),
+        _ => started,
+    }
+}
+
+/// Waits until an attempt that was started is decided.
+fn finish(socket: &Handle, remote: Endpoint, started: Result<()>) -> Result<()> {
+    let patience = socket.send_patience(false);
+    if patience == Patience::None {
+        return started;
+    }
+    let decided = socket.transfer(Ready::OUT, patience, |stack, id, now| match stack.connect(id, remote, now) {
+        Err(Error::InProgress | Error::Already) => Err(Error::WouldBlock),
+        decided => decided,
+    });
+    match decided {
+        Err(Error::WouldBlock) => Err(Error::InProgress),
+        decided => decided,
+    }
+}

@@ -1,0 +1,204 @@
+//! getsockopt(2) and setsockopt(2). One table a level; what is not in a table, or not honoured, fails as Linux documents.
+
+mod ip;
+mod socket;
+mod tcp;
+
+use super::{file::Handle, table};
+use crate::{
+    error::{Error, Result},
+    stack::{Protocol, SocketSettings},
+    tcp as tcp_layer,
+};
+
+/// Room for the longest value, `struct tcp_info`.
+const MAX_VALUE: usize = 384;
+
+/// The value of an option as the application gets it.
+#[derive(Copy, Clone, Debug)]
+pub enum Value {
+    /// An int. At the level of IP a single byte where the buffer has room for one only (ip(7); do_ip_getsockopt).
+    Int(i32),
+    /// An error number (SO_ERROR); none is 0.
+    Error(Option<Error>),
+    /// Other bytes, cut where the buffer ends.
+    Bytes(Bytes),
+}
+
+/// Bytes of a value.
+#[derive(Copy, Clone, Debug)]
+pub struct Bytes {
+    bytes: [u8; MAX_VALUE],
+    len: usize,
+    /// A buffer shorter than this is `Invalid`.
+    least: usize,
+}
+
+impl Bytes {
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Value {
+    /// A value of bytes (cut at the length of the longest value there is).
+    fn bytes(value: &[u8]) -> Self {
+        Self::bytes_of(value, 0)
+    }
+
+    /// A value of bytes that needs a buffer of its own length.
+    fn whole(value: &[u8]) -> Self {
+        Self::bytes_of(value, value.len())
+    }
+
+    fn bytes_of(value: &[u8], least: usize) -> Self {
+        let mut bytes = [0; MAX_VALUE];
+        let len = value.len().min(MAX_VALUE);
+        bytes[..len].copy_from_slice(&value[..len]);
+        Self::Bytes(Bytes { bytes, len, least })
+    }
+}
+
+/// An option: how it is read and how it is set. Either may be refused.
+struct Row {
+    name: i32,
+    get: fn(&Handle) -> Result<Value>,
+    set: fn(&Handle, &[u8]) -> Result<()>,
+}
+
+/// Reads an option. `len` is the length of the application's buffer.
+///
+/// # Errors
+/// As getsockopt(2). An unknown level is `NotSupported`, as on Linux.
+pub fn get(fd: i32, level: i32, name: i32, len: usize) -> Result<Value> {
+    let socket = table::socket(fd)?;
+    let row = row(&socket, level, name).ok_or(match level {
+        libc::SOL_SOCKET | libc::IPPROTO_IP => Error::NoProtocolOption,
+        libc::IPPROTO_TCP if socket.protocol == Protocol::Tcp => Error::NoProtocolOption,
+        _ => Error::NotSupported,
+    })?;
+    let value = (row.get)(&socket)?;
+    match value {
+        Value::Int(int) if level == libc::IPPROTO_IP && (1..4).contains(&len) && (0..=255).contains(&int) => {
+            Ok(Value::bytes(&[int as u8]))
+        }
+        Value::Bytes(Bytes { least, .. }) if len < least => Err(Error::Invalid),
+        value => Ok(value),
+    }
+}
+
+/// Sets an option.
+///
+/// # Errors
+/// As setsockopt(2).
+pub fn set(fd: i32, level: i32, name: i32, value: &[u8]) -> Result<()> {
+    let socket = table::socket(fd)?;
+    // SOL_SOCKET and TCP look at the length before they look at the name.
+    let short = value.len() < size_of::<i32>();
+    match level {
+        libc::SOL_SOCKET if short && name != libc::SO_BINDTODEVICE => return Err(Error::Invalid),
+        libc::IPPROTO_TCP if short && !tcp::takes_text(name) && socket.protocol == Protocol::Tcp => {
+            return Err(Error::Invalid);
+        }
+        _ => {}
+    }
+    let row = row(&socket, level, name).ok_or(Error::NoProtocolOption)?;
+    (row.set)(&socket, value)
+}
+
+/// The longest value an option may be set to.
+pub const MAX_SET: usize = MAX_VALUE;
+
+fn row(socket: &Handle, level: i32, name: i32) -> Option<&'static Row> {
+    let table = match level {
+        libc::SOL_SOCKET => socket::TABLE,
+        libc::IPPROTO_IP => ip::TABLE,
+        libc::IPPROTO_TCP if socket.protocol == Protocol::Tcp => tcp::TABLE,
+        _ => return None,
+    };
+    table.iter().find(|row| row.name == name)
+}
+
+// ---- what the rows are made of ----
+
+/// The int an option is set to.
+fn int(value: &[u8]) -> Result<i32> {
+    value.first_chunk().map(|int| i32::from_ne_bytes(*int)).ok_or(Error::Invalid)
+}
+
+/// Refuses to be set (or read): ENOPROTOOPT.
+fn read_only(_: &Handle, _: &[u8]) -> Result<()> {
+    Err(Error::NoProtocolOption)
+}
+
+fn write_only(_: &Handle) -> Result<Value> {
+    Err(Error::NoProtocolOption)
+}
+
+fn zero(_: &Handle) -> Result<Value> {
+    Ok(Value::Int(0))
+}
+
+/// Not honoured, so that only "off" can be asked for.
+fn only_off(value: &[u8], refusal: Error) -> Result<()> {
+    if int(value)? == 0 { Ok(()) } else { Err(refusal) }
+}
+
+/// Reads a setting that every socket has.
+fn setting(socket: &Handle, read: impl FnOnce(&SocketSettings) -> i32) -> Result<Value> {
+    socket.with(|stack, id, _| stack.settings(id).map(|settings| Value::Int(read(settings))))
+}
+
+/// Changes a setting that every socket has.
+fn change(socket: &Handle, write: impl FnOnce(&mut SocketSettings)) -> Result<()> {
+    socket.with(|stack, id, now| {
+        write(stack.settings(id)?);
+        stack.on_settings_changed(id, now);
+        Ok(())
+    })
+}
+
+/// Reads a TCP setting.
+fn tcp_setting(socket: &Handle, read: impl FnOnce(&tcp_layer::Settings) -> i32) -> Result<Value> {
+    socket.with(|stack, id, _| stack.tcp_settings(id).map(|settings| Value::Int(read(settings))))
+}
+
+/// Changes a TCP setting.
+fn tcp_change(socket: &Handle, write: impl FnOnce(&mut tcp_layer::Settings)) -> Result<()> {
+    socket.with(|stack, id, now| {
+        write(stack.tcp_settings(id)?);
+        stack.on_settings_changed(id, now);
+        Ok(())
+    })
+}
+
+/// Sets an int that must lie in `range`.
+fn within(value: i32, range: std::ops::RangeInclusive<i32>) -> Result<u32> {
+    if range.contains(&value) { Ok(value.unsigned_abs()) } else { Err(Error::Invalid) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_option_is_in_a_table_twice() {
+        for table in [socket::TABLE, ip::TABLE, tcp::TABLE] {
+            let mut names: Vec<_> = table.iter().map(|row| row.name).collect();
+            names.sort_unstable();
+            let all = names.len();
+            names.dedup();
+            assert_eq!(names.len(), all);
+        }
+    }
+
+    #[test]
+    fn values_of_fixed_length_need_their_room() {
+        assert!(matches!(Value::whole(&[1; 8]), Value::Bytes(Bytes { least: 8, .. })));
+        assert!(matches!(Value::bytes(&[1; 1000]), Value::Bytes(Bytes { len: MAX_VALUE, least: 0, .. })));
+        assert_eq!(only_off(&[0; 4], Error::NotSupported), Ok(()));
+        assert_eq!(only_off(&[1; 4], Error::NotSupported), Err(Error::NotSupported));
+        assert_eq!(int(&[1, 2]), Err(Error::Invalid));
+    }
+}

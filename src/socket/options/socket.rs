@@ -1,0 +1,394 @@
+//! SOL_SOCKET (socket(7); Linux net/core/sock.c).
+
+use super::{
+    super::{
+        ancillary::{SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW, interface_index},
+        file::Handle,
+    },
+    Row, Value, change, int, only_off, read_only, setting, tcp_change, tcp_setting, write_only, zero,
+};
+use crate::{
+    error::{Error, Result},
+    stack::{Family, IfaceId, Protocol, config::Kind},
+    tcp::{BufferSize, State, settings::MAX_BUFFER},
+    time::Duration,
+};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+/// Names that the C library does not have for every target (asm-generic/socket.h).
+const SO_RCVTIMEO_NEW: i32 = 66;
+const SO_SNDTIMEO_NEW: i32 = 67;
+const SO_INCOMING_NAPI_ID: i32 = 56;
+const SO_COOKIE: i32 = 57;
+const SO_BINDTOIFINDEX: i32 = 62;
+const SO_DETACH_FILTER: i32 = 27;
+
+/// The smallest buffers, as getsockopt(2) reports them (SOCK_MIN_SNDBUF and SOCK_MIN_RCVBUF on a 64-bit machine).
+const MIN_SNDBUF: usize = 4608;
+const MIN_RCVBUF: usize = 2304;
+/// What Linux reports for buffers that size themselves, before they have grown (net.ipv4.tcp_wmem, tcp_rmem).
+const AUTO_SNDBUF: i32 = 16_384;
+const AUTO_RCVBUF: i32 = 131_072;
+/// IFNAMSIZ
+const NAME_SIZE: usize = 16;
+
+pub(super) const TABLE: &[Row] = &[
+    // Only an administrator may debug, and there is nothing to see.
+    Row { name: libc::SO_DEBUG, get: zero, set: |_, v| only_off(v, Error::AccessDenied) },
+    Row {
+        name: libc::SO_REUSEADDR,
+        get: |s| setting(s, |o| o.reuse_addr.into()),
+        set: |s, v| int(v).and_then(|v| change(s, |o| o.reuse_addr = v != 0)),
+    },
+    Row {
+        name: libc::SO_REUSEPORT,
+        get: |s| setting(s, |o| o.reuse_port.into()),
+        set: |s, v| int(v).and_then(|v| change(s, |o| o.reuse_port = v != 0)),
+    },
+    Row {
+        name: libc::SO_TYPE,
+        get: |s| {
+            Ok(Value::Int(match s.protocol {
+                Protocol::Tcp => libc::SOCK_STREAM,
+                Protocol::Udp => libc::SOCK_DGRAM,
+            }))
+        },
+        set: read_only,
+    },
+    Row {
+        name: libc::SO_ERROR,
+        get: |s| s.with(|stack, id, _| stack.take_error(id)).map(Value::Error),
+        set: read_only,
+    },
+    Row {
+        name: libc::SO_DONTROUTE,
+        get: |s| setting(s, |o| o.dont_route.into()),
+        set: |s, v| int(v).and_then(|v| change(s, |o| o.dont_route = v != 0)),
+    },
+    Row {
+        name: libc::SO_BROADCAST,
+        get: |s| setting(s, |o| o.broadcast.into()),
+        set: |s, v| int(v).and_then(|v| change(s, |o| o.broadcast = v != 0)),
+    },
+    Row { name: libc::SO_SNDBUF, get: send_buffer, set: set_send_buffer },
+    Row { name: libc::SO_RCVBUF, get: recv_buffer, set: set_recv_buffer },
+    Row { name: libc::SO_SNDBUFFORCE, get: write_only, set: |_, _| Err(Error::NotPermitted) },
+    Row { name: libc::SO_RCVBUFFORCE, get: write_only, set: |_, _| Err(Error::NotPermitted) },
+    Row {
+        name: libc::SO_KEEPALIVE,
+        get: |s| match s.protocol {
+            Protocol::Tcp => tcp_setting(s, |o| o.keepalive.into()),
+            Protocol::Udp => remembered(&s.fields().keepalive),
+        },
+        set: |s, v| match (s.protocol, int(v)? != 0) {
+            (Protocol::Tcp, on) => tcp_change(s, |o| o.keepalive = on),
+            (Protocol::Udp, on) => remember(&s.fields().keepalive, on),
+        },
+    },
+    Row {
+        name: libc::SO_OOBINLINE,
+        get: |s| match s.protocol {
+            Protocol::Tcp => tcp_setting(s, |o| o.oob_inline.into()),
+            Protocol::Udp => remembered(&s.fields().oob_inline),
+        },
+        set: |s, v| match (s.protocol, int(v)? != 0) {
+            (Protocol::Tcp, on) => tcp_change(s, |o| o.oob_inline = on),
+            (Protocol::Udp, on) => remember(&s.fields().oob_inline, on),
+        },
+    },
+    // Checksums are always there and always verified.
+    Row { name: libc::SO_NO_CHECK, get: zero, set: |_, v| only_off(v, Error::NotSupported) },
+    Row {
+        name: libc::SO_PRIORITY,
+        get: |s| Ok(Value::Int(s.fields().priority.load(Relaxed) as i32)),
+        set: set_priority,
+    },
+    Row { name: libc::SO_LINGER, get: linger, set: set_linger },
+    // As Linux answers for sockets that are not AF_UNIX.
+    Row { name: libc::SO_PASSCRED, get: zero, set: |_, v| only_off(v, Error::NotSupported) },
+    Row {
+        name: libc::SO_PEERCRED,
+        get: |_| Ok(Value::bytes(&[0i32, -1, -1].map(i32::to_ne_bytes).concat())),
+        set: read_only,
+    },
+    Row {
+        name: libc::SO_RCVLOWAT,
+        get: |s| Ok(Value::Int(s.fields().recv_lowat.load(Relaxed) as i32)),
+        set: set_lowat,
+    },
+    Row { name: libc::SO_SNDLOWAT, get: |_| Ok(Value::Int(1)), set: read_only },
+    Row {
+        name: libc::SO_RCVTIMEO,
+        get: |s| timeout(&s.fields().recv_timeout),
+        set: |s, v| set_timeout(&s.fields().recv_timeout, v),
+    },
+    Row {
+        name: libc::SO_SNDTIMEO,
+        get: |s| timeout(&s.fields().send_timeout),
+        set: |s, v| set_timeout(&s.fields().send_timeout, v),
+    },
+    Row {
+        name: SO_RCVTIMEO_NEW,
+        get: |s| timeout(&s.fields().recv_timeout),
+        set: |s, v| set_timeout(&s.fields().recv_timeout, v),
+    },
+    Row {
+        name: SO_SNDTIMEO_NEW,
+        get: |s| timeout(&s.fields().send_timeout),
+        set: |s, v| set_timeout(&s.fields().send_timeout, v),
+    },
+    Row { name: libc::SO_BINDTODEVICE, get: bound_device, set: bind_to_device },
+    Row {
+        name: SO_BINDTOIFINDEX,
+        get: |s| Ok(Value::Int(if s.fields().on_device.load(Relaxed) { interface_index(IfaceId::DEVICE) } else { 0 })),
+        set: |s, v| match int(v)? {
+            0 => remember(&s.fields().on_device, false),
+            index if index == interface_index(IfaceId::DEVICE) => remember(&s.fields().on_device, true),
+            _ => Err(Error::NoDevice),
+        },
+    },
+    Row { name: libc::SO_ATTACH_FILTER, get: write_only, set: |_, _| Err(Error::NotPermitted) },
+    Row { name: SO_DETACH_FILTER, get: write_only, set: |_, _| Err(Error::NotFound) },
+    Row {
+        name: libc::SO_TIMESTAMP,
+        get: |s| stamps_by(s, libc::SO_TIMESTAMP),
+        set: |s, v| stamp_by(s, libc::SO_TIMESTAMP, v),
+    },
+    Row {
+        name: libc::SO_TIMESTAMPNS,
+        get: |s| stamps_by(s, libc::SO_TIMESTAMPNS),
+        set: |s, v| stamp_by(s, libc::SO_TIMESTAMPNS, v),
+    },
+    Row {
+        name: SO_TIMESTAMP_NEW,
+        get: |s| stamps_by(s, SO_TIMESTAMP_NEW),
+        set: |s, v| stamp_by(s, SO_TIMESTAMP_NEW, v),
+    },
+    Row {
+        name: SO_TIMESTAMPNS_NEW,
+        get: |s| stamps_by(s, SO_TIMESTAMPNS_NEW),
+        set: |s, v| stamp_by(s, SO_TIMESTAMPNS_NEW, v),
+    },
+    // No clock of a network card to ask.
+    Row { name: libc::SO_TIMESTAMPING, get: zero, set: |_, v| only_off(v, Error::Invalid) },
+    Row {
+        name: libc::SO_ACCEPTCONN,
+        get: |s| s.with(|stack, id, _| Ok(Value::Int((stack.state(id) == State::Listen).into()))),
+        set: read_only,
+    },
+    Row { name: libc::SO_MARK, get: zero, set: |_, _| Err(Error::NotPermitted) },
+    Row {
+        name: libc::SO_PROTOCOL,
+        get: |s| {
+            Ok(Value::Int(match s.protocol {
+                Protocol::Tcp => libc::IPPROTO_TCP,
+                Protocol::Udp => libc::IPPROTO_UDP,
+            }))
+        },
+        set: read_only,
+    },
+    Row {
+        name: libc::SO_DOMAIN,
+        get: |s| {
+            Ok(Value::Int(match s.family {
+                Family::V4 => libc::AF_INET,
+                Family::V6 => libc::AF_INET6,
+            }))
+        },
+        set: read_only,
+    },
+    Row { name: libc::SO_RXQ_OVFL, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
+    Row { name: libc::SO_BUSY_POLL, get: zero, set: |_, v| only_off(v, Error::NotPermitted) },
+    // Unlimited, until there is pacing.
+    Row { name: libc::SO_MAX_PACING_RATE, get: |_| Ok(Value::bytes(&u64::MAX.to_ne_bytes())), set: set_pacing },
+    Row { name: libc::SO_INCOMING_CPU, get: |_| Ok(Value::Int(-1)), set: read_only },
+    Row { name: SO_INCOMING_NAPI_ID, get: zero, set: read_only },
+    Row { name: SO_COOKIE, get: |s| Ok(Value::whole(&s.file.to_bits().to_ne_bytes())), set: read_only },
+    Row { name: libc::SO_ZEROCOPY, get: zero, set: |_, v| only_off(v, Error::NotSupported) },
+];
+
+fn remembered(flag: &AtomicBool) -> Result<Value> {
+    Ok(Value::Int(flag.load(Relaxed).into()))
+}
+
+fn remember(flag: &AtomicBool, on: bool) -> Result<()> {
+    flag.store(on, Relaxed);
+    Ok(())
+}
+
+/// What Linux reports of a stream's buffer is twice what was asked for: as much again goes into its book-keeping.
+fn reported(size: BufferSize, auto: i32) -> i32 {
+    match size {
+        BufferSize::Auto { .. } => auto,
+        BufferSize::Fixed(bytes) => i32::try_from(bytes * 2).unwrap_or(i32::MAX),
+    }
+}
+
+fn send_buffer(s: &Handle) -> Result<Value> {
+    match s.protocol {
+        Protocol::Tcp => tcp_setting(s, |o| reported(o.send_buffer, AUTO_SNDBUF)),
+        Protocol::Udp => setting(s, |o| i32::try_from(o.send_buffer).unwrap_or(i32::MAX)),
+    }
+}
+
+fn recv_buffer(s: &Handle) -> Result<Value> {
+    match s.protocol {
+        Protocol::Tcp => tcp_setting(s, |o| reported(o.recv_buffer, AUTO_RCVBUF)),
+        Protocol::Udp => setting(s, |o| i32::try_from(o.recv_buffer).unwrap_or(i32::MAX)),
+    }
+}
+
+/// Clamped and doubled as Linux does. The limit (net.core.wmem_max, rmem_max) is what buffers grow to by themselves.
+fn doubled(value: &[u8], least: usize) -> Result<usize> {
+    // A negative number is a large unsigned one, and so the limit.
+    let asked = usize::try_from(int(value)?).unwrap_or(MAX_BUFFER).min(MAX_BUFFER);
+    Ok((asked * 2).max(least))
+}
+
+fn set_send_buffer(s: &Handle, value: &[u8]) -> Result<()> {
+    let size = doubled(value, MIN_SNDBUF)?;
+    match s.protocol {
+        Protocol::Tcp => tcp_change(s, |o| o.send_buffer = BufferSize::Fixed(size / 2)),
+        Protocol::Udp => change(s, |o| o.send_buffer = size),
+    }
+}
+
+fn set_recv_buffer(s: &Handle, value: &[u8]) -> Result<()> {
+    let size = doubled(value, MIN_RCVBUF)?;
+    match s.protocol {
+        Protocol::Tcp => tcp_change(s, |o| o.recv_buffer = BufferSize::Fixed(size / 2)),
+        Protocol::Udp => change(s, |o| o.recv_buffer = size),
+    }
+}
+
+/// Up to 6 for everybody (socket(7)). The device has one queue, whose order it does not change.
+fn set_priority(s: &Handle, value: &[u8]) -> Result<()> {
+    let priority = u32::try_from(int(value)?).ok().filter(|priority| *priority <= 6).ok_or(Error::NotPermitted)?;
+    s.fields().priority.store(priority, Relaxed);
+    Ok(())
+}
+
+fn linger(s: &Handle) -> Result<Value> {
+    let (on, seconds) = match s.fields().linger.load(Relaxed) {
+        0 => (0, 0),
+        seconds => (1, (seconds - 1) as i32),
+    };
+    Ok(Value::bytes(&[on, seconds].map(i32::to_ne_bytes).concat()))
+}
+
+fn set_linger(s: &Handle, value: &[u8]) -> Result<()> {
+    let value: &[u8; 8] = value.first_chunk().ok_or(Error::Invalid)?;
+    let (on, seconds) = (int(&value[..4])? != 0, int(&value[4..])?);
+    // A negative time is a very long one, as on Linux.
+    let seconds = if seconds < 0 { i32::MAX } else { seconds };
+    s.fields().linger.store(if on { seconds as u32 + 1 } else { 0 }, Relaxed);
+    if s.protocol == Protocol::Tcp {
+        let linger = on.then(|| Duration::from_secs(seconds as u64));
+        tcp_change(s, |o| o.linger = linger)?;
+    }
+    Ok(())
+}
+
+fn set_lowat(s: &Handle, value: &[u8]) -> Result<()> {
+    let lowat = match int(value)? {
+        0 => 1,
+        value if value < 0 => i32::MAX,
+        value => value,
+    };
+    s.fields().recv_lowat.store(lowat as u32, Relaxed);
+    if s.protocol == Protocol::Tcp {
+        tcp_change(s, |o| o.recv_lowat = lowat as usize)?;
+    }
+    Ok(())
+}
+
+fn timeout(nanos: &AtomicU64) -> Result<Value> {
+    let nanos = nanos.load(Relaxed);
+    Ok(Value::bytes(&[nanos / 1_000_000_000, nanos % 1_000_000_000 / 1000].map(u64::to_ne_bytes).concat()))
+}
+
+/// Zero is for ever; a negative time has passed already.
+fn set_timeout(nanos: &AtomicU64, value: &[u8]) -> Result<()> {
+    let value: &[u8; 16] = value.first_chunk().ok_or(Error::Invalid)?;
+    let (seconds, micros) = value.split_at(8);
+    let part = |bytes: &[u8]| bytes.try_into().map(i64::from_ne_bytes).map_err(|_| Error::Invalid);
+    let (seconds, micros) = (part(seconds)?, part(micros)?);
+    if !(0..1_000_000).contains(&micros) {
+        return Err(Error::OutOfDomain);
+    }
+    let time = match u64::try_from(seconds) {
+        Ok(seconds) => seconds.saturating_mul(1_000_000_000).saturating_add(micros as u64 * 1000),
+        Err(_) => 1,
+    };
+    nanos.store(time, Relaxed);
+    Ok(())
+}
+
+/// The device's name, as a C string; nothing while the socket is bound to none.
+fn bound_device(s: &Handle) -> Result<Value> {
+    if !s.fields().on_device.load(Relaxed) {
+        return Ok(Value::bytes(&[]));
+    }
+    let mut name = s.engine.config().name.clone().into_bytes();
+    name.truncate(NAME_SIZE - 1);
+    name.push(0);
+    Ok(Value::whole(&name))
+}
+
+fn bind_to_device(s: &Handle, value: &[u8]) -> Result<()> {
+    let name = &value[..value.len().min(NAME_SIZE - 1)];
+    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+    let config = s.engine.config();
+    if name.is_empty() {
+        remember(&s.fields().on_device, false)
+    } else if config.kind != Kind::Null && name == config.name.as_bytes() {
+        remember(&s.fields().on_device, true)
+    } else {
+        Err(Error::NoDevice)
+    }
+}
+
+fn stamps_by(s: &Handle, option: i32) -> Result<Value> {
+    Ok(Value::Int((i32::from(s.fields().timestamp.load(Relaxed)) == option).into()))
+}
+
+/// The option set last decides the form of time stamps; any of them switched off ends them, as on Linux.
+fn stamp_by(s: &Handle, option: i32, value: &[u8]) -> Result<()> {
+    let on = int(value)? != 0;
+    s.fields().timestamp.store(if on { option as u8 } else { 0 }, Relaxed);
+    change(s, |o| o.timestamp = on)
+}
+
+fn set_pacing(_: &Handle, value: &[u8]) -> Result<()> {
+    if value.iter().all(|byte| *byte == 0xff) { Ok(()) } else { Err(Error::NoProtocolOption) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffer_sizes_are_clamped_and_doubled_as_linux_does() {
+        assert_eq!(doubled(&1i32.to_ne_bytes(), MIN_SNDBUF), Ok(4608));
+        assert_eq!(doubled(&50_000i32.to_ne_bytes(), MIN_SNDBUF), Ok(100_000));
+        assert_eq!(doubled(&(-1i32).to_ne_bytes(), MIN_RCVBUF), Ok(2 * MAX_BUFFER));
+        assert_eq!(reported(BufferSize::Fixed(50_000), 1), 100_000);
+        assert_eq!(reported(BufferSize::Auto { max: 7 }, AUTO_RCVBUF), 131_072);
+    }
+
+    #[test]
+    fn times_are_kept_to_the_microsecond_and_judged() {
+        let time = |seconds: i64, micros: i64| [seconds.to_ne_bytes(), micros.to_ne_bytes()].concat();
+        let nanos = AtomicU64::new(0);
+        set_timeout(&nanos, &time(2, 250_000)).unwrap();
+        assert_eq!(nanos.load(Relaxed), 2_250_000_000);
+        assert!(matches!(timeout(&nanos), Ok(Value::Bytes(b)) if b.as_slice() == time(2, 250_000)));
+        set_timeout(&nanos, &time(-1, 0)).unwrap();
+        assert_eq!(nanos.load(Relaxed), 1);
+        assert_eq!(set_timeout(&nanos, &time(0, 1_000_000)), Err(Error::OutOfDomain));
+        assert_eq!(set_timeout(&nanos, &time(0, -1)), Err(Error::OutOfDomain));
+        assert_eq!(set_timeout(&nanos, &[0; 15]), Err(Error::Invalid));
+        set_timeout(&nanos, &time(i64::MAX, 0)).unwrap();
+        assert_eq!(nanos.load(Relaxed), u64::MAX);
+    }
+}

@@ -1,0 +1,129 @@
+//! send(2), sendto(2), sendmsg(2), write(2), writev(2).
+
+use super::{
+    address::{self, Unspec},
+    file::{Handle, Patience},
+    table,
+};
+use crate::{
+    error::{Error, Result},
+    ready::Ready,
+    stack::{Protocol, SendTo},
+    sys::{
+        sigpipe,
+        user::{Buffers, WINDOW},
+    },
+    tcp::SendFlags,
+};
+
+/// Pieces of the application's memory used at once by a stream.
+const PIECES: usize = 16;
+/// UIO_MAXIOV: the most pieces of a datagram.
+const MOST_PIECES: usize = 1024;
+/// More than this is in no datagram (RFC 768: the length field).
+const MAX_DATAGRAM: usize = 65_535;
+
+/// One sending call.
+#[derive(Copy, Clone, Debug)]
+pub struct Send<'a> {
+    /// What to send.
+    pub buffers: Buffers<'a>,
+    /// MSG_ flags.
+    pub flags: i32,
+    /// The destination's address, if one was given.
+    pub dest: Option<&'a [u8]>,
+    /// Control messages.
+    pub control: SendTo,
+}
+
+impl Send<'_> {
+    fn has(&self, flag: i32) -> bool {
+        self.flags & flag != 0
+    }
+}
+
+/// Sends. A stream that may sleep sends everything; what was sent before an interruption, time-out or error counts.
+///
+/// # Errors
+/// As send(2). On `BrokenPipe` of a stream SIGPIPE is raised, unless MSG_NOSIGNAL is given.
+pub fn send(fd: i32, call: Send<'_>) -> Result<usize> {
+    let socket = table::socket(fd)?;
+    // TCP Fast Open is not there: as on Linux where it is switched off.
+    if call.has(libc::MSG_FASTOPEN) {
+        return Err(Error::NotSupported);
+    }
+    let patience = socket.send_patience(call.has(libc::MSG_DONTWAIT));
+    match socket.protocol {
+        Protocol::Tcp => {
+            let sent = stream(&socket, &call, patience);
+            if sent == Err(Error::BrokenPipe) && !call.has(libc::MSG_NOSIGNAL) {
+                sigpipe::raise();
+            }
+            sent
+        }
+        Protocol::Udp if call.has(libc::MSG_OOB) => Err(Error::NotSupported),
+        Protocol::Udp if call.buffers.count() <= PIECES => datagram::<PIECES>(&socket, &call, patience),
+        Protocol::Udp => datagram::<MOST_PIECES>(&socket, &call, patience),
+    }
+}
+
+/// As Linux, a stream ignores the destination address.
+fn stream(socket: &Handle, call: &Send<'_>, patience: Patience) -> Result<usize> {
+    let total = call.buffers.len();
+    let mut done = 0;
+    loop {
+        let sent = stream_window(socket, call, patience, done);
+        match sent {
+            Ok(0) => return Ok(done),
+            Ok(n) => done += n,
+            Err(error) if done == 0 => return Err(error),
+            Err(_) => return Ok(done),
+        }
+        if done >= total {
+            return Ok(done);
+        }
+    }
+}
+
+fn stream_window(socket: &Handle, call: &Send<'_>, patience: Patience, done: usize) -> Result<usize> {
+    let window = call.buffers.window::<PIECES>(done, WINDOW)?;
+    let last = done + window.len() >= call.buffers.len();
+    let flags = SendFlags { oob: call.has(libc::MSG_OOB) && last, more: call.has(libc::MSG_MORE) || !last };
+    let (data, to) = (window.slices(), SendTo::default());
+    socket.transfer(Ready::OUT, patience, |stack, id, now| {
+        // What was sent is the result, and the error the next call's.
+        if done > 0 && stack.ready(id).intersects(Ready::ERR) {
+            return Ok(0);
+        }
+        stack.send(id, data, &to, flags, now)
+    })
+}
+
+/// A function of its own per number of pieces: the array for the most is large and seldom needed.
+#[inline(never)]
+fn datagram<const N: usize>(socket: &Handle, call: &Send<'_>, patience: Patience) -> Result<usize> {
+    let dest = match call.dest {
+        Some(bytes) => Some(address::parse(bytes, socket.family, Unspec::AsInet)?),
+        None => None,
+    };
+    if dest.is_some_and(|dest| dest.port == 0) {
+        return Err(Error::Invalid);
+    }
+    if call.buffers.len() > MAX_DATAGRAM {
+        return Err(Error::MessageTooLong);
+    }
+    let window = call.buffers.window::<N>(0, MAX_DATAGRAM)?;
+    if window.len() < call.buffers.len() {
+        return Err(Error::Fault);
+    }
+    let to = SendTo { dest: dest.or(call.control.dest), ..call.control };
+    let flags = SendFlags { oob: false, more: call.has(libc::MSG_MORE) };
+    let (data, dont_route) = (window.slices(), call.has(libc::MSG_DONTROUTE));
+    socket.transfer(Ready::OUT, patience, |stack, id, now| {
+        let before = stack.settings(id)?.dont_route;
+        stack.settings(id)?.dont_route |= dont_route;
+        let sent = stack.send(id, data, &to, flags, now);
+        stack.settings(id)?.dont_route = before;
+        sent
+    })
+}

@@ -1,0 +1,162 @@
+//! bind(2), and the claims of sockets on their ports.
+
+use super::{
+    Protocol, SocketId, Stack,
+    ports::Binding,
+    sockets::{Body, Entry, Owner, Phase},
+};
+use crate::{
+    addr::{Endpoint, unspecified},
+    error::{Error, Result},
+    ip::input::Cast,
+    time::Instant,
+};
+use std::net::IpAddr;
+
+impl Stack {
+    /// bind(2).
+    ///
+    /// # Errors
+    /// `AddrInUse`, `AddrNotAvailable`, `Invalid` (bound already), `FamilyNotSupported`.
+    pub fn bind(&mut self, id: SocketId, local: Endpoint, now: Instant) -> Result<()> {
+        let entry = self.sockets.owned(id)?;
+        if !local.addr.is_ipv4() {
+            return Err(Error::FamilyNotSupported);
+        }
+        let is_fresh = matches!(entry.body, Body::Idle(_) | Body::Datagram(_));
+        if !is_fresh || entry.local.port != 0 || entry.phase != Phase::Unconnected {
+            return Err(Error::Invalid);
+        }
+        let is_datagram = matches!(entry.body, Body::Datagram(_));
+        let fits = match self.table_says(local.addr) {
+            Some(Cast::Unicast) => true,
+            Some(Cast::Broadcast | Cast::Multicast) => is_datagram,
+            None => local.addr.is_unspecified(),
+        };
+        if !fits {
+            return Err(Error::AddrNotAvailable);
+        }
+        if local.port == 0 && entry.settings.ip.bind_address_no_port {
+            let entry = self.sockets.owned_mut(id)?;
+            (entry.local, entry.bound) = (local, local);
+            return Ok(());
+        }
+        self.bind_to(id, local, now)?;
+        self.sockets.owned_mut(id)?.bound = local;
+        Ok(())
+    }
+
+    /// How `addr` addresses us: groups can always be bound to by datagram sockets.
+    fn table_says(&self, addr: IpAddr) -> Option<Cast> {
+        self.net.table.own(addr).or(addr.is_multicast().then_some(Cast::Multicast))
+    }
+
+    /// Claims `local` for a socket without a claim; chooses the port if it is 0.
+    pub(super) fn bind_to(&mut self, id: SocketId, local: Endpoint, _now: Instant) -> Result<()> {
+        let mut binding = self.claim(id, local, false).ok_or(Error::BadDescriptor)?;
+        if local.port == 0 {
+            binding.port = self.ports.choose(&binding, &mut *self.world.rng).ok_or(Error::AddrInUse)?;
+        } else if !self.ports.admits(&binding) {
+            return Err(Error::AddrInUse);
+        }
+        self.ports.add(binding);
+        let local = Endpoint::new(local.addr, binding.port);
+        let entry = self.sockets.lookup_mut(id).ok_or(Error::BadDescriptor)?;
+        entry.local = local;
+        entry.binding = Some(binding);
+        self.place_datagrams(id);
+        Ok(())
+    }
+
+    /// The claim a socket would make on `local`.
+    pub(super) fn claim(&self, id: SocketId, local: Endpoint, implicit: bool) -> Option<Binding> {
+        let entry = self.sockets.lookup(id)?;
+        let protocol = if matches!(entry.body, Body::Datagram(_)) { Protocol::Udp } else { Protocol::Tcp };
+        Some(Binding {
+            protocol,
+            port: local.port,
+            addr: local.addr,
+            reuse_addr: entry.settings.reuse_addr,
+            reuse_port: entry.settings.reuse_port,
+            listening: matches!(entry.body, Body::Listener(_)),
+            implicit,
+        })
+    }
+
+    /// Changes a socket's claim.
+    ///
+    /// # Errors
+    /// `AddrInUse`: then it stays as it was.
+    pub(super) fn rebind(&mut self, id: SocketId, change: impl FnOnce(&mut Binding)) -> Result<()> {
+        let Some(Entry { binding: Some(old), .. }) = self.sockets.lookup(id) else { return Ok(()) };
+        let (old, mut new) = (*old, *old);
+        change(&mut new);
+        self.ports.remove(&old);
+        let admitted = self.ports.admits(&new);
+        let binding = if admitted { new } else { old };
+        self.ports.add(binding);
+        if let Some(entry) = self.sockets.lookup_mut(id) {
+            entry.binding = Some(binding);
+        }
+        if admitted { Ok(()) } else { Err(Error::AddrInUse) }
+    }
+
+    /// SO_REUSEADDR or SO_REUSEPORT have changed: that is no request, so nothing can refuse it.
+    pub(super) fn on_reuse_changed(&mut self, id: SocketId) {
+        let Some(entry) = self.sockets.lookup_mut(id) else { return };
+        let Some(old) = entry.binding else { return };
+        let new = Binding { reuse_addr: entry.settings.reuse_addr, reuse_port: entry.settings.reuse_port, ..old };
+        if new != old {
+            entry.binding = Some(new);
+            self.ports.remove(&old);
+            self.ports.add(new);
+            self.place_datagrams(id);
+        }
+    }
+
+    /// Gives a socket's claim up, unless the application made it.
+    pub(super) fn release_implicit(&mut self, id: SocketId) {
+        let Some(entry) = self.sockets.lookup_mut(id) else { return };
+        if entry.bound.port == 0 {
+            if let Some(binding) = entry.binding.take() {
+                self.ports.remove(&binding);
+            }
+            entry.local = entry.bound;
+        } else {
+            entry.local.addr = entry.bound.addr;
+        }
+    }
+
+    /// Brings the table of datagram sockets up to date with a socket's ends.
+    pub(super) fn place_datagrams(&mut self, id: SocketId) {
+        let Some(entry) = self.sockets.lookup(id) else { return };
+        let Body::Datagram(socket) = &entry.body else { return };
+        self.demux.remove_datagrams(entry.local.port, id);
+        if entry.binding.is_some() {
+            self.demux.add_datagrams(entry.local, socket.remote, entry.settings.reuse_port, id);
+        }
+    }
+
+    /// A socket with a connection that is over, or cut off, can connect or listen again: what is left to be sent is
+    /// sent by a socket without an owner.
+    pub(super) fn make_idle(&mut self, id: SocketId, now: Instant) {
+        let Some(entry) = self.sockets.lookup_mut(id) else { return };
+        let Body::Connection(connection) = &entry.body else { return };
+        let idle = Body::Idle(Box::new(connection.settings.clone()));
+        let flow = connection.flow();
+        let Body::Connection(connection) = std::mem::replace(&mut entry.body, idle) else { return };
+        entry.phase = Phase::Unconnected;
+        let (hop, settings) = (entry.hop.take(), entry.settings.clone());
+        self.demux.remove_connection(&flow, id);
+        self.release_implicit(id);
+        if connection.is_finished() {
+            return;
+        }
+        let unbound = Endpoint::new(unspecified(flow.local.addr), 0);
+        let rest = Entry { hop, settings, ..Entry::new(Owner::Nobody, unbound, Body::Connection(connection)) };
+        if let Ok(rest) = self.sockets.insert(rest) {
+            self.orphans += 1;
+            self.disown(rest, now);
+        }
+    }
+}

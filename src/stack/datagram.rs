@@ -1,0 +1,228 @@
+//! UDP under the stack.
+
+use super::{
+    Received, SendTo, SocketId, Stack,
+    connect::destination,
+    iface::IfaceId,
+    net::{Hop, Link},
+    route::Reach,
+    sockets::{Body, Entry},
+};
+use crate::{
+    addr::{Endpoint, Flow},
+    buf::{Frame, Packet},
+    error::{Error, Result},
+    ip::input::Cast,
+    tcp::{RecvFlags, SendFlags},
+    time::Instant,
+    udp::{self, Target},
+    wire::{
+        checksum,
+        icmpv4::{Message, Unreachable},
+        ipv4, protocol, udp as wire_udp,
+    },
+};
+use std::{
+    io::{IoSlice, IoSliceMut},
+    net::IpAddr,
+};
+
+impl Stack {
+    /// A UDP datagram came in; `packet` starts with its IP header of `len` bytes.
+    pub(super) fn on_udp(
+        &mut self,
+        iface: IfaceId,
+        header: &ipv4::Header,
+        len: usize,
+        cast: Cast,
+        mut packet: Packet,
+        now: Instant,
+    ) {
+        let (src, dst) = (IpAddr::V4(header.src), IpAddr::V4(header.dst));
+        let bytes = &packet.bytes()[len..];
+        let Some(udp) = wire_udp::Header::parse(bytes) else {
+            self.world.mib.udp_in_errors += 1;
+            return;
+        };
+        if !packet.meta.checksum_ok && !wire_udp::verify(src, dst, &bytes[..usize::from(udp.len)]) {
+            self.world.mib.udp_in_csum_errors += 1;
+            self.world.mib.udp_in_errors += 1;
+            return;
+        }
+        let flow = Flow { local: Endpoint::new(dst, udp.dst_port), remote: Endpoint::new(src, udp.src_port) };
+        let meta = udp::Meta { from: flow.remote, to: dst, iface, ttl: header.ttl, tos: header.tos, at: now };
+        let receivers = if cast == Cast::Unicast {
+            match self.demux.datagram(&flow) {
+                Some(id) => {
+                    packet.truncate(len + usize::from(udp.len));
+                    packet.advance(len + wire_udp::HEADER);
+                    return self.deliver_datagram(id, meta, packet);
+                }
+                None => Vec::new(),
+            }
+        } else {
+            self.demux.datagram_to_many(&flow)
+        };
+        if receivers.is_empty() {
+            self.world.mib.udp_no_ports += 1;
+            let code = Unreachable::PORT;
+            self.send_icmp_error(header, cast, &packet, now, |quote| Message::Unreachable { code, mtu: 0, quote });
+        }
+        let payload = len + wire_udp::HEADER..len + usize::from(udp.len);
+        for id in receivers {
+            self.deliver_datagram(id, meta, Packet::copy_from(&packet.bytes()[payload.clone()]));
+        }
+    }
+
+    fn deliver_datagram(&mut self, id: SocketId, meta: udp::Meta, packet: Packet) {
+        let Some(entry) = self.sockets.lookup_mut(id) else { return };
+        let Body::Datagram(socket) = &mut entry.body else { return };
+        if socket.on_datagram(meta, packet, entry.settings.recv_buffer) {
+            self.world.mib.udp_in_datagrams += 1;
+        } else {
+            self.world.mib.udp_rcvbuf_errors += 1;
+            self.world.mib.udp_in_errors += 1;
+        }
+        let events = socket.poll_events();
+        self.announce(id, events);
+    }
+
+    /// Sends one datagram, or a part of one.
+    pub(super) fn send_datagram(
+        &mut self,
+        id: SocketId,
+        data: &[IoSlice<'_>],
+        to: &SendTo,
+        flags: SendFlags,
+        now: Instant,
+    ) -> Result<usize> {
+        let entry = self.sockets.owned_mut(id)?;
+        let Body::Datagram(socket) = &mut entry.body else { return Err(Error::NotSupported) };
+        if flags.oob {
+            return Err(Error::NotSupported);
+        }
+        socket.may_send()?;
+        if entry.is_down {
+            return Err(Error::NetDown);
+        }
+        let len: usize = data.iter().map(|part| part.len()).sum();
+        if len > udp::MAX_PAYLOAD {
+            return Err(Error::MessageTooLong);
+        }
+        let SendTo { dest, source, ttl, tos } = *to;
+        let target = Target { dest: dest.or(socket.remote), source, ttl, tos };
+        if target.dest.is_none() {
+            return Err(Error::DestinationRequired);
+        }
+        if flags.more || socket.is_corked() {
+            if let Some(whole) = socket.cork(data, target, flags.more)? {
+                self.transmit_datagram(id, &[IoSlice::new(&whole.bytes)], whole.to, now)?;
+            }
+        } else {
+            self.transmit_datagram(id, data, target, now)?;
+        }
+        Ok(len)
+    }
+
+    fn transmit_datagram(&mut self, id: SocketId, data: &[IoSlice<'_>], to: Target, now: Instant) -> Result<()> {
+        let remote = destination(to.dest.ok_or(Error::DestinationRequired)?)?;
+        if remote.port == 0 {
+            return Err(Error::Invalid);
+        }
+        let hop = self.datagram_hop(id, remote, now)?;
+        let entry = self.sockets.owned(id)?;
+        if hop.reach == Reach::Broadcast && !entry.settings.broadcast {
+            return Err(Error::AccessDenied);
+        }
+        let source = self.datagram_source(entry, to.source, &hop)?;
+        if entry.binding.is_none() {
+            self.bind_to(id, entry.bound, now).map_err(|_| Error::WouldBlock)?;
+        }
+        let entry = self.sockets.owned(id)?;
+        let flow = Flow { local: Endpoint::new(source, entry.local.port), remote };
+        let ip = &entry.settings.ip;
+        let ttl = if hop.reach == Reach::Multicast { ip.multicast_ttl } else { ip.ttl };
+        let header = ipv4::Header {
+            tos: to.tos.unwrap_or(ip.tos),
+            ttl: to.ttl.unwrap_or(ttl),
+            protocol: protocol::UDP,
+            ..ipv4::Header::default()
+        };
+        let discover = ip.mtu_discover;
+        self.send_ip(datagram_frame(&flow, data), flow, header, &hop, discover, now)?;
+        self.world.mib.udp_out_datagrams += 1;
+        Ok(())
+    }
+
+    /// The way to `remote`: the cached one for the connected peer.
+    fn datagram_hop(&mut self, id: SocketId, remote: Endpoint, now: Instant) -> Result<Hop> {
+        let epoch = self.net.epoch();
+        let entry = self.sockets.owned_mut(id)?;
+        let Body::Datagram(socket) = &entry.body else { return Err(Error::NotSupported) };
+        let is_peer = socket.remote == Some(remote);
+        if let Some(hop) = entry.hop.filter(|hop| is_peer && hop.epoch == epoch) {
+            return Ok(hop);
+        }
+        let hop = self.net.hop(remote.addr, entry.settings.dont_route, now)?;
+        if is_peer {
+            entry.hop = Some(hop);
+        }
+        Ok(hop)
+    }
+
+    /// The source address: what the call asks for, what is bound, or what the route prefers.
+    fn datagram_source(&self, entry: &Entry, asked: Option<IpAddr>, hop: &Hop) -> Result<IpAddr> {
+        let source = match asked.filter(|addr| !addr.is_unspecified()) {
+            Some(addr) if self.net.table.own(addr) == Some(Cast::Unicast) => addr,
+            Some(_) => return Err(Error::Invalid),
+            None => entry.local.addr,
+        };
+        if source.is_loopback() && hop.link != Link::Loopback {
+            return Err(Error::Invalid);
+        }
+        let is_ours_alone = self.net.table.own(source) == Some(Cast::Unicast);
+        Ok(if is_ours_alone { source } else { hop.source })
+    }
+
+    /// Takes one datagram.
+    pub(super) fn recv_datagram(
+        &mut self,
+        id: SocketId,
+        out: &mut [IoSliceMut<'_>],
+        flags: RecvFlags,
+    ) -> Result<Received> {
+        let entry = self.sockets.owned_mut(id)?;
+        let Body::Datagram(socket) = &mut entry.body else { return Err(Error::NotSupported) };
+        if flags.oob {
+            return Err(Error::NotSupported);
+        }
+        let is_down = entry.is_down;
+        let down = |error| if error == Error::WouldBlock && is_down { Error::NetDown } else { error };
+        let Some((len, full_len, meta)) = socket.recv(out, flags.peek).map_err(down)? else {
+            return Ok(Received::default());
+        };
+        let udp::Meta { from, to, iface, ttl, tos, at } = meta;
+        Ok(Received { len, full_len, from: Some(from), to: Some(to), iface: Some(iface), ttl, tos, at })
+    }
+}
+
+/// UDP header and payload, with a partial checksum.
+fn datagram_frame(flow: &Flow, data: &[IoSlice<'_>]) -> Frame {
+    let payload: usize = data.iter().map(|part| part.len()).sum();
+    let len = (wire_udp::HEADER + payload).min(65_535) as u16;
+    let sum = checksum::pseudo_header(flow.local.addr, flow.remote.addr, protocol::UDP, u32::from(len));
+    let (src_port, dst_port) = (flow.local.port, flow.remote.port);
+    let mut frame = Frame::new();
+    let header = wire_udp::Header { src_port, dst_port, len, checksum: checksum::fold(sum) };
+    header.emit(frame.append(wire_udp::HEADER));
+    frame.set_partial_checksum(wire_udp::CHECKSUM_FIELD);
+    match data {
+        [one] => frame.push_bytes(one),
+        parts => {
+            let mut bytes = Vec::with_capacity(payload);
+            parts.iter().for_each(|part| bytes.extend_from_slice(part));
+            frame.push_bytes(&bytes);
+        }
+    }
+    frame
+}

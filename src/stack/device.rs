@@ -1,0 +1,97 @@
+//! The device comes and goes; the clock moves.
+
+use super::{
+    SocketId, Stack,
+    net::Link,
+    sockets::{Body, Entry, Owner},
+};
+use crate::{error::Error, ready::Ready, tcp::State, time::Instant};
+use std::net::IpAddr;
+
+impl Stack {
+    /// The device came up: announce the addresses again (RFC 5227).
+    pub fn on_link_up(&mut self, now: Instant) {
+        self.announce_addresses(now);
+    }
+
+    /// Starts probing for the own IPv4 addresses (RFC 5227 section 2.1.1): one ARP probe each. Until
+    /// [`Stack::announce_addresses`] they are not claimed.
+    pub fn probe_addresses(&mut self, now: Instant) {
+        self.net.claims.probe();
+        self.net.pump_neighbours(&mut self.world.cx(now));
+    }
+
+    /// Announces the own IPv4 addresses (RFC 5227 section 2.3).
+    pub fn announce_addresses(&mut self, now: Instant) {
+        self.net.claims.announce(now);
+        self.net.pump_neighbours(&mut self.world.cx(now));
+    }
+
+    /// An address conflict found on the link since the last call: the address and the MAC that claims it.
+    pub fn poll_conflict(&mut self) -> Option<(IpAddr, [u8; 6])> {
+        self.net.claims.poll_conflict().map(|(addr, mac)| (IpAddr::V4(addr), mac.0))
+    }
+
+    /// The device is gone: every socket that needs it gets `NetDown`.
+    pub fn on_device_gone(&mut self, now: Instant) {
+        self.net.on_device_gone();
+        let cut: Vec<SocketId> =
+            self.sockets.iter().filter(|(_, entry)| needs_device(entry)).map(|(id, _)| id).collect();
+        for id in cut {
+            let Some(entry) = self.sockets.lookup_mut(id) else { continue };
+            entry.is_down = true;
+            entry.error = Some(Error::NetDown);
+            entry.hop = None;
+            if let Body::Connection(connection) = &mut entry.body {
+                connection.abort(&mut self.world.cx(now));
+            }
+            if entry.owner == Owner::Application {
+                self.announce(id, Ready::IN | Ready::OUT | Ready::ERR | Ready::HUP);
+            }
+            self.after(id, now);
+        }
+        self.settle(now);
+    }
+
+    /// The time of [`Stack::next_deadline`] has come.
+    pub fn on_timer(&mut self, now: Instant) {
+        for _ in 0..self.timers.len() {
+            let Some(slot) = self.timers.poll_due(now) else { break };
+            if let Some(id) = self.sockets.id_at(slot) {
+                self.on_connection_timer(id, now);
+            }
+        }
+        self.net.neighbours.on_timer(now);
+        self.net.claims.on_timer(now);
+        if self.net.path_mtus.on_timer(now) {
+            self.net.on_routes_changed();
+        }
+        self.net.pump_neighbours(&mut self.world.cx(now));
+        self.expire_reassemblies(now);
+        self.expire_time_waits(now);
+        self.settle(now);
+    }
+
+    /// When [`Stack::on_timer`] wants to be called.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if !self.net.local.is_empty() || !self.dirty_local.is_empty() {
+            return Some(Instant::ZERO); // More than one call's budget goes from ourselves to ourselves.
+        }
+        let deadlines = [self.timers.poll_deadline(), self.net.poll_deadline(), self.time_waits.poll_deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+}
+
+/// Whether a socket can do nothing more without the device. One bound to all addresses is of no use either: whoever
+/// waits on it waits for the world.
+fn needs_device(entry: &Entry) -> bool {
+    match &entry.body {
+        Body::Connection(connection) => {
+            connection.state() != State::Closed && entry.hop.is_none_or(|hop| hop.link != Link::Loopback)
+        }
+        Body::Datagram(socket) if socket.remote.is_some() => entry.hop.is_none_or(|hop| hop.link != Link::Loopback),
+        Body::Datagram(_) | Body::Listener(_) => entry.binding.is_some() && !entry.local.addr.is_loopback(),
+        Body::Idle(_) => false,
+    }
+}

@@ -1,0 +1,169 @@
+//! ICMP under the stack: echo, errors to their sockets, errors of our own.
+
+use super::{
+    Stack,
+    settings::MtuDiscover,
+    sockets::{Body, Entry},
+};
+use crate::{
+    addr::{Endpoint, Flow},
+    buf::{Frame, Packet},
+    error::Error,
+    icmp::errors::{self, Meaning},
+    ip::{input::Cast, pmtu},
+    tcp::IcmpVerdict,
+    time::Instant,
+    wire::{
+        icmpv4::{MAX_QUOTE, Message, ParseError, TimeExceeded},
+        ipv4, protocol,
+        seq::SeqNum,
+        tcp::ports,
+    },
+};
+use std::net::{IpAddr, Ipv4Addr};
+
+impl Stack {
+    /// An ICMP message came in, its IP header taken off.
+    pub(super) fn on_icmp(&mut self, header: &ipv4::Header, cast: Cast, packet: Packet, now: Instant) {
+        self.world.mib.icmp_in_msgs += 1;
+        let message = match Message::parse(packet.bytes()) {
+            Ok(message) => message,
+            Err(error) => {
+                self.world.mib.icmp_in_errors += 1;
+                self.world.mib.icmp_in_csum_errors += u64::from(error == ParseError::Checksum);
+                return;
+            }
+        };
+        // RFC 1122 section 3.2.2.6 lets us be silent to broadcasts: whoever answers those is an amplifier.
+        if let Message::Echo { id, seq, data } = message
+            && cast == Cast::Unicast
+        {
+            let reply = Message::EchoReply { id, seq, data };
+            self.send_icmp(header.dst, header.src, header.tos, &reply, now);
+        }
+        if let (Some(meaning), Some(quote)) = (errors::meaning(&message), message.quoted()) {
+            self.on_quoted_error(meaning, &quote.header, quote.payload, now);
+        }
+    }
+
+    fn send_icmp(&mut self, src: Ipv4Addr, dst: Ipv4Addr, tos: u8, message: &Message<'_>, now: Instant) {
+        let Ok(hop) = self.net.hop(IpAddr::V4(dst), false, now) else { return };
+        let mut bytes = vec![0; message.len()];
+        message.emit(&mut bytes);
+        let mut frame = Frame::new();
+        frame.push_bytes(&bytes);
+        self.world.mib.icmp_out_msgs += 1;
+        let end = |addr| Endpoint::new(IpAddr::V4(addr), 0);
+        let flow = Flow { local: end(src), remote: end(dst) };
+        let header = ipv4::Header { tos, protocol: protocol::ICMP, ..ipv4::Header::default() };
+        let _lost = self.send_ip(frame, flow, header, &hop, MtuDiscover::Dont, now);
+    }
+
+    /// Sends an ICMP error about the datagram that starts with `bytes`, within the rate limit.
+    pub(super) fn send_error_quoting<'a>(
+        &mut self,
+        header: &ipv4::Header,
+        bytes: &'a [u8],
+        now: Instant,
+        message: impl FnOnce(&'a [u8]) -> Message<'a>,
+    ) {
+        let to = IpAddr::V4(header.src);
+        // Errors to ourselves cost nobody anything, and connect(2) to a closed port of this host waits for them.
+        if self.net.table.own(to).is_none() && !self.net.limiter.admits(to, now) {
+            self.world.mib.icmp_out_rate_limited += 1;
+            return;
+        }
+        let message = message(&bytes[..bytes.len().min(MAX_QUOTE)]);
+        self.send_icmp(header.dst, header.src, 0, &message, now);
+    }
+
+    /// Reassemblies that have waited too long (RFC 792: told only if the first fragment is here).
+    pub(super) fn expire_reassemblies(&mut self, now: Instant) {
+        while let Some((_, quote)) = self.net.reassembly.poll_expired(now) {
+            self.world.mib.ip_reasm_timeout += 1;
+            self.world.mib.ip_reasm_fails += 1;
+            let Some(quote) = quote else { continue };
+            let Some((header, _)) = ipv4::Header::parse_quoted(&quote) else { continue };
+            if self.net.table.own(IpAddr::V4(header.dst)) == Some(Cast::Unicast) {
+                let code = TimeExceeded::REASSEMBLY;
+                self.send_error_quoting(&header, &quote, now, |quote| Message::TimeExceeded { code, quote });
+            }
+        }
+    }
+
+    /// A frame of ours found no neighbour: its socket hears what a router would have told it.
+    pub(super) fn on_neighbour_failed(&mut self, frame: &Frame, now: Instant) {
+        self.world.mib.arp_failed += 1;
+        let bytes = frame.to_vec();
+        if let Some((header, len)) = ipv4::Header::parse_quoted(&bytes) {
+            let meaning = Meaning::Error { error: Error::HostUnreachable, hard: false };
+            self.on_quoted_error(meaning, &header, &bytes[len..], now);
+        }
+    }
+
+    /// An error about a datagram of ours with `header`, of whose payload `payload` is the front.
+    fn on_quoted_error(&mut self, meaning: Meaning, header: &ipv4::Header, payload: &[u8], now: Instant) {
+        let Some((src_port, dst_port)) = ports(payload).filter(|_| header.fragment_offset == 0) else { return };
+        let flow = Flow {
+            local: Endpoint::new(IpAddr::V4(header.src), src_port),
+            remote: Endpoint::new(IpAddr::V4(header.dst), dst_port),
+        };
+        match header.protocol {
+            protocol::TCP => self.on_tcp_error(meaning, flow, header, payload, now),
+            protocol::UDP => self.on_udp_error(meaning, flow, header, now),
+            _ => {}
+        }
+    }
+
+    fn on_tcp_error(&mut self, meaning: Meaning, flow: Flow, header: &ipv4::Header, payload: &[u8], now: Instant) {
+        let Some(&[a, b, c, d]) = payload.get(4..8).and_then(|seq| seq.first_chunk()) else { return };
+        let seq = SeqNum(u32::from_be_bytes([a, b, c, d]));
+        let Some(id) = self.demux.connection(&flow) else { return };
+        let Some(Entry { body: Body::Connection(connection), .. }) = self.sockets.lookup_mut(id) else { return };
+        let mut cx = self.world.cx(now);
+        match meaning {
+            Meaning::Error { error, .. } => connection.on_icmp(IcmpVerdict::Error(error), seq, &mut cx),
+            Meaning::TooBig(field) => {
+                let mtu = pmtu::judge(field, header.total_len);
+                let before = connection.mss();
+                connection.on_icmp(IcmpVerdict::PacketTooBig(mtu.max(pmtu::MIN_PMTU)), seq, &mut cx);
+                // The connection believes only what quotes a segment in flight (RFC 5927 section 7.2); so do others.
+                if connection.mss() < before {
+                    self.learn_path_mtu(flow.remote.addr, mtu, now);
+                }
+            }
+        }
+        self.after(id, now);
+    }
+
+    fn on_udp_error(&mut self, meaning: Meaning, flow: Flow, header: &ipv4::Header, now: Instant) {
+        let Some(id) = self.demux.datagram(&flow) else { return };
+        let Some(entry) = self.sockets.lookup_mut(id) else { return };
+        let Body::Datagram(socket) = &mut entry.body else { return };
+        let ip = &entry.settings.ip;
+        let (error, hard) = match meaning {
+            Meaning::Error { error, hard } => (Some(error), hard),
+            Meaning::TooBig(_) => {
+                let told = ip.mtu_discover != MtuDiscover::Dont;
+                (told.then_some(Error::MessageTooLong), true)
+            }
+        };
+        // Linux: without IP_RECVERR only connected sockets hear of errors, and only of those that will not pass.
+        if let Some(error) = error
+            && (ip.recverr || (hard && socket.remote.is_some()))
+        {
+            socket.on_error(error);
+            let events = socket.poll_events();
+            self.announce(id, events);
+        }
+        if let Meaning::TooBig(field) = meaning {
+            self.learn_path_mtu(flow.remote.addr, pmtu::judge(field, header.total_len), now);
+        }
+    }
+
+    fn learn_path_mtu(&mut self, dest: IpAddr, mtu: u32, now: Instant) {
+        if self.net.path_mtus.on_too_big(dest, mtu, now) {
+            self.net.on_routes_changed();
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Data in and out of sockets, and their end: send, recv, shutdown, close.
+
+use super::{
+    Received, SendTo, SocketId, Stack,
+    sockets::{Body, Owner},
+};
+use crate::{
+    error::{Error, Result},
+    ready::Ready,
+    tcp::{RecvFlags, SendFlags, Shutdown, State},
+    time::Instant,
+};
+use std::io::{IoSlice, IoSliceMut};
+
+/// Connections without an owner at most (of the order of Linux's tcp_max_orphans); more are reset.
+const MAX_ORPHANS: usize = 16_384;
+
+impl Stack {
+    /// Queues data (TCP) or sends one datagram (UDP).
+    ///
+    /// # Errors
+    /// As send(2); see [`crate::tcp::Connection::send`].
+    pub fn send(
+        &mut self,
+        id: SocketId,
+        data: &[IoSlice<'_>],
+        to: &SendTo,
+        flags: SendFlags,
+        now: Instant,
+    ) -> Result<usize> {
+        let entry = self.sockets.owned_mut(id)?;
+        let sent = match &mut entry.body {
+            Body::Datagram(_) => self.send_datagram(id, data, to, flags, now),
+            Body::Idle(_) | Body::Listener(_) => Err(Error::BrokenPipe),
+            Body::Connection(_) if entry.is_down => Err(entry.error.take().unwrap_or(Error::NetDown)),
+            Body::Connection(connection) => {
+                let sent = connection.send(data, flags, &mut self.world.cx(now));
+                self.after(id, now);
+                sent
+            }
+        };
+        self.settle(now);
+        sent
+    }
+
+    /// Takes data (TCP) or one datagram (UDP).
+    ///
+    /// # Errors
+    /// As recv(2); see [`crate::tcp::Connection::recv`].
+    pub fn recv(
+        &mut self,
+        id: SocketId,
+        out: &mut [IoSliceMut<'_>],
+        flags: RecvFlags,
+        now: Instant,
+    ) -> Result<Received> {
+        let entry = self.sockets.owned_mut(id)?;
+        let received = match &mut entry.body {
+            Body::Datagram(_) => self.recv_datagram(id, out, flags),
+            Body::Idle(_) | Body::Listener(_) => Err(Error::NotConnected),
+            Body::Connection(connection) if entry.is_down && connection.readable() == 0 => {
+                entry.error = None;
+                Err(Error::NetDown)
+            }
+            Body::Connection(connection) => {
+                let received = connection.recv(out, flags, &mut self.world.cx(now));
+                self.after(id, now);
+                received.map(|len| Received { len, full_len: len, ..Received::default() })
+            }
+        };
+        self.settle(now);
+        received
+    }
+
+    /// shutdown(2).
+    ///
+    /// # Errors
+    /// `NotConnected`.
+    pub fn shutdown(&mut self, id: SocketId, how: Shutdown, now: Instant) -> Result<()> {
+        let entry = self.sockets.owned_mut(id)?;
+        let (read, write) = (how != Shutdown::Write, how != Shutdown::Read);
+        let result = match &mut entry.body {
+            Body::Idle(_) => Err(Error::NotConnected),
+            Body::Listener(_) => {
+                // Linux: SHUT_RD ends the listening, SHUT_WR alone does nothing.
+                if read {
+                    self.stop_listening(id, now);
+                    let ready = self.ready(id);
+                    self.announce(id, ready | Ready::IN);
+                }
+                Ok(())
+            }
+            Body::Connection(connection) => {
+                let result = connection.shutdown(how, &mut self.world.cx(now));
+                self.after(id, now);
+                result
+            }
+            Body::Datagram(socket) => {
+                // Linux: an unconnected socket is shut down and told that it was not connected.
+                socket.shutdown(read, write);
+                let connected = socket.remote.is_some();
+                let events = socket.poll_events();
+                self.announce(id, events);
+                if connected { Ok(()) } else { Err(Error::NotConnected) }
+            }
+        };
+        self.settle(now);
+        result
+    }
+
+    /// The application has let go: the id names nothing from here on; a TCP connection finishes without an owner.
+    /// SO_LINGER's waiting is the socket layer's (it waits for [`Stack::unacknowledged`] to become 0 first).
+    pub fn close(&mut self, id: SocketId, now: Instant) {
+        let Ok(entry) = self.sockets.owned_mut(id) else { return };
+        match &mut entry.body {
+            Body::Idle(_) | Body::Datagram(_) => self.free(id),
+            Body::Listener(_) => {
+                self.stop_listening(id, now);
+                self.free(id);
+            }
+            Body::Connection(connection) => {
+                let many = self.orphans >= MAX_ORPHANS;
+                if many || entry.is_down {
+                    connection.abort(&mut self.world.cx(now));
+                }
+                self.disown(id, now);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Connections without an owner that still have data or a FIN unacknowledged.
+    pub fn draining(&self) -> usize {
+        if self.orphans == 0 {
+            return 0;
+        }
+        let drains = |body: &Body| matches!(body, Body::Connection(connection) if connection.unacknowledged() > 0);
+        self.sockets.iter().filter(|(_, entry)| entry.owner == Owner::Nobody && drains(&entry.body)).count()
+    }
+
+    /// Resets every connection that is not closed cleanly.
+    pub fn abort_all(&mut self, now: Instant) {
+        let is_open = |body: &Body| {
+            matches!(body, Body::Connection(connection)
+                if !matches!(connection.state(), State::Closed | State::TimeWait))
+        };
+        let open: Vec<_> = self.sockets.iter().filter(|(_, entry)| is_open(&entry.body)).map(|(id, _)| id).collect();
+        for id in open {
+            if let Some(entry) = self.sockets.lookup_mut(id)
+                && let Body::Connection(connection) = &mut entry.body
+            {
+                connection.abort(&mut self.world.cx(now));
+            }
+            self.after(id, now);
+        }
+        self.settle(now);
+    }
+}

@@ -1,0 +1,15 @@
+//! What the process is allowed, and what it is told at its end.
+
+/// Runs `last` when the process calls exit(3) or returns from main.
+pub fn at_exit(last: extern "C" fn()) {
+    // SAFETY: a function that stays for the life of the process. Out of memory leaves it out.
+    unsafe { libc::atexit(last) };
+}
+
+/// The most descriptors the process may have (RLIMIT_NOFILE).
+pub fn descriptor_limit() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid place for an rlimit.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    if result == 0 { usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX) } else { 1024 }
+}

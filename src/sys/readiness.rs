@@ -1,0 +1,56 @@
+//! What kernel descriptors are ready for, without waiting: one look by poll(2), and the kernel's own epoll(7).
+
+use super::placeholder::checked;
+use crate::error::Result;
+use std::ffi::{c_int, c_long};
+
+/// `struct pollfd`.
+pub use libc::pollfd as PollFd;
+
+/// One look at `fds`: sets their revents.
+pub fn look(fds: &mut [PollFd]) {
+    if fds.is_empty() {
+        return;
+    }
+    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let no_mask: *const libc::sigset_t = std::ptr::null();
+    // SAFETY: `fds` is a slice of pollfd; a time-out of zero does not block, the raw call is no cancellation point.
+    let result =
+        unsafe { libc::syscall(libc::SYS_ppoll, fds.as_mut_ptr(), fds.len(), &raw const now, no_mask, 8usize) };
+    if result < 0 {
+        fds.iter_mut().for_each(|fd| fd.revents = 0);
+    }
+}
+
+/// A new epoll(7) instance.
+///
+/// # Errors
+/// `TooManyFiles`, `FileTableFull`, `NoMemory`.
+pub fn new(cloexec: bool) -> Result<c_int> {
+    let flags = if cloexec { libc::EPOLL_CLOEXEC } else { 0 };
+    // SAFETY: no pointers.
+    checked(unsafe { libc::syscall(libc::SYS_epoll_create1, flags) })
+}
+
+/// epoll_ctl(2) on the kernel's instance.
+///
+/// # Errors
+/// As epoll_ctl(2).
+pub fn control(epoll: c_int, op: c_int, fd: c_int, mut event: libc::epoll_event) -> Result<()> {
+    // SAFETY: `event` is a valid epoll_event.
+    checked(unsafe { libc::syscall(libc::SYS_epoll_ctl, epoll, op, fd, &raw mut event) }).map(drop)
+}
+
+/// What the kernel's instance has ready now, at most as many as `out` holds.
+///
+/// # Errors
+/// As epoll_wait(2).
+pub fn take(epoll: c_int, out: &mut [libc::epoll_event]) -> Result<usize> {
+    let room = out.len().min(c_int::MAX as usize) as c_int;
+    let no_mask: *const libc::sigset_t = std::ptr::null();
+    // SAFETY: `out` has room for `room` events; a time-out of zero does not block.
+    checked(unsafe {
+        libc::syscall(libc::SYS_epoll_pwait, epoll, out.as_mut_ptr(), room, 0 as c_long, no_mask, 8usize)
+    })
+    .map(|n| n as usize)
+}
