@@ -71,7 +71,6 @@ struct Slot {
 /// An entry of the interest list.
 struct Interest {
     socket: Handle,
-    fd: i32,
     events: u32,
     data: u64,
     /// On the ready list.
@@ -282,7 +281,7 @@ fn add(epoll: u32, fd: i32, socket: &Handle, event: epoll_event) -> Result<()> {
         if !socket.file.is_alive() {
             return Err(Error::BadDescriptor);
         }
-        let entry = Interest { socket: *socket, fd, events, data, queued: false, disabled: false };
+        let entry = Interest { socket: *socket, events, data, queued: false, disabled: false };
         let token = this.state.lock().insert(entry);
         members.push(Membership { epoll, fd, token });
         token
@@ -338,6 +337,11 @@ fn delete(epoll: u32, fd: i32, socket: &Handle) -> Result<()> {
     this.state.lock().remove(token);
     socket.engine.unwatch(socket.id, token, this.bell(epoll));
     Ok(())
+}
+
+/// Whether `fd` is an epoll instance of ours.
+pub fn is_ours(fd: i32) -> bool {
+    matches!(table::entry(fd), Entry::Epoll(..))
 }
 
 /// epoll_wait(2) and epoll_pwait(2). `None`: not an instance of ours.

@@ -2,6 +2,7 @@
 
 use super::{
     address::{self, Unspec},
+    ancillary,
     file::{Handle, Patience},
     table,
 };
@@ -32,8 +33,8 @@ pub struct Send<'a> {
     pub flags: i32,
     /// The destination's address, if one was given.
     pub dest: Option<&'a [u8]>,
-    /// Control messages.
-    pub control: SendTo,
+    /// Control messages. A stream passes over them.
+    pub control: &'a [u8],
 }
 
 impl Send<'_> {
@@ -116,7 +117,7 @@ fn datagram<const N: usize>(socket: &Handle, call: &Send<'_>, patience: Patience
     if window.len() < call.buffers.len() {
         return Err(Error::Fault);
     }
-    let to = SendTo { dest: dest.or(call.control.dest), ..call.control };
+    let to = SendTo { dest, ..ancillary::parse(call.control)? };
     let flags = SendFlags { oob: false, more: call.has(libc::MSG_MORE) };
     let (data, dont_route) = (window.slices(), call.has(libc::MSG_DONTROUTE));
     socket.transfer(Ready::OUT, patience, |stack, id, now| {

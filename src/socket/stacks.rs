@@ -18,6 +18,8 @@ use std::{
 
 static STACKS: Shelf<OnceLock<&'static Engine>> = Shelf::new();
 static COUNT: Mutex<u32> = Mutex::new(0);
+/// Stacks that were freed: their sockets stay until they are closed, new ones cannot be opened.
+static FREED: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 static DEFAULT: OnceLock<u32> = OnceLock::new();
 
 /// How long exit() waits for closed sockets' data to be acknowledged, unless `SOCKEYE_EXIT_WAIT` says otherwise.
@@ -32,21 +34,50 @@ pub fn engine(stack: u32) -> Option<&'static Engine> {
     STACKS.at(stack).get().copied()
 }
 
-/// The number of an engine's stack.
-pub fn number(engine: &'static Engine) -> Option<u32> {
-    (0..*COUNT.lock()).find(|stack| self::engine(*stack).is_some_and(|known| std::ptr::eq(known, engine)))
+/// The address by which the application knows a stack.
+pub fn address(stack: u32) -> usize {
+    engine(stack).map_or(0, |engine| std::ptr::from_ref(engine) as usize)
+}
+
+/// The number of the stack with that address.
+///
+/// # Errors
+/// `Invalid` when there is none, or it was freed.
+pub fn at_address(address: usize) -> Result<u32> {
+    let found = (0..*COUNT.lock()).find(|stack| address != 0 && self::address(*stack) == address);
+    found.filter(|stack| !FREED.lock().contains(stack)).ok_or(Error::Invalid)
+}
+
+/// Stops a stack: its connections are reset, its device is let go, calls on its sockets fail.
+///
+/// # Errors
+/// `Invalid` when it was freed before.
+pub fn free(stack: u32) -> Result<()> {
+    let mut freed = FREED.lock();
+    if freed.contains(&stack) {
+        return Err(Error::Invalid);
+    }
+    freed.push(stack);
+    engine(stack).ok_or(Error::Invalid)?.stop();
+    Ok(())
 }
 
 /// Makes a stack from a network specification such as `tap:t0,ip=10.0.0.2/24`, and returns its number.
 ///
 /// # Errors
-/// A text that names cause and cure.
-pub fn create(spec: &str) -> std::result::Result<u32, String> {
-    let mut config = Config::parse(spec).map_err(|error| error.to_string())?;
-    config.fill_from_env(env::var).map_err(|error| error.to_string())?;
+/// `Invalid` for a bad specification, `NetDown` when the stack cannot be made; [`last_error`] names cause and cure.
+pub fn create(spec: &str) -> Result<u32> {
+    let judged = Config::parse(spec).and_then(|mut config| config.fill_from_env(env::var).map(|()| config));
+    let mut config = judged.map_err(|error| {
+        note_error(&error.to_string());
+        Error::Invalid
+    })?;
     config.fill_mac(&machine::id());
-    let device = device::open(&config).map_err(|error| error.to_string())?;
-    let engine = Engine::start(config, device)?;
+    let device = device::open(&config).map_err(|error| error.to_string());
+    let engine = device.and_then(|device| Engine::start(config, device)).map_err(|text| {
+        note_error(&text);
+        Error::NetDown
+    })?;
     static AT_EXIT: Once = Once::new();
     AT_EXIT.call_once(|| process::at_exit(drain_at_exit));
     let mut count = COUNT.lock();
@@ -69,19 +100,15 @@ pub fn default() -> Result<u32> {
     if let Some(number) = DEFAULT.get() {
         return Ok(*number);
     }
-    let made = match env::var("SOCKEYE_NET") {
-        Some(spec) if !spec.is_empty() => create(&spec).map_err(|text| format!("SOCKEYE_NET: {text}")),
-        _ => Err("SOCKEYE_NET is not set; set it to a network specification, for example \
-                  SOCKEYE_NET=tap:t0,ip=10.0.0.2/24,gw=10.0.0.1"
-            .to_owned()),
+    let Some(spec) = env::var("SOCKEYE_NET").filter(|spec| !spec.is_empty()) else {
+        note_error(
+            "SOCKEYE_NET is not set; set it to a network specification, for example \
+             SOCKEYE_NET=tap:t0,ip=10.0.0.2/24,gw=10.0.0.1",
+        );
+        return Err(Error::NetDown);
     };
-    match made {
-        Ok(number) => Ok(*DEFAULT.get_or_init(|| number)),
-        Err(text) => {
-            note_error(&text);
-            Err(Error::NetDown)
-        }
-    }
+    let number = create(&spec).map_err(|_| Error::NetDown)?;
+    Ok(*DEFAULT.get_or_init(|| number))
 }
 
 /// Keeps `text` as the calling thread's last configuration error.

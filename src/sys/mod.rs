@@ -6,6 +6,7 @@ pub mod env;
 pub mod event;
 pub mod fork;
 pub mod ifreq;
+pub mod kernel;
 pub mod log;
 pub mod machine;
 pub mod placeholder;

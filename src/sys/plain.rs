@@ -11,6 +11,8 @@ pub unsafe trait Plain: Copy {}
 // SAFETY: integers.
 unsafe impl Plain for u32 {}
 // SAFETY: integers.
+unsafe impl Plain for usize {}
+// SAFETY: integers.
 unsafe impl Plain for i32 {}
 // SAFETY: integers.
 unsafe impl Plain for [libc::c_long; 2] {}

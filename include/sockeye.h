@@ -1,0 +1,840 @@
+/* Sockeye: a TCP/IP stack outside the kernel, used through the BSD socket API.
+ *
+ * Generated from the library's sources by its build; do not edit.
+ *
+ * Each function does what the one of the same name without the prefix does, on sockets of stacks of this library; types
+ * and constants are the system's own. A socket's descriptor is one of the process's, so that numbers never collide.
+ *
+ * On descriptors that are not this library's, sockeye_read, _write, _readv, _writev, _close, _fcntl, _ioctl, _dup, _dup2
+ * and _dup3 do what the system's own functions do, and poll, select and epoll take both kinds together; other functions
+ * fail with ENOTSOCK. A program whose calls are all prefixed therefore works as it is. The other way round, the system's
+ * own functions fail with EBADF on a socket of this library, and must not close one.
+ *
+ * A signal handler that interrupts a call must not call these functions. In a child made by fork the stacks do not
+ * run: calls on their sockets fail with ENETDOWN.
+ *
+ * SOCKEYE_NET in the environment describes the default stack, for example tap:t0,ip=10.0.0.2/24,gw=10.0.0.1; variables
+ * are ignored in programs with more rights than their caller (AT_SECURE). */
+
+
+#ifndef SOCKEYE_H
+#define SOCKEYE_H
+
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/**
+ * A stack, made by sockeye_stack_new().
+ */
+struct sockeye_stack;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Closes a descriptor; waits for SO_LINGER. See close(2). A cancellation point.
+ *
+ * @param fd  a descriptor
+ * @return 0, or -1 with errno EBADF; for other descriptors as close(2)
+ */
+int sockeye_close(int fd);
+
+/**
+ * A second descriptor for the same open socket. See dup(2).
+ *
+ * @param fd  a descriptor
+ * @return the lowest free descriptor, or -1 with errno EBADF, EMFILE
+ */
+int sockeye_dup(int fd);
+
+/**
+ * Like sockeye_dup(), to a number of choice, which is closed first. See dup2(2).
+ *
+ * @param fd    a descriptor
+ * @param onto  the new number
+ * @return the new number, or -1 with errno EBADF
+ */
+int sockeye_dup2(int fd, int onto);
+
+/**
+ * Like sockeye_dup2(), with O_CLOEXEC. See dup3(2).
+ *
+ * @param fd     a descriptor
+ * @param onto   the new number, which must be another one
+ * @param flags  0 or O_CLOEXEC
+ * @return the new number, or -1 with errno EBADF, EINVAL
+ */
+int sockeye_dup3(int fd, int onto, int flags);
+
+/**
+ * Opens a socket of the default stack, which the first call makes as SOCKEYE_NET describes. See socket(2).
+ *
+ * @param domain    AF_INET or AF_INET6
+ * @param type      SOCK_STREAM or SOCK_DGRAM, with SOCK_NONBLOCK and SOCK_CLOEXEC
+ * @param protocol  0, or IPPROTO_TCP or IPPROTO_UDP
+ * @return a descriptor, or -1 with errno ENETDOWN (no stack: sockeye_last_error() says why), EAFNOSUPPORT,
+ *         EPROTONOSUPPORT, ESOCKTNOSUPPORT, EINVAL, EMFILE, ENFILE, ENOBUFS
+ */
+int sockeye_socket(int domain, int type, int protocol);
+
+/**
+ * Gives a socket a local address. See bind(2).
+ *
+ * @param fd    a socket
+ * @param addr  its address, a struct sockaddr_in or sockaddr_in6
+ * @param len   the address's length
+ * @return 0, or -1 with errno EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EINVAL, EFAULT, EBADF, ENOTSOCK
+ */
+int sockeye_bind(int fd, const struct sockaddr *addr, socklen_t len);
+
+/**
+ * Makes a socket wait for connections. See listen(2).
+ *
+ * @param fd       a stream socket
+ * @param backlog  how many connections may wait to be accepted
+ * @return 0, or -1 with errno EADDRINUSE, EINVAL (connected), EOPNOTSUPP, EBADF, ENOTSOCK
+ */
+int sockeye_listen(int fd, int backlog);
+
+/**
+ * Takes a connection that was made to a listening socket. See accept(2). A cancellation point.
+ *
+ * @param fd    a listening socket
+ * @param addr  where the peer's address goes, or NULL
+ * @param len   the room there; receives the length of the whole address
+ * @return a descriptor, or -1 with errno EAGAIN, EINTR, EINVAL (not listening), EMFILE (the connection stays queued),
+ *         EOPNOTSUPP, EFAULT, EBADF, ENOTSOCK
+ */
+int sockeye_accept(int fd, struct sockaddr *addr, socklen_t *len);
+
+/**
+ * Like sockeye_accept(), with SOCK_NONBLOCK and SOCK_CLOEXEC for the new descriptor. See accept4(2).
+ *
+ * @param fd     a listening socket
+ * @param addr   where the peer's address goes, or NULL
+ * @param len    the room there; receives the length of the whole address
+ * @param flags  0, SOCK_NONBLOCK, SOCK_CLOEXEC
+ * @return as sockeye_accept(); EINVAL also for other flags
+ */
+int sockeye_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags);
+
+/**
+ * Connects a socket. AF_UNSPEC disconnects it. See connect(2). A cancellation point.
+ *
+ * @param fd    a socket
+ * @param addr  the peer's address
+ * @param len   the address's length
+ * @return 0, or -1 with errno EINPROGRESS, EALREADY, EISCONN, ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EHOSTUNREACH,
+ *         EADDRNOTAVAIL, EAFNOSUPPORT, EINTR, EINVAL, EFAULT, EBADF, ENOTSOCK
+ */
+int sockeye_connect(int fd, const struct sockaddr *addr, socklen_t len);
+
+/**
+ * Ends one or both directions of a connection. See shutdown(2).
+ *
+ * @param fd   a connected socket
+ * @param how  SHUT_RD, SHUT_WR or SHUT_RDWR
+ * @return 0, or -1 with errno ENOTCONN, EINVAL, EBADF, ENOTSOCK
+ */
+int sockeye_shutdown(int fd, int how);
+
+/**
+ * The local address of a socket. See getsockname(2).
+ *
+ * @param fd    a socket
+ * @param addr  where the address goes
+ * @param len   the room there; receives the length of the whole address
+ * @return 0, or -1 with errno EINVAL, EFAULT, EBADF, ENOTSOCK
+ */
+int sockeye_getsockname(int fd, struct sockaddr *addr, socklen_t *len);
+
+/**
+ * The address of a socket's peer. See getpeername(2).
+ *
+ * @param fd    a connected socket
+ * @param addr  where the address goes
+ * @param len   the room there; receives the length of the whole address
+ * @return 0, or -1 with errno ENOTCONN, EINVAL, EFAULT, EBADF, ENOTSOCK
+ */
+int sockeye_getpeername(int fd, struct sockaddr *addr, socklen_t *len);
+
+/**
+ * Reads an option of SOL_SOCKET, IPPROTO_IP or IPPROTO_TCP. See getsockopt(2), socket(7), ip(7), tcp(7).
+ *
+ * @param fd     a socket
+ * @param level  the option's level
+ * @param name   the option
+ * @param value  where its value goes
+ * @param len    the room there; receives the length of what was written
+ * @return 0, or -1 with errno ENOPROTOOPT (no such option), EOPNOTSUPP (no such level), EINVAL, EFAULT, EBADF,
+ *         ENOTSOCK, or the option's own
+ */
+int sockeye_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+
+/**
+ * Sets an option of SOL_SOCKET, IPPROTO_IP or IPPROTO_TCP. What is not honoured fails. See setsockopt(2).
+ *
+ * @param fd     a socket
+ * @param level  the option's level
+ * @param name   the option
+ * @param value  its value
+ * @param len    the value's length
+ * @return 0, or -1 with errno ENOPROTOOPT, EINVAL, EPERM, EDOM, EFAULT, EBADF, ENOTSOCK, or the option's own
+ */
+int sockeye_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+
+/**
+ * Closes a descriptor; waits for SO_LINGER. See close(2). A cancellation point.
+ *
+ * @param fd  a descriptor
+ * @return 0, or -1 with errno EBADF; for other descriptors as close(2)
+ */
+int sockeye_close(int fd);
+
+/**
+ * A second descriptor for the same open socket. See dup(2).
+ *
+ * @param fd  a descriptor
+ * @return the lowest free descriptor, or -1 with errno EBADF, EMFILE
+ */
+int sockeye_dup(int fd);
+
+/**
+ * Like sockeye_dup(), to a number of choice, which is closed first. See dup2(2).
+ *
+ * @param fd    a descriptor
+ * @param onto  the new number
+ * @return the new number, or -1 with errno EBADF
+ */
+int sockeye_dup2(int fd, int onto);
+
+/**
+ * Like sockeye_dup2(), with O_CLOEXEC. See dup3(2).
+ *
+ * @param fd     a descriptor
+ * @param onto   the new number, which must be another one
+ * @param flags  0 or O_CLOEXEC
+ * @return the new number, or -1 with errno EBADF, EINVAL
+ */
+int sockeye_dup3(int fd, int onto, int flags);
+
+/**
+ * Opens a socket of the default stack, which the first call makes as SOCKEYE_NET describes. See socket(2).
+ *
+ * @param domain    AF_INET or AF_INET6
+ * @param type      SOCK_STREAM or SOCK_DGRAM, with SOCK_NONBLOCK and SOCK_CLOEXEC
+ * @param protocol  0, or IPPROTO_TCP or IPPROTO_UDP
+ * @return a descriptor, or -1 with errno ENETDOWN (no stack: sockeye_last_error() says why), EAFNOSUPPORT,
+ *         EPROTONOSUPPORT, ESOCKTNOSUPPORT, EINVAL, EMFILE, ENFILE, ENOBUFS
+ */
+int sockeye_socket(int domain, int type, int protocol);
+
+/**
+ * Gives a socket a local address. See bind(2).
+ *
+ * @param fd    a socket
+ * @param addr  its address, a struct sockaddr_in or sockaddr_in6
+ * @param len   the address's length
+ * @return 0, or -1 with errno EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EINVAL, EFAULT, EBADF, ENOTSOCK
+ */
+int sockeye_bind(int fd, const struct sockaddr *addr, socklen_t len);
+
+/**
+ * Makes a socket wait for connections. See listen(2).
+ *
+ * @param fd       a stream socket
+ * @param backlog  how many connections may wait to be accepted
+ * @return 0, or -1 with errno EADDRINUSE, EINVAL (connected), EOPNOTSUPP, EBADF, ENOTSOCK
+ */
+int sockeye_listen(int fd, int backlog);
+
+/**
+ * Takes a connection that was made to a listening socket. See accept(2). A cancellation point.
+ *
+ * @param fd    a listening socket
+ * @param addr  where the peer's address goes, or NULL
+ * @param len   the room there; receives the length of the whole address
+ * @return a descriptor, or -1 with errno EAGAIN, EINTR, EINVAL (not listening), EMFILE (the connection stays queued),
+ *         EOPNOTSUPP, EFAULT, EBADF, ENOTSOCK
+ */
+int sockeye_accept(int fd, struct sockaddr *addr, socklen_t *len);
+
+/**
+ * Like sockeye_accept(), with SOCK_NONBLOCK and SOCK_CLOEXEC for the new descriptor. See accept4(2).
+ *
+ * @param fd     a listening socket
+ * @param addr   where the peer's address goes, or NULL
+ * @param len    the room there; receives the length of the whole address
+ * @param flags  0, SOCK_NONBLOCK, SOCK_CLOEXEC
+ * @return as sockeye_accept(); EINVAL also for other flags
+ */
+int sockeye_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags);
+
+/**
+ * Connects a socket. AF_UNSPEC disconnects it. See connect(2). A cancellation point.
+ *
+ * @param fd    a socket
+ * @param addr  the peer's address
+ * @param len   the address's length
+ * @return 0, or -1 with errno EINPROGRESS, EALREADY, EISCONN, ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EHOSTUNREACH,
+ *         EADDRNOTAVAIL, EAFNOSUPPORT, EINTR, EINVAL, EFAULT, EBADF, ENOTSOCK
+ */
+int sockeye_connect(int fd, const struct sockaddr *addr, socklen_t len);
+
+/**
+ * Ends one or both directions of a connection. See shutdown(2).
+ *
+ * @param fd   a connected socket
+ * @param how  SHUT_RD, SHUT_WR or SHUT_RDWR
+ * @return 0, or -1 with errno ENOTCONN, EINVAL, EBADF, ENOTSOCK
+ */
+int sockeye_shutdown(int fd, int how);
+
+/**
+ * The local address of a socket. See getsockname(2).
+ *
+ * @param fd    a socket
+ * @param addr  where the address goes
+ * @param len   the room there; receives the length of the whole address
+ * @return 0, or -1 with errno EINVAL, EFAULT, EBADF, ENOTSOCK
+ */
+int sockeye_getsockname(int fd, struct sockaddr *addr, socklen_t *len);
+
+/**
+ * The address of a socket's peer. See getpeername(2).
+ *
+ * @param fd    a connected socket
+ * @param addr  where the address goes
+ * @param len   the room there; receives the length of the whole address
+ * @return 0, or -1 with errno ENOTCONN, EINVAL, EFAULT, EBADF, ENOTSOCK
+ */
+int sockeye_getpeername(int fd, struct sockaddr *addr, socklen_t *len);
+
+/**
+ * Reads an option of SOL_SOCKET, IPPROTO_IP or IPPROTO_TCP. See getsockopt(2), socket(7), ip(7), tcp(7).
+ *
+ * @param fd     a socket
+ * @param level  the option's level
+ * @param name   the option
+ * @param value  where its value goes
+ * @param len    the room there; receives the length of what was written
+ * @return 0, or -1 with errno ENOPROTOOPT (no such option), EOPNOTSUPP (no such level), EINVAL, EFAULT, EBADF,
+ *         ENOTSOCK, or the option's own
+ */
+int sockeye_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+
+/**
+ * Sets an option of SOL_SOCKET, IPPROTO_IP or IPPROTO_TCP. What is not honoured fails. See setsockopt(2).
+ *
+ * @param fd     a socket
+ * @param level  the option's level
+ * @param name   the option
+ * @param value  its value
+ * @param len    the value's length
+ * @return 0, or -1 with errno ENOPROTOOPT, EINVAL, EPERM, EDOM, EFAULT, EBADF, ENOTSOCK, or the option's own
+ */
+int sockeye_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+
+/**
+ * Receives. See recv(2).
+ *
+ * @param fd     a socket
+ * @param buf    where the bytes go
+ * @param len    the room there
+ * @param flags  MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_TRUNC (a stream's bytes are discarded), MSG_OOB, MSG_ERRQUEUE
+ *               (always EAGAIN)
+ * @return the number of bytes; 0 at the end of a stream; or -1 with errno EAGAIN, ECONNREFUSED, ECONNRESET, ENOTCONN,
+ *         EINTR, EINVAL, EOPNOTSUPP, EFAULT, EBADF, ENOTSOCK
+ */
+ssize_t sockeye_recv(int fd, void *buf, size_t len, int flags);
+
+/**
+ * Receives, and tells a datagram's sender. See recvfrom(2).
+ *
+ * @param fd        a socket
+ * @param buf       where the bytes go
+ * @param len       the room there
+ * @param flags     as sockeye_recv()
+ * @param addr      where the sender's address goes, or NULL
+ * @param addr_len  the room there; receives the length of the whole address, 0 for a stream
+ * @return as sockeye_recv()
+ */
+ssize_t sockeye_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *addr, socklen_t *addr_len);
+
+/**
+ * Receives into several buffers, with control messages (SO_TIMESTAMP, IP_PKTINFO, IP_TTL, IP_TOS). See recvmsg(2).
+ *
+ * @param fd     a socket
+ * @param msg    the message; its lengths and msg_flags (MSG_TRUNC, MSG_CTRUNC, MSG_OOB) are set
+ * @param flags  as sockeye_recv()
+ * @return as sockeye_recv(); EMSGSIZE for more than IOV_MAX buffers
+ */
+ssize_t sockeye_recvmsg(int fd, struct msghdr *msg, int flags);
+
+/**
+ * Reads from a socket, or from any other descriptor of the process. See read(2).
+ *
+ * @param fd   a descriptor
+ * @param buf  where the bytes go
+ * @param len  the room there; a socket gives nothing for 0
+ * @return as sockeye_recv(); for other descriptors as read(2)
+ */
+ssize_t sockeye_read(int fd, void *buf, size_t len);
+
+/**
+ * Like sockeye_read(), into several buffers. See readv(2).
+ *
+ * @param fd     a descriptor
+ * @param iov    the buffers
+ * @param count  how many, at most IOV_MAX
+ * @return as sockeye_read(); EINVAL for a bad count or length
+ */
+ssize_t sockeye_readv(int fd, const struct iovec *iov, int count);
+
+/**
+ * Sends on a connected socket. See send(2).
+ *
+ * @param fd     a connected socket
+ * @param buf    what to send
+ * @param len    how many bytes
+ * @param flags  MSG_DONTWAIT, MSG_NOSIGNAL, MSG_MORE, MSG_OOB, MSG_DONTROUTE, MSG_EOR, MSG_CONFIRM
+ * @return the number of bytes sent, or -1 with errno EAGAIN, EPIPE (with SIGPIPE unless MSG_NOSIGNAL), ECONNRESET,
+ *         ENOTCONN, EDESTADDRREQ, EMSGSIZE, EINTR, EOPNOTSUPP, EFAULT, EBADF, ENOTSOCK
+ */
+ssize_t sockeye_send(int fd, const void *buf, size_t len, int flags);
+
+/**
+ * Sends, a datagram socket to the address given. See sendto(2).
+ *
+ * @param fd        a socket
+ * @param buf       what to send
+ * @param len       how many bytes
+ * @param flags     as sockeye_send()
+ * @param addr      the destination, or NULL
+ * @param addr_len  its length
+ * @return as sockeye_send(); EINVAL and EAFNOSUPPORT for a bad address
+ */
+ssize_t sockeye_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *addr, socklen_t addr_len);
+
+/**
+ * Sends from several buffers, with control messages (IP_PKTINFO, IP_TTL, IP_TOS on datagram sockets). See sendmsg(2).
+ *
+ * @param fd     a socket
+ * @param msg    the message
+ * @param flags  as sockeye_send()
+ * @return as sockeye_sendto(); EINVAL for a bad control message
+ */
+ssize_t sockeye_sendmsg(int fd, const struct msghdr *msg, int flags);
+
+/**
+ * Writes to a connected socket, or to any other descriptor of the process. See write(2).
+ *
+ * @param fd   a descriptor
+ * @param buf  what to write
+ * @param len  how many bytes
+ * @return as sockeye_send(); for other descriptors as write(2)
+ */
+ssize_t sockeye_write(int fd, const void *buf, size_t len);
+
+/**
+ * Like sockeye_write(), from several buffers. See writev(2).
+ *
+ * @param fd     a descriptor
+ * @param iov    the buffers
+ * @param count  how many, at most IOV_MAX
+ * @return as sockeye_write(); EINVAL for a bad count or length
+ */
+ssize_t sockeye_writev(int fd, const struct iovec *iov, int count);
+
+/**
+ * Makes a stack of its own from a network specification, beside the default one that SOCKEYE_NET describes.
+ *
+ * @param spec  for example "tap:t0,ip=10.0.0.2/24,gw=10.0.0.1"
+ * @return the stack, or NULL with errno EINVAL (the specification is wrong), ENETDOWN (the device cannot be had, or an
+ *         address is in use on the link) or EFAULT; sockeye_last_error() says what is wrong and how to cure it
+ */
+struct sockeye_stack *sockeye_stack_new(const char *spec);
+
+/**
+ * Stops a stack: resets its connections and lets go of its device. Its descriptors stay open until they are closed;
+ * calls on them fail. NULL is no stack and does nothing.
+ *
+ * @param stack  from sockeye_stack_new(); must not be used afterwards
+ */
+void sockeye_stack_free(struct sockeye_stack *stack);
+
+/**
+ * Like sockeye_socket(), on a stack of one's own.
+ *
+ * @param stack     from sockeye_stack_new()
+ * @param domain    AF_INET or AF_INET6
+ * @param type      SOCK_STREAM or SOCK_DGRAM, with SOCK_NONBLOCK and SOCK_CLOEXEC
+ * @param protocol  0, or IPPROTO_TCP or IPPROTO_UDP
+ * @return a descriptor, or -1 with errno EINVAL (also for a stack that is none) or as socket(2)
+ */
+int sockeye_msocket(struct sockeye_stack *stack, int domain, int type, int protocol);
+
+/**
+ * What was wrong with the last specification this thread used, with its cure: set when sockeye_stack_new() fails, and
+ * when sockeye_socket() fails with ENETDOWN because there is no default stack.
+ *
+ * @return the text, which stays valid until this thread's next such failure; NULL if there was none
+ */
+const char *sockeye_last_error(void);
+
+/**
+ * The library's version, for example "0.1.0".
+ *
+ * @return a constant text
+ */
+const char *sockeye_version(void);
+
+/**
+ * Waits until one of several descriptors is ready. See poll(2).
+ *
+ * @param fds      the descriptors, with what is asked of each; receives what each is ready for
+ * @param nfds     how many
+ * @param timeout  milliseconds to wait at most; negative for ever
+ * @return how many are ready, 0 when the time has passed, or -1 with errno EINTR, EINVAL, EFAULT
+ */
+int sockeye_poll(struct pollfd *fds, nfds_t nfds, int timeout);
+
+/**
+ * Like sockeye_poll(), with a signal mask in force while it waits. See ppoll(2).
+ *
+ * @param fds      as sockeye_poll()
+ * @param nfds     how many
+ * @param timeout  the time to wait at most; NULL for ever
+ * @param sigmask  the signal mask, or NULL
+ * @return as sockeye_poll()
+ */
+int sockeye_ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *timeout, const sigset_t *sigmask);
+
+/**
+ * Waits until descriptors of three sets are ready. See select(2).
+ *
+ * @param nfds       one more than the highest descriptor in the sets, at most FD_SETSIZE
+ * @param readfds    to be readable, or NULL; receives those that are
+ * @param writefds   to be writable, or NULL; receives those that are
+ * @param exceptfds  to have urgent data, or NULL; receives those that have
+ * @param timeout    the time to wait at most, NULL for ever; receives what is left of it
+ * @return how many are in the sets, 0 when the time has passed, or -1 with errno EBADF, EINTR, EINVAL, EFAULT
+ */
+int sockeye_select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds, struct timeval *timeout);
+
+/**
+ * Makes an epoll instance that holds sockets of stacks and descriptors of the kernel. See epoll_create1(2).
+ *
+ * @param flags  0 or EPOLL_CLOEXEC
+ * @return a descriptor, or -1 with errno EINVAL, EMFILE, ENFILE, ENOMEM
+ */
+int sockeye_epoll_create1(int flags);
+
+/**
+ * Adds, changes or deletes an entry of an epoll instance. See epoll_ctl(2).
+ *
+ * @param epfd   an epoll instance
+ * @param op     EPOLL_CTL_ADD, EPOLL_CTL_MOD or EPOLL_CTL_DEL
+ * @param fd     the entry's descriptor
+ * @param event  what is asked, and the data that comes back; not used by EPOLL_CTL_DEL
+ * @return 0, or -1 with errno EEXIST, ENOENT, EPERM, EBADF, EFAULT, or EINVAL (also for an epoll instance in another,
+ *         and EPOLLEXCLUSIVE on a socket of a stack)
+ */
+int sockeye_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
+
+/**
+ * Waits for events of an epoll instance. See epoll_wait(2).
+ *
+ * @param epfd       an epoll instance
+ * @param events     where the events go
+ * @param maxevents  the room there, more than 0
+ * @param timeout    milliseconds to wait at most; negative for ever
+ * @return the number of events, 0 when the time has passed, or -1 with errno EINTR, EINVAL, EFAULT, EBADF
+ */
+int sockeye_epoll_wait(int epfd, struct epoll_event *events, int maxevents, int timeout);
+
+/**
+ * Like sockeye_epoll_wait(), with a signal mask in force while it waits. See epoll_pwait(2).
+ *
+ * @param epfd       an epoll instance
+ * @param events     where the events go
+ * @param maxevents  the room there, more than 0
+ * @param timeout    milliseconds to wait at most; negative for ever
+ * @param sigmask    the signal mask, or NULL
+ * @return as sockeye_epoll_wait()
+ */
+int sockeye_epoll_pwait(int epfd, struct epoll_event *events, int maxevents, int timeout, const sigset_t *sigmask);
+
+/**
+ * Receives. See recv(2).
+ *
+ * @param fd     a socket
+ * @param buf    where the bytes go
+ * @param len    the room there
+ * @param flags  MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_TRUNC (a stream's bytes are discarded), MSG_OOB, MSG_ERRQUEUE
+ *               (always EAGAIN)
+ * @return the number of bytes; 0 at the end of a stream; or -1 with errno EAGAIN, ECONNREFUSED, ECONNRESET, ENOTCONN,
+ *         EINTR, EINVAL, EOPNOTSUPP, EFAULT, EBADF, ENOTSOCK
+ */
+ssize_t sockeye_recv(int fd, void *buf, size_t len, int flags);
+
+/**
+ * Receives, and tells a datagram's sender. See recvfrom(2).
+ *
+ * @param fd        a socket
+ * @param buf       where the bytes go
+ * @param len       the room there
+ * @param flags     as sockeye_recv()
+ * @param addr      where the sender's address goes, or NULL
+ * @param addr_len  the room there; receives the length of the whole address, 0 for a stream
+ * @return as sockeye_recv()
+ */
+ssize_t sockeye_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *addr, socklen_t *addr_len);
+
+/**
+ * Receives into several buffers, with control messages (SO_TIMESTAMP, IP_PKTINFO, IP_TTL, IP_TOS). See recvmsg(2).
+ *
+ * @param fd     a socket
+ * @param msg    the message; its lengths and msg_flags (MSG_TRUNC, MSG_CTRUNC, MSG_OOB) are set
+ * @param flags  as sockeye_recv()
+ * @return as sockeye_recv(); EMSGSIZE for more than IOV_MAX buffers
+ */
+ssize_t sockeye_recvmsg(int fd, struct msghdr *msg, int flags);
+
+/**
+ * Reads from a socket, or from any other descriptor of the process. See read(2).
+ *
+ * @param fd   a descriptor
+ * @param buf  where the bytes go
+ * @param len  the room there; a socket gives nothing for 0
+ * @return as sockeye_recv(); for other descriptors as read(2)
+ */
+ssize_t sockeye_read(int fd, void *buf, size_t len);
+
+/**
+ * Like sockeye_read(), into several buffers. See readv(2).
+ *
+ * @param fd     a descriptor
+ * @param iov    the buffers
+ * @param count  how many, at most IOV_MAX
+ * @return as sockeye_read(); EINVAL for a bad count or length
+ */
+ssize_t sockeye_readv(int fd, const struct iovec *iov, int count);
+
+/**
+ * Sends on a connected socket. See send(2).
+ *
+ * @param fd     a connected socket
+ * @param buf    what to send
+ * @param len    how many bytes
+ * @param flags  MSG_DONTWAIT, MSG_NOSIGNAL, MSG_MORE, MSG_OOB, MSG_DONTROUTE, MSG_EOR, MSG_CONFIRM
+ * @return the number of bytes sent, or -1 with errno EAGAIN, EPIPE (with SIGPIPE unless MSG_NOSIGNAL), ECONNRESET,
+ *         ENOTCONN, EDESTADDRREQ, EMSGSIZE, EINTR, EOPNOTSUPP, EFAULT, EBADF, ENOTSOCK
+ */
+ssize_t sockeye_send(int fd, const void *buf, size_t len, int flags);
+
+/**
+ * Sends, a datagram socket to the address given. See sendto(2).
+ *
+ * @param fd        a socket
+ * @param buf       what to send
+ * @param len       how many bytes
+ * @param flags     as sockeye_send()
+ * @param addr      the destination, or NULL
+ * @param addr_len  its length
+ * @return as sockeye_send(); EINVAL and EAFNOSUPPORT for a bad address
+ */
+ssize_t sockeye_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *addr, socklen_t addr_len);
+
+/**
+ * Sends from several buffers, with control messages (IP_PKTINFO, IP_TTL, IP_TOS on datagram sockets). See sendmsg(2).
+ *
+ * @param fd     a socket
+ * @param msg    the message
+ * @param flags  as sockeye_send()
+ * @return as sockeye_sendto(); EINVAL for a bad control message
+ */
+ssize_t sockeye_sendmsg(int fd, const struct msghdr *msg, int flags);
+
+/**
+ * Writes to a connected socket, or to any other descriptor of the process. See write(2).
+ *
+ * @param fd   a descriptor
+ * @param buf  what to write
+ * @param len  how many bytes
+ * @return as sockeye_send(); for other descriptors as write(2)
+ */
+ssize_t sockeye_write(int fd, const void *buf, size_t len);
+
+/**
+ * Like sockeye_write(), from several buffers. See writev(2).
+ *
+ * @param fd     a descriptor
+ * @param iov    the buffers
+ * @param count  how many, at most IOV_MAX
+ * @return as sockeye_write(); EINVAL for a bad count or length
+ */
+ssize_t sockeye_writev(int fd, const struct iovec *iov, int count);
+
+/**
+ * Makes a stack of its own from a network specification, beside the default one that SOCKEYE_NET describes.
+ *
+ * @param spec  for example "tap:t0,ip=10.0.0.2/24,gw=10.0.0.1"
+ * @return the stack, or NULL with errno EINVAL (the specification is wrong), ENETDOWN (the device cannot be had, or an
+ *         address is in use on the link) or EFAULT; sockeye_last_error() says what is wrong and how to cure it
+ */
+struct sockeye_stack *sockeye_stack_new(const char *spec);
+
+/**
+ * Stops a stack: resets its connections and lets go of its device. Its descriptors stay open until they are closed;
+ * calls on them fail. NULL is no stack and does nothing.
+ *
+ * @param stack  from sockeye_stack_new(); must not be used afterwards
+ */
+void sockeye_stack_free(struct sockeye_stack *stack);
+
+/**
+ * Like sockeye_socket(), on a stack of one's own.
+ *
+ * @param stack     from sockeye_stack_new()
+ * @param domain    AF_INET or AF_INET6
+ * @param type      SOCK_STREAM or SOCK_DGRAM, with SOCK_NONBLOCK and SOCK_CLOEXEC
+ * @param protocol  0, or IPPROTO_TCP or IPPROTO_UDP
+ * @return a descriptor, or -1 with errno EINVAL (also for a stack that is none) or as socket(2)
+ */
+int sockeye_msocket(struct sockeye_stack *stack, int domain, int type, int protocol);
+
+/**
+ * What was wrong with the last specification this thread used, with its cure: set when sockeye_stack_new() fails, and
+ * when sockeye_socket() fails with ENETDOWN because there is no default stack.
+ *
+ * @return the text, which stays valid until this thread's next such failure; NULL if there was none
+ */
+const char *sockeye_last_error(void);
+
+/**
+ * The library's version, for example "0.1.0".
+ *
+ * @return a constant text
+ */
+const char *sockeye_version(void);
+
+/**
+ * Waits until one of several descriptors is ready. See poll(2).
+ *
+ * @param fds      the descriptors, with what is asked of each; receives what each is ready for
+ * @param nfds     how many
+ * @param timeout  milliseconds to wait at most; negative for ever
+ * @return how many are ready, 0 when the time has passed, or -1 with errno EINTR, EINVAL, EFAULT
+ */
+int sockeye_poll(struct pollfd *fds, nfds_t nfds, int timeout);
+
+/**
+ * Like sockeye_poll(), with a signal mask in force while it waits. See ppoll(2).
+ *
+ * @param fds      as sockeye_poll()
+ * @param nfds     how many
+ * @param timeout  the time to wait at most; NULL for ever
+ * @param sigmask  the signal mask, or NULL
+ * @return as sockeye_poll()
+ */
+int sockeye_ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *timeout, const sigset_t *sigmask);
+
+/**
+ * Waits until descriptors of three sets are ready. See select(2).
+ *
+ * @param nfds       one more than the highest descriptor in the sets, at most FD_SETSIZE
+ * @param readfds    to be readable, or NULL; receives those that are
+ * @param writefds   to be writable, or NULL; receives those that are
+ * @param exceptfds  to have urgent data, or NULL; receives those that have
+ * @param timeout    the time to wait at most, NULL for ever; receives what is left of it
+ * @return how many are in the sets, 0 when the time has passed, or -1 with errno EBADF, EINTR, EINVAL, EFAULT
+ */
+int sockeye_select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds, struct timeval *timeout);
+
+/**
+ * Makes an epoll instance that holds sockets of stacks and descriptors of the kernel. See epoll_create1(2).
+ *
+ * @param flags  0 or EPOLL_CLOEXEC
+ * @return a descriptor, or -1 with errno EINVAL, EMFILE, ENFILE, ENOMEM
+ */
+int sockeye_epoll_create1(int flags);
+
+/**
+ * Adds, changes or deletes an entry of an epoll instance. See epoll_ctl(2).
+ *
+ * @param epfd   an epoll instance
+ * @param op     EPOLL_CTL_ADD, EPOLL_CTL_MOD or EPOLL_CTL_DEL
+ * @param fd     the entry's descriptor
+ * @param event  what is asked, and the data that comes back; not used by EPOLL_CTL_DEL
+ * @return 0, or -1 with errno EEXIST, ENOENT, EPERM, EBADF, EFAULT, or EINVAL (also for an epoll instance in another,
+ *         and EPOLLEXCLUSIVE on a socket of a stack)
+ */
+int sockeye_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
+
+/**
+ * Waits for events of an epoll instance. See epoll_wait(2).
+ *
+ * @param epfd       an epoll instance
+ * @param events     where the events go
+ * @param maxevents  the room there, more than 0
+ * @param timeout    milliseconds to wait at most; negative for ever
+ * @return the number of events, 0 when the time has passed, or -1 with errno EINTR, EINVAL, EFAULT, EBADF
+ */
+int sockeye_epoll_wait(int epfd, struct epoll_event *events, int maxevents, int timeout);
+
+/**
+ * Like sockeye_epoll_wait(), with a signal mask in force while it waits. See epoll_pwait(2).
+ *
+ * @param epfd       an epoll instance
+ * @param events     where the events go
+ * @param maxevents  the room there, more than 0
+ * @param timeout    milliseconds to wait at most; negative for ever
+ * @param sigmask    the signal mask, or NULL
+ * @return as sockeye_epoll_wait()
+ */
+int sockeye_epoll_pwait(int epfd, struct epoll_event *events, int maxevents, int timeout, const sigset_t *sigmask);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* SOCKEYE_H */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * Reads or changes a descriptor's flags, or duplicates it. See fcntl(2).
+ *
+ * @param fd       a descriptor
+ * @param command  on a socket F_GETFL, F_SETFL (O_NONBLOCK), F_GETFD, F_SETFD, F_DUPFD, F_DUPFD_CLOEXEC, F_GETOWN,
+ *                 F_SETOWN (nobody); on other descriptors as fcntl(2)
+ * @param ...      the command's argument
+ * @return the command's result, or -1 with errno EINVAL, EBADF, EMFILE
+ */
+int sockeye_fcntl(int fd, int command, ...);
+
+/**
+ * Asks about or controls a descriptor. See ioctl(2).
+ *
+ * @param fd       a descriptor
+ * @param request  on a socket FIONREAD, FIONBIO, FIOCLEX, FIONCLEX, SIOCOUTQ, SIOCATMARK; on other descriptors as
+ *                 ioctl(2)
+ * @param ...      the request's argument
+ * @return 0, or -1 with errno ENOTTY, EINVAL, EFAULT, EBADF
+ */
+int sockeye_ioctl(int fd, unsigned long request, ...);
+
+#ifdef __cplusplus
+}
+#endif

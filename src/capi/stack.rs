@@ -1,0 +1,82 @@
+//! Stacks, the version, and the text of configuration errors.
+
+use super::{call, int};
+use crate::{
+    error::{Error, Result},
+    socket::{open, stacks},
+};
+use std::ffi::{CStr, c_char, c_int};
+
+/// A stack, made by sockeye_stack_new().
+#[allow(non_camel_case_types, reason = "its name in C")]
+pub struct sockeye_stack(());
+
+/// Makes a stack of its own from a network specification, beside the default one that SOCKEYE_NET describes.
+///
+/// @param spec  for example "tap:t0,ip=10.0.0.2/24,gw=10.0.0.1"
+/// @return the stack, or NULL with errno EINVAL (the specification is wrong), ENETDOWN (the device cannot be had, or an
+///         address is in use on the link) or EFAULT; sockeye_last_error() says what is wrong and how to cure it
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn sockeye_stack_new(spec: *const c_char) -> *mut sockeye_stack {
+    let made = call(|| {
+        super::message::text(spec as usize)
+            .inspect_err(|_| stacks::note_error("the network specification is no readable text"))
+            .and_then(|spec| stacks::create(&spec))
+    });
+    match made {
+        Ok(number) => stacks::address(number) as *mut sockeye_stack,
+        Err(error) => {
+            super::errno::set(error);
+            std::ptr::null_mut()
+        }
+    }
+}
+
+/// Stops a stack: resets its connections and lets go of its device. Its descriptors stay open until they are closed;
+/// calls on them fail. NULL is no stack and does nothing.
+///
+/// @param stack  from sockeye_stack_new(); must not be used afterwards
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn sockeye_stack_free(stack: *mut sockeye_stack) {
+    // There is nothing to say about a stack that is none.
+    let _: Result<()> = call(|| stacks::at_address(stack as usize).and_then(stacks::free));
+}
+
+/// Like sockeye_socket(), on a stack of one's own.
+///
+/// @param stack     from sockeye_stack_new()
+/// @param domain    AF_INET or AF_INET6
+/// @param type      SOCK_STREAM or SOCK_DGRAM, with SOCK_NONBLOCK and SOCK_CLOEXEC
+/// @param protocol  0, or IPPROTO_TCP or IPPROTO_UDP
+/// @return a descriptor, or -1 with errno EINVAL (also for a stack that is none) or as socket(2)
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn sockeye_msocket(
+    stack: *mut sockeye_stack,
+    domain: c_int,
+    r#type: c_int,
+    protocol: c_int,
+) -> c_int {
+    int(call(|| open::socket_in(stacks::at_address(stack as usize)?, domain, r#type, protocol)))
+}
+
+/// What was wrong with the last specification this thread used, with its cure: set when sockeye_stack_new() fails, and
+/// when sockeye_socket() fails with ENETDOWN because there is no default stack.
+///
+/// @return the text, which stays valid until this thread's next such failure; NULL if there was none
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn sockeye_last_error() -> *const c_char {
+    let text = call(|| stacks::last_error(|text| text.map(|text| text.as_ptr())).ok_or(Error::Io));
+    text.ok().flatten().unwrap_or(std::ptr::null())
+}
+
+/// The library's version, for example "0.1.0".
+///
+/// @return a constant text
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn sockeye_version() -> *const c_char {
+    const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(version) => version,
+        Err(_) => c"",
+    };
+    VERSION.as_ptr()
+}

@@ -1,0 +1,120 @@
+//! Every program of `c-tests/` prints what it sees of the socket interface. Here each is compiled twice, for the kernel's
+//! sockets and for ours, and both must print the same: plainly, under the address and undefined-behaviour sanitizers, and
+//! under valgrind. The kernel's runs have a network namespace of their own; ours have one whose loopback is down, so that
+//! nothing can reach the kernel's sockets unnoticed.
+
+#[path = "build/mod.rs"]
+mod build;
+
+use build::{Outcome, Program, run};
+use std::{collections::BTreeSet, fs, time::Duration};
+
+/// How ours is compiled and run.
+#[derive(Copy, Clone, PartialEq)]
+enum Mode {
+    Plain,
+    Sanitized,
+    Valgrind,
+}
+
+impl Mode {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Sanitized => "sanitized",
+            Self::Valgrind => "valgrind",
+        }
+    }
+
+    fn limit(self) -> Duration {
+        Duration::from_secs(if self == Self::Plain { 60 } else { 240 })
+    }
+
+    /// By how much the amounts of work are divided.
+    const fn divide(self) -> &'static str {
+        match self {
+            Self::Plain => "1",
+            Self::Sanitized => "4",
+            Self::Valgrind => "40",
+        }
+    }
+}
+
+/// Words in front of a program that give it a network namespace of its own, with the loopback up or down.
+fn in_namespace(loopback: bool) -> Vec<String> {
+    let mut words = vec!["unshare".to_owned(), "-n".to_owned()];
+    // SAFETY: geteuid has no preconditions.
+    if unsafe { libc::geteuid() } != 0 {
+        words.push("-r".to_owned());
+    }
+    if loopback {
+        words.extend(["sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""].map(String::from));
+    }
+    words
+}
+
+fn on_the_kernel(name: &str, mode: Mode) -> Outcome {
+    let expected = build::root().join(format!("c-tests/{name}.expected"));
+    if let Ok(stdout) = fs::read_to_string(&expected) {
+        return Outcome { stdout, stderr: String::new(), status: "exit 0".to_owned() };
+    }
+    let program = Program::of_the_kernel(&format!("c-tests/{name}.c"), mode.name());
+    let mut command = in_namespace(true);
+    command.push(program.path.display().to_string());
+    run(&command, &[("C_TESTS_DIVIDE", mode.divide())], mode.limit())
+}
+
+fn on_sockeye(name: &str, mode: Mode) -> Outcome {
+    let flags: &[&str] = match mode {
+        Mode::Sanitized => &["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"],
+        Mode::Plain | Mode::Valgrind => &[],
+    };
+    let program = Program::of_ours(&format!("c-tests/{name}.c"), mode.name(), flags);
+    let mut command = in_namespace(false);
+    if mode == Mode::Valgrind {
+        let suppressions = build::root().join("c-tests/valgrind.supp");
+        command.extend(
+            ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"]
+                .map(String::from),
+        );
+        command.extend(["--fair-sched=yes".to_owned(), format!("--suppressions={}", suppressions.display())]);
+    }
+    command.push(program.path.display().to_string());
+    let environment = [("C_TESTS_DIVIDE", mode.divide()), ("SOCKEYE_NET", "null:"), ("ASAN_OPTIONS", "exitcode=98")];
+    run(&command, &environment, mode.limit())
+}
+
+/// Runs one test on both and fails with the difference.
+fn same(name: &str, mode: Mode) {
+    let kernel = on_the_kernel(name, mode);
+    assert_eq!(kernel.status, "exit 0", "{name} on the kernel:\n{}{}", kernel.stdout, kernel.stderr);
+    let ours = on_sockeye(name, mode);
+    if kernel.stdout != ours.stdout || kernel.status != ours.status {
+        let difference = build::difference(&kernel.stdout, &ours.stdout);
+        panic!("{name}, {}: {}\n--- kernel\n+++ sockeye\n{difference}{}", mode.name(), ours.status, ours.stderr);
+    }
+}
+
+macro_rules! c_tests {
+    ($($name:ident)*) => {
+        const NAMES: &[&str] = &[$(stringify!($name)),*];
+        mod plain { $(#[test] fn $name() { super::same(stringify!($name), super::Mode::Plain); })* }
+        mod sanitized { $(#[test] fn $name() { super::same(stringify!($name), super::Mode::Sanitized); })* }
+        mod valgrind { $(#[test] fn $name() { super::same(stringify!($name), super::Mode::Valgrind); })* }
+    };
+}
+
+c_tests! {
+    accept_flags bind_conflicts cancellation connect_errors dup_family efault epoll_edges exit_drains fcntl_ioctl fork_child
+    full_duplex half_close listen_backlog nonblocking open_and_names options poll_bits reset_semantics select_sets
+    send_recv_flags sendmsg_recvmsg signals tcp_info threads timeouts udp
+}
+
+#[test]
+fn every_program_in_the_directory_is_run() {
+    let files: BTreeSet<String> = fs::read_dir(build::root().join("c-tests"))
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".c").map(str::to_owned))
+        .collect();
+    assert_eq!(files, NAMES.iter().map(|name| (*name).to_owned()).collect());
+}
