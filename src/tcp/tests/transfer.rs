@@ -119,7 +119,7 @@ fn rate(path: Path, loss: f64, reorder: f64) -> f64 {
 #[test]
 fn a_bottleneck_is_filled_and_losses_cost_what_they_cost_reno() {
     for path in [PLAIN, OFFLOAD] {
-        let table = [(0.0, 0.0, 60.0), (0.001, 0.0, 20.0), (0.01, 0.0, 5.0), (0.03, 0.0, 2.0), (0.0, 0.02, 40.0)];
+        let table = [(0.0, 0.0, 60.0), (0.001, 0.0, 20.0), (0.01, 0.0, 5.0), (0.03, 0.0, 2.0), (0.0, 0.02, 25.0)];
         for (loss, reorder, least) in table {
             let rate = rate(path, loss, reorder);
             assert!(rate > least, "loss {loss}, reordered {reorder}: {rate:.1} Mbit/s with {path:?}");
