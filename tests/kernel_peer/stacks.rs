@@ -1,0 +1,74 @@
+//! Several stacks in one process.
+
+use crate::{kernel, netns::Namespace, program::Puppet};
+use std::{io::Write, net::TcpListener};
+
+/// Two TAPs, and a puppet with a stack on each.
+fn two() -> (Namespace, Puppet) {
+    let namespace = Namespace::new();
+    namespace.add_tap("t1", "10.98.0.1/24");
+    let mut app = Puppet::with(&namespace, &[]);
+    app.gives("stack tap:t0,ip=10.97.0.2/24,gw=10.97.0.1", "0");
+    app.gives("stack tap:t1,ip=10.98.0.2/24,gw=10.98.0.1", "1");
+    (namespace, app)
+}
+
+#[test]
+fn each_of_two_stacks_has_its_own_network() {
+    let (namespace, mut app) = two();
+    for (stack, net) in [(0, "10.97.0"), (1, "10.98.0")] {
+        let listener = namespace.inside(|| TcpListener::bind(format!("{net}.1:0"))).unwrap();
+        let fd = app.number(format!("socket tcp {stack}"));
+        app.gives(format!("connect {fd} {net}.1 {}", listener.local_addr().unwrap().port()), "0");
+        let mut peer = kernel::accepted(&listener);
+        assert!(peer.peer_addr().unwrap().to_string().starts_with(&format!("{net}.2:")));
+        app.gives(format!("send {fd} hello"), "5");
+        assert_eq!(kernel::read(&mut peer, 5), b"hello");
+        peer.write_all(b"world").unwrap();
+        app.gives(format!("recv {fd} 100"), "5 world");
+    }
+    // The same port may be bound in each.
+    for stack in [0, 1] {
+        let fd = app.number(format!("socket tcp {stack}"));
+        app.gives(format!("bind {fd} 0.0.0.0 7"), "0");
+        app.gives(format!("listen {fd} 5"), "0");
+    }
+}
+
+#[test]
+fn one_stack_reaches_the_other_through_the_kernel() {
+    let (namespace, mut app) = two();
+    namespace.sysctl("ipv4/ip_forward", "1");
+    let listener = app.number("socket tcp 1");
+    app.gives(format!("bind {listener} 10.98.0.2 7"), "0");
+    app.gives(format!("listen {listener} 5"), "0");
+    let client = app.number("socket tcp 0");
+    // One thread waits in the one stack while the helper of the other answers.
+    app.gives(format!("connect {client} 10.98.0.2 7"), "0");
+    let server = app.number(format!("accept {listener}"));
+    app.gives(format!("send {client} hello"), "5");
+    app.gives(format!("recv {server} 100"), "5 hello");
+    app.gives(format!("send {server} world"), "5");
+    app.gives(format!("poll 5000 {client}:in {server}:in"), format!("{client}:in"));
+    app.gives(format!("recv {client} 100"), "5 world");
+    app.gives(format!("close {server}"), "0");
+    app.gives(format!("recv {client} 100"), "0");
+    app.gives(format!("close {client}"), "0");
+}
+
+#[test]
+fn a_stack_that_is_freed_lets_go_of_its_device_and_the_other_goes_on() {
+    let (namespace, mut app) = two();
+    let lost = app.number("socket tcp 0");
+    app.gives(format!("bind {lost} 0.0.0.0 7"), "0");
+    let other = app.number("socket tcp 1");
+    app.gives("unstack 0", "0");
+    let refused = app.ask(format!("connect {lost} 10.97.0.1 7"));
+    assert!(["-1 ENETDOWN", "-1 EBADF"].contains(&refused.as_str()), "{refused}");
+    let listener = namespace.inside(|| TcpListener::bind("10.98.0.1:0")).unwrap();
+    app.gives(format!("connect {other} 10.98.0.1 {}", listener.local_addr().unwrap().port()), "0");
+    // Another may have the device now.
+    let mut next = Puppet::new(&namespace, "");
+    next.listening(7, 5);
+    kernel::connected(&namespace, 7);
+}

@@ -1,0 +1,25 @@
+// The smallest sender there is: connects, sends, closes and returns. Nothing it sent may be lost.
+#include "peer.h"
+
+#include "stream.h"
+
+int main(int argc, char **argv) {
+  static unsigned char buf[1 << 16];
+  if (argc != 5) return 2;
+  struct sockaddr_in to = address(argv[1], argv[2]);
+  uint64_t total = strtoull(argv[3], NULL, 10);
+  int fd = sockeye_socket(AF_INET, SOCK_STREAM, 0);
+  if (fd == -1 || sockeye_connect(fd, (struct sockaddr *)&to, sizeof to)) {
+    perror("connect");
+    return 1;
+  }
+  for (uint64_t sent = 0; sent < total; sent += sizeof buf) {
+    stream_fill(buf, sizeof buf, sent);
+    if (sockeye_send(fd, buf, sizeof buf, 0) != sizeof buf) {
+      perror("send");
+      return 1;
+    }
+  }
+  if (!strcmp(argv[4], "close") && sockeye_close(fd)) return 1;
+  return 0;
+}
