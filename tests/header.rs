@@ -81,7 +81,8 @@ fn the_header_is_cpp() {
 fn every_exported_function_is_declared_and_documented() {
     let header = header();
     let lines: Vec<&str> = header.lines().collect();
-    let sources = fs::read_dir(root().join("src/capi")).unwrap().map(|e| fs::read_to_string(e.unwrap().path()).unwrap());
+    let sources =
+        fs::read_dir(root().join("src/capi")).unwrap().map(|e| fs::read_to_string(e.unwrap().path()).unwrap());
     let mut functions = 0;
     for source in sources {
         for (at, _) in source.match_indices("extern \"C-unwind\" fn sockeye_") {

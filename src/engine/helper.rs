@@ -38,6 +38,7 @@ fn run(engine: &'static Engine) {
             }
         }
     }
+    me.release();
 }
 
 /// Sleeps until notified, `limit` at most.

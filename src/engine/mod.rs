@@ -28,9 +28,12 @@ use park::Place;
 use parking_lot::{Mutex, RwLock};
 use port::Port;
 use ready::{Hub, Watcher};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// How long an address is probed for before it is used. RFC 5227 section 2.1.1 takes some seconds; a program that is
@@ -98,9 +101,13 @@ impl Engine {
             helper,
             stopped: AtomicBool::new(false),
         }));
-        engine.claim_addresses().inspect_err(|_| engine.stop())?;
-        helper::spawn(engine).map_err(|error| {
+        let give_up = || {
             engine.stop();
+            helper.release();
+        };
+        engine.claim_addresses().inspect_err(|_| give_up())?;
+        helper::spawn(engine).map_err(|error| {
+            give_up();
             format!("cannot start the stack's thread: {error}; raise the limit of processes (ulimit -u)")
         })?;
         ENGINES.lock().push(engine);
@@ -113,16 +120,26 @@ impl Engine {
             return Ok(());
         }
         self.with(|stack, now| stack.probe_addresses(now));
-        let until = now() + PROBE;
-        while now() < until {
-            self.step(Place::mine(), Some(until));
-            if let Some((addr, mac)) = self.with(|stack, _| stack.poll_conflict()) {
-                let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
-                return Err(format!("{addr} is in use on the link by {mac}; choose another address (ip=)"));
-            }
+        let conflict = self.await_conflict(now() + PROBE);
+        self.lead.leave(Place::mine());
+        if let Some((addr, mac)) = conflict {
+            let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+            return Err(format!("{addr} is in use on the link by {mac}; choose another address (ip=)"));
         }
         self.with(|stack, now| stack.announce_addresses(now));
         Ok(())
+    }
+
+    /// Drives until another host claims an own address, or the time has come.
+    fn await_conflict(&'static self, until: Instant) -> Option<(IpAddr, [u8; 6])> {
+        while now() < until {
+            self.step(Place::mine(), Some(until));
+            let conflict = self.with(|stack, _| stack.poll_conflict());
+            if conflict.is_some() {
+                return conflict;
+            }
+        }
+        None
     }
 
     /// The configuration the stack was made with.
