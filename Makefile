@@ -38,7 +38,7 @@ examples: release $(EXAMPLES)
 
 $(TARGET)/examples/%: examples/%.c include/sockeye.h | release
 	@mkdir -p $(@D)
-	$(CC) -O2 -Wall -Wextra -std=c99 -Iinclude -o $@ $< -L$(RELEASE) -lsockeye -Wl,-rpath,$(abspath $(RELEASE))
+	$(CC) -O2 -Wall -Wextra -std=gnu99 -Iinclude -o $@ $< -L$(RELEASE) -lsockeye -Wl,-rpath,$(abspath $(RELEASE))
 
 test:
 	.ci/tools build test

@@ -83,32 +83,50 @@ fn first_sentence(text: &str) -> String {
 
 /// A line for every room and file, with what its documentation says first.
 fn map() -> String {
-    let sources = sources();
+    let mut sources = sources();
     let tests = test_files(&sources);
+    sources.retain(|(path, _)| !tests.contains(path));
+    // `config.rs` and `config/` are one room and share a line; so are `device/mod.rs` and `device/`.
+    let inside = |room: &str| format!("{room}/");
+    let has_folder = |path: &str| {
+        let folder = inside(path.trim_end_matches("/mod.rs").trim_end_matches(".rs"));
+        sources.iter().any(|(other, _)| other.starts_with(&folder))
+    };
     let mut map = String::from("src/\n");
-    let mut folders: Vec<String> = Vec::new();
-    for (path, text) in sources.iter().filter(|(path, _)| !tests.contains(path)) {
-        let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
-        let parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-        for depth in 1..=parts.len() {
-            let room = parts[..depth].join("/");
-            if !folders.contains(&room) {
-                let of = |name: String| sources.iter().find(|(path, _)| *path == name).map(|(_, text)| text);
-                let module = of(format!("{room}/mod.rs")).or_else(|| of(format!("{room}.rs")));
-                entry(&mut map, depth, &format!("{}/", parts[depth - 1]), module.map_or("", |text| text));
-                folders.push(room);
-            }
-        }
-        if file != "mod.rs" {
-            entry(&mut map, parts.len() + 1, file, text);
-        }
+    let mut rooms: Vec<(String, &str)> = Vec::new();
+    for (path, text) in &sources {
+        let room = path.trim_end_matches("/mod.rs").trim_end_matches(".rs");
+        let form = match (path.ends_with("mod.rs"), has_folder(path)) {
+            (true, _) => format!("{room}/"),
+            (false, true) => format!("{room}.rs, {room}/"),
+            (false, false) => path.clone(),
+        };
+        rooms.push((form, text));
+    }
+    rooms.sort_by_key(|(form, _)| form.split([',', '.']).next().unwrap_or_default().trim_end_matches('/').to_owned());
+    for (form, text) in rooms {
+        let depth = form.split(',').next().unwrap_or_default().trim_end_matches('/').matches('/').count() + 1;
+        let names: Vec<&str> = form.split(", ").map(last_name).collect();
+        let line = format!("{:<24} {}", format!("{}{}", "  ".repeat(depth), names.join(", ")), first_sentence(text));
+        writeln!(map, "{}", shortened(line.trim_end())).unwrap();
     }
     map
 }
 
-fn entry(map: &mut String, depth: usize, name: &str, text: &str) {
-    let name = format!("{}{name}", "  ".repeat(depth));
-    writeln!(map, "{}", format!("{name:<24} {}", first_sentence(text)).trim_end()).unwrap();
+/// `config/` of `stack/config/`.
+fn last_name(path: &str) -> &str {
+    let end = path.trim_end_matches('/');
+    &path[end.rfind('/').map_or(0, |at| at + 1)..]
+}
+
+/// A line of the map has room for so many characters.
+fn shortened(line: &str) -> String {
+    const WIDTH: usize = 124;
+    if line.chars().count() <= WIDTH {
+        return line.to_owned();
+    }
+    let cut: String = line.chars().take(WIDTH - 4).collect();
+    format!("{} ...", cut.rsplit_once(' ').map_or(&*cut, |(kept, _)| kept).trim_end_matches([',', ':', '(']))
 }
 
 #[test]

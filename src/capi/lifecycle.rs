@@ -75,12 +75,12 @@ pub unsafe extern "C-unwind" fn sockeye_accept4(
 /// As on Linux a connection whose address has nowhere to go is lost.
 fn accept_to(fd: c_int, addr: usize, len: usize, flags: c_int) -> crate::error::Result<c_int> {
     let (accepted, peer) = accept::accept(fd, flags)?;
-    if addr != 0 {
-        if let Err(error) = address::write(Some(&peer), addr, len) {
-            // It is ours: it was made just now.
-            let _ = crate::socket::close::close(accepted);
-            return Err(error);
-        }
+    if addr != 0
+        && let Err(error) = address::write(Some(&peer), addr, len)
+    {
+        // It is ours: it was made just now.
+        let _ = crate::socket::close::close(accepted);
+        return Err(error);
     }
     Ok(accepted)
 }

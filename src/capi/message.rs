@@ -100,19 +100,17 @@ impl Header {
 
 /// getsockopt(2): the value, cut to the room there is, and its length.
 pub(super) fn option_out(fd: c_int, level: c_int, name: c_int, value: usize, len: usize) -> Result<()> {
-    let room = user::length(user::read::<c_int>(len)?)?;
-    let found = options::get(fd, level, name, room)?;
-    let number = match found {
-        Value::Int(int) => int,
-        Value::Error(error) => error.map_or(0, super::errno::of),
-        Value::Bytes(_) => 0,
-    };
-    let number = number.to_ne_bytes();
-    let bytes = match &found {
-        Value::Bytes(bytes) => bytes.as_slice(),
-        _ => &number[..],
-    };
-    let given = room.min(bytes.len());
+    crate::socket::table::socket(fd)?;
+    let room = user::read::<c_int>(len)?;
+    match options::get(fd, level, name, room)? {
+        Value::Int(int) => give(&int.to_ne_bytes(), value, room, len),
+        Value::Error(error) => give(&error.map_or(0, super::errno::of).to_ne_bytes(), value, room, len),
+        Value::Bytes(bytes) => give(bytes.as_slice(), value, room, len),
+    }
+}
+
+fn give(bytes: &[u8], value: usize, room: c_int, len: usize) -> Result<()> {
+    let given = user::length(room)?.min(bytes.len());
     user::write(len, given as u32)?;
     user::write_bytes(value, &bytes[..given])
 }

@@ -66,14 +66,18 @@ pub(super) fn select_at(count: c_int, sets: [usize; 3], time: usize) -> Result<u
     let wait = timeout(time, 1000)?;
     let [mut read, mut write, mut except] = [read_set(sets[0], len)?, read_set(sets[1], len)?, read_set(sets[2], len)?];
     let found = select::select(count, [read.as_mut(), write.as_mut(), except.as_mut()], wait, None);
-    if let Timeout::At(until) = wait {
-        let left = until.since(engine::now());
-        // A time in memory that cannot be written is left as it was.
-        let _ = user::write(time, [left.as_secs() as libc::c_long, left.subsec_micros().into()]);
-    }
+    report_rest(wait, time);
     let found = found?;
     for (addr, set) in sets.into_iter().zip([&read, &write, &except]) {
         write_set(addr, len, set.as_ref())?;
     }
     Ok(found)
+}
+
+fn report_rest(wait: Timeout, time: usize) {
+    if let Timeout::At(until) = wait {
+        let left = until.since(engine::now());
+        // A time in memory that cannot be written is left as it was.
+        let _ = user::write(time, [left.as_secs() as libc::c_long, left.subsec_micros().into()]);
+    }
 }

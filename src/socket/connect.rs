@@ -41,7 +41,7 @@ fn finish(socket: &Handle, remote: Endpoint, started: Result<()>) -> Result<()> 
         decided => decided,
     });
     match decided {
-        Err(Error::WouldBlock) => Err(Error::InProgress),
+        Err(Error::WouldBlock) => started,
         decided => decided,
     }
 }

@@ -7,7 +7,7 @@
 
 use super::{
     file::{FileRef, Handle},
-    poll::{Engines, Timeout},
+    poll::{Engines, Timeout, with_bands, without_bands},
     shelf::Shelf,
     stacks,
     table::{self, Entry},
@@ -172,7 +172,7 @@ impl Epoll {
     fn enqueue(&self, token: u64, ready: Ready) -> Option<parking_lot::MutexGuard<'_, State>> {
         let mut state = self.state.lock();
         let entry = state.entry(token)?;
-        if entry.disabled || !mask(entry.events).intersects(ready) {
+        if entry.disabled || !without_bands(mask(entry.events)).intersects(ready) {
             return None;
         }
         if !std::mem::replace(&mut entry.queued, true) {
@@ -296,8 +296,8 @@ fn add(epoll: u32, fd: i32, socket: &Handle, event: epoll_event) -> Result<()> {
 /// Has the engine report edges from here on, and reports what is there already.
 fn arm(epoll: u32, socket: &Handle, token: u64, events: u32) {
     let this = EPOLLS.at(epoll);
-    socket.engine.watch(socket.id, mask(events), token, Arc::clone(this.bell(epoll)));
-    let ready = socket.engine.with(|stack, _| stack.ready(socket.id));
+    socket.engine.watch(socket.id, without_bands(mask(events)), token, Arc::clone(this.bell(epoll)));
+    let ready = with_bands(socket.engine.with(|stack, _| stack.ready(socket.id)), socket.protocol);
     if let Some(mut state) = this.enqueue(token, ready) {
         state.notify(Parker::wake);
     }
@@ -339,9 +339,9 @@ fn delete(epoll: u32, fd: i32, socket: &Handle) -> Result<()> {
     Ok(())
 }
 
-/// Whether `fd` is an epoll instance of ours.
+/// Whether `fd` is a descriptor of ours, so that [`wait`] answers for it.
 pub fn is_ours(fd: i32) -> bool {
-    matches!(table::entry(fd), Entry::Epoll(..))
+    !matches!(table::entry(fd), Entry::Foreign)
 }
 
 /// epoll_wait(2) and epoll_pwait(2). `None`: not an instance of ours.
@@ -354,7 +354,11 @@ pub fn wait(
     timeout: Timeout,
     sigmask: Option<&libc::sigset_t>,
 ) -> Result<Option<usize>> {
-    let Entry::Epoll(epoll, file) = table::entry(epfd) else { return Ok(None) };
+    let (epoll, file) = match table::entry(epfd) {
+        Entry::Epoll(epoll, file) => (epoll, file),
+        Entry::Socket(_) => return Err(Error::Invalid),
+        Entry::Foreign => return Ok(None),
+    };
     super::enter()?;
     if timeout == Timeout::Now {
         let mut engines = Engines::default();
@@ -431,8 +435,14 @@ pub fn is_ready(epoll: u32) -> bool {
             state.entry(token).map(|entry| (entry.socket, mask(entry.events)))
         };
         match candidate {
-            Some((socket, mask)) if socket.engine.with(|s, _| s.ready(socket.id)).intersects(mask) => return true,
-            _ => looked_at += 1,
+            Some((socket, mask)) => {
+                let ready = with_bands(socket.engine.with(|stack, _| stack.ready(socket.id)), socket.protocol);
+                if ready.intersects(mask) {
+                    return true;
+                }
+                looked_at += 1;
+            }
+            None => looked_at += 1,
         }
     }
 }
@@ -500,7 +510,9 @@ fn is_same_stack(a: &Option<Candidate>, b: &Option<Candidate>) -> bool {
 /// Asks the stack about candidates that are all its own.
 fn ask(run: &mut [Option<Candidate>]) {
     let Some(engine): Option<&'static Engine> = run.iter().flatten().next().map(|c| c.socket.engine) else { return };
-    engine.with(|stack, _| run.iter_mut().flatten().for_each(|c| c.ready = stack.ready(c.socket.id)));
+    engine.with(|stack, _| {
+        run.iter_mut().flatten().for_each(|c| c.ready = with_bands(stack.ready(c.socket.id), c.socket.protocol));
+    });
 }
 
 impl State {

@@ -23,6 +23,9 @@ const EPOLL: u32 = 2;
 const UDP: u32 = 1 << 8;
 const V6: u32 = 1 << 9;
 
+/// In [`File::linger`]: SO_LINGER is on.
+pub(super) const LINGER_ON: u64 = 1 << 32;
+
 /// An open file. `Relaxed` accesses of its fields are ordered by `state` as the module says.
 #[derive(Default)]
 pub struct File {
@@ -39,8 +42,8 @@ pub struct File {
     /// SO_RCVTIMEO and SO_SNDTIMEO in nanoseconds; 0 is none.
     pub(super) recv_timeout: AtomicU64,
     pub(super) send_timeout: AtomicU64,
-    /// SO_LINGER: seconds plus one; 0 is off.
-    pub(super) linger: AtomicU32,
+    /// SO_LINGER: seconds, and [`LINGER_ON`]. Switched off, the time stays.
+    pub(super) linger: AtomicU64,
     /// SO_PRIORITY.
     pub(super) priority: AtomicU32,
     /// IP_MULTICAST_IF, in network order.
@@ -147,10 +150,10 @@ impl FileRef {
         file.stack.store(stack, Ordering::Relaxed);
         file.status.store(if nonblock { libc::O_NONBLOCK as u32 } else { 0 }, Ordering::Relaxed);
         file.recv_lowat.store(1, Ordering::Relaxed);
-        for field in [&file.recv_timeout, &file.send_timeout] {
+        for field in [&file.recv_timeout, &file.send_timeout, &file.linger] {
             field.store(0, Ordering::Relaxed);
         }
-        for field in [&file.linger, &file.priority, &file.multicast_if] {
+        for field in [&file.priority, &file.multicast_if] {
             field.store(0, Ordering::Relaxed);
         }
         for field in [&file.on_device, &file.keepalive, &file.oob_inline] {
@@ -225,8 +228,8 @@ impl FileRef {
         let last = self.object().map(|object| Last {
             object,
             linger: match file.linger.load(Ordering::Relaxed) {
-                0 => None,
-                seconds => Some(Duration::from_secs(u64::from(seconds - 1))),
+                linger if linger & LINGER_ON != 0 => Some(Duration::from_secs(linger & !LINGER_ON)),
+                _ => None,
             },
         });
         let before = file.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
@@ -305,6 +308,12 @@ impl Handle {
             0 => Patience::Endless,
             nanos => Patience::Until(self.engine.now() + Duration::from_nanos(nanos)),
         }
+    }
+
+    /// How long a call may sleep that has transferred something already: as long, but a signal ends it whatever the
+    /// handler's SA_RESTART says, for there is something to return.
+    pub fn once_begun(patience: Patience) -> Patience {
+        if patience == Patience::Endless { Patience::Until(Instant::FAR_FUTURE) } else { patience }
     }
 
     /// How long a receiving call may sleep.

@@ -6,13 +6,16 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    stack::Protocol,
+    stack::{Protocol, SocketId, Stack},
     sys::{placeholder, user},
+    time::Instant,
 };
 use std::sync::atomic::Ordering;
 
 /// SIOCATMARK of linux/sockios.h.
 const SIOCATMARK: u64 = 0x8905;
+/// SIOCOUTQNSD of linux/sockios.h: bytes queued and not yet sent.
+const SIOCOUTQNSD: u64 = 0x894b;
 
 /// ioctl(2); `arg` is an address. `None`: the kernel's to answer, on this very descriptor.
 ///
@@ -33,6 +36,7 @@ fn on_socket(socket: &Handle, fd: i32, request: u64, arg: usize) -> Result<i32> 
     match request {
         libc::FIONREAD => give(socket.with(|stack, id, _| stack.readable(id))?)?,
         libc::TIOCOUTQ => give(socket.with(|stack, id, _| stack.unacknowledged(id))?)?,
+        SIOCOUTQNSD if socket.protocol == Protocol::Tcp => give(socket.with(unsent)?)?,
         SIOCATMARK if socket.protocol == Protocol::Tcp => {
             give(socket.with(|stack, id, _| stack.is_at_mark(id))?.into())?;
         }
@@ -50,4 +54,10 @@ fn on_socket(socket: &Handle, fd: i32, request: u64, arg: usize) -> Result<i32> 
         _ => return Err(Error::NotTty),
     }
     Ok(0)
+}
+
+fn unsent(stack: &mut Stack, id: SocketId, now: Instant) -> Result<usize> {
+    // A listener has no queue, and says so by the sibling request.
+    stack.unacknowledged(id)?;
+    stack.tcp_info(id, now).map(|info| info.notsent_bytes as usize)
 }

@@ -8,6 +8,7 @@ use crate::{
     engine::{self, Engine, Woke, ready::Parker},
     error::{Error, Result},
     ready::Ready,
+    stack::Protocol,
     sys::readiness::{PollFd, look},
     time::Instant,
 };
@@ -17,6 +18,8 @@ use std::{mem::ManuallyDrop, sync::Arc};
 pub const MAX_ENGINES: usize = 16;
 /// Kernel descriptors of one wait that need no allocation.
 const FEW: usize = 64;
+/// What an epoll instance with events is.
+const READABLE: i16 = libc::POLLIN | libc::POLLRDNORM;
 /// POLLNVAL of poll(2).
 const NVAL: i16 = 0x20;
 
@@ -88,29 +91,42 @@ impl Engines {
     }
 }
 
-/// What a pollfd's events ask a socket for. RDNORM and RDBAND come with IN and OUT.
-fn wanted(events: i16) -> Ready {
-    let asked = Ready(u32::from(events as u16));
-    let mut wanted = asked | Ready::ERR | Ready::HUP;
-    if asked.intersects(Ready::RDNORM) {
-        wanted |= Ready::IN;
-    }
-    if asked.intersects(Ready::WRNORM) {
-        wanted |= Ready::OUT;
-    }
-    wanted
-}
+/// Room for data of the priority band, which Linux reports of datagram sockets.
+const WRBAND: Ready = Ready(0x200);
 
-/// The revents for what is ready.
-fn revents(events: i16, ready: Ready) -> i16 {
-    let mut ready = ready;
+/// What is ready, with the bands of poll(2) that Linux reports along with IN and OUT.
+pub fn with_bands(mut ready: Ready, protocol: Protocol) -> Ready {
     if ready.intersects(Ready::IN) {
         ready |= Ready::RDNORM;
     }
     if ready.intersects(Ready::OUT) {
         ready |= Ready::WRNORM;
+        if protocol == Protocol::Udp {
+            ready |= WRBAND;
+        }
     }
-    (ready & (Ready(u32::from(events as u16)) | Ready::ERR | Ready::HUP)).0 as i16
+    ready
+}
+
+/// The conditions to watch for: who asks for a band waits for IN or OUT.
+pub fn without_bands(mut asked: Ready) -> Ready {
+    if asked.intersects(Ready::RDNORM) {
+        asked |= Ready::IN;
+    }
+    if asked.intersects(Ready::WRNORM | WRBAND) {
+        asked |= Ready::OUT;
+    }
+    asked
+}
+
+/// A pollfd's events, and what poll(2) reports unasked.
+fn asked(events: i16) -> Ready {
+    Ready(u32::from(events as u16)) | Ready::ERR | Ready::HUP
+}
+
+/// The revents for what is ready.
+fn revents(events: i16, ready: Ready, protocol: Protocol) -> i16 {
+    (with_bands(ready, protocol) & asked(events)).0 as i16
 }
 
 /// poll(2). `mask` as in ppoll(2).
@@ -122,16 +138,15 @@ pub fn poll(fds: &mut [PollFd], timeout: Timeout, mask: Option<&libc::sigset_t>)
     let mut kernel = 0;
     for fd in fds.iter().filter(|fd| fd.fd >= 0) {
         match table::entry(fd.fd) {
+            Entry::Socket(_) if super::enter().is_err() => {}
             Entry::Socket(socket) => engines.add(socket.engine)?,
             Entry::Epoll(epoll, _) => {
+                super::enter()?;
                 epoll::add_engines(epoll, &mut engines)?;
                 kernel += 1;
             }
             Entry::Foreign => kernel += 1,
         }
-    }
-    if engines.count > 0 {
-        super::enter()?;
     }
     const NONE: PollFd = PollFd { fd: -1, events: 0, revents: 0 };
     if kernel <= FEW {
@@ -205,6 +220,8 @@ fn scan(fds: &mut [PollFd], extra: &[PollFd]) -> usize {
         let fd = &mut fds[at];
         match table::entry(fd.fd) {
             _ if fd.fd < 0 => fd.revents = 0,
+            // A forked child has no stack to ask.
+            Entry::Socket(_) if super::enter().is_err() => fd.revents = NVAL,
             Entry::Socket(socket) => {
                 at += scan_run(socket.engine, &mut fds[at..]);
                 continue;
@@ -213,7 +230,7 @@ fn scan(fds: &mut [PollFd], extra: &[PollFd]) -> usize {
                 // An entry that changed its kind meanwhile was closed under the call: that is POLLNVAL.
                 let answer = answers.next_if(|answer| answer.fd == fd.fd).map_or(NVAL, |answer| answer.revents);
                 let is_ready = matches!(entry, Entry::Epoll(epoll, _) if epoll::is_ready(epoll));
-                fd.revents = if is_ready { answer | revents(fd.events, Ready::IN) } else { answer };
+                fd.revents = if is_ready { answer | (fd.events & READABLE) } else { answer };
             }
         }
         at += 1;
@@ -229,7 +246,7 @@ fn scan_run(engine: &'static Engine, fds: &mut [PollFd]) -> usize {
         for fd in fds.iter_mut().take(AT_ONCE) {
             match table::entry(fd.fd) {
                 Entry::Socket(socket) if std::ptr::eq(socket.engine, engine) => {
-                    fd.revents = revents(fd.events, stack.ready(socket.id));
+                    fd.revents = revents(fd.events, stack.ready(socket.id), socket.protocol);
                 }
                 // The first was a socket when it was looked at; if it was closed since, that is POLLNVAL.
                 _ if done == 0 => fd.revents = NVAL,
@@ -247,7 +264,7 @@ fn watch(fds: &[PollFd]) {
     for fd in fds.iter().filter(|fd| fd.fd >= 0) {
         match table::entry(fd.fd) {
             Entry::Socket(socket) => {
-                socket.engine.watch(socket.id, wanted(fd.events), 0, Arc::clone(&parker) as _);
+                socket.engine.watch(socket.id, without_bands(asked(fd.events)), 0, Arc::clone(&parker) as _);
             }
             Entry::Epoll(epoll, _) => epoll::join(epoll, &parker),
             Entry::Foreign => {}
@@ -285,13 +302,13 @@ mod tests {
     #[test]
     fn bits_come_in_pairs_and_only_when_asked_for() {
         let all = Ready::IN | Ready::OUT | Ready::ERR | Ready::RDHUP;
-        assert_eq!(revents(libc::POLLIN, all), libc::POLLIN | libc::POLLERR);
-        assert_eq!(
-            revents(libc::POLLRDNORM | libc::POLLWRNORM, all),
-            libc::POLLRDNORM | libc::POLLWRNORM | libc::POLLERR
-        );
-        assert_eq!(revents(0, Ready::HUP), libc::POLLHUP);
-        assert!(wanted(libc::POLLRDNORM).contains(Ready::IN | Ready::HUP));
+        let [tcp, udp] = [Protocol::Tcp, Protocol::Udp];
+        let bands = libc::POLLRDNORM | libc::POLLWRNORM | libc::POLLWRBAND;
+        assert_eq!(revents(libc::POLLIN, all, tcp), libc::POLLIN | libc::POLLERR);
+        assert_eq!(revents(bands, all, tcp), libc::POLLRDNORM | libc::POLLWRNORM | libc::POLLERR);
+        assert_eq!(revents(bands, all, udp), bands | libc::POLLERR);
+        assert_eq!(revents(0, Ready::HUP, tcp), libc::POLLHUP);
+        assert!(without_bands(asked(libc::POLLRDNORM)).contains(Ready::IN | Ready::HUP));
     }
 
     #[test]

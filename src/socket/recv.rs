@@ -62,6 +62,8 @@ impl Call<'_> {
 /// As recv(2).
 pub fn recv(fd: i32, buffers: Buffers<'_>, flags: i32) -> Result<Message> {
     let socket = table::socket(fd)?;
+    // A datagram socket has no urgent data and passes over the flag; a stream never waits for it (Linux tcp_recv_urg).
+    let flags = if socket.protocol == Protocol::Udp { flags & !libc::MSG_OOB } else { flags };
     let dontwait = flags & (libc::MSG_DONTWAIT | libc::MSG_OOB) != 0;
     let call = Call { socket, buffers, flags, patience: socket.recv_patience(dontwait) };
     // Nothing is ever queued there: ICMP errors come by the socket's pending error.
@@ -70,7 +72,6 @@ pub fn recv(fd: i32, buffers: Buffers<'_>, flags: i32) -> Result<Message> {
     }
     match socket.protocol {
         Protocol::Tcp => stream(&call),
-        Protocol::Udp if call.has(libc::MSG_OOB) => Err(Error::NotSupported),
         Protocol::Udp if buffers.count() <= PIECES => datagram::<PIECES>(&call),
         Protocol::Udp => datagram::<MOST_PIECES>(&call),
     }
@@ -101,9 +102,7 @@ fn stream(call: &Call<'_>) -> Result<Message> {
                 if call.has(libc::MSG_PEEK | libc::MSG_OOB) || done >= len || enough && (!filled || done >= WINDOW) {
                     break;
                 }
-                if enough {
-                    patience = Patience::None;
-                }
+                patience = if enough { Patience::None } else { Handle::once_begun(patience) };
             }
             Err(error) if done == 0 => return Err(error),
             Err(_) => break,
@@ -145,6 +144,10 @@ fn before(
     let ready = stack.ready(id);
     if done > 0 && ready.intersects(Ready::ERR) {
         return Some(Ok(Received::default()));
+    }
+    // No connection, no urgent byte: Linux looks for the byte first.
+    if flags.oob && stack.state(id) == State::Closed {
+        return Some(Err(Error::Invalid));
     }
     let ended = ready.intersects(Ready::RDHUP | Ready::HUP | Ready::ERR);
     if flags.peek

@@ -69,14 +69,17 @@ pub fn send(fd: i32, call: Send<'_>) -> Result<usize> {
 }
 
 /// As Linux, a stream ignores the destination address.
-fn stream(socket: &Handle, call: &Send<'_>, patience: Patience) -> Result<usize> {
+fn stream(socket: &Handle, call: &Send<'_>, mut patience: Patience) -> Result<usize> {
     let total = call.buffers.len();
     let mut done = 0;
     loop {
         let sent = stream_window(socket, call, patience, done);
         match sent {
             Ok(0) => return Ok(done),
-            Ok(n) => done += n,
+            Ok(n) => {
+                done += n;
+                patience = Handle::once_begun(patience);
+            }
             Err(error) if done == 0 => return Err(error),
             Err(_) => return Ok(done),
         }

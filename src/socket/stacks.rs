@@ -134,10 +134,12 @@ extern "C" fn drain_at_exit() {
     if fork::is_child() {
         return;
     }
-    // A panic must not leave a function the C library calls.
-    let _ = std::panic::catch_unwind(|| {
+    // In a thread of its own: the calling one has lost its thread-local values by now.
+    let drain = || {
         table::take_all(close::abandon);
         let wait = exit_wait();
         (0..*COUNT.lock()).filter_map(engine).for_each(|engine| engine.drain(wait));
-    });
+    };
+    // Neither a panic nor the want of a thread leaves anything to be done.
+    let _ = std::thread::Builder::new().name("sockeye-exit".to_owned()).spawn(drain).map(std::thread::JoinHandle::join);
 }

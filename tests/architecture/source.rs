@@ -33,6 +33,8 @@ impl Token {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Function {
     pub name: String,
+    /// `extern fn`: called from outside.
+    pub is_extern: bool,
     pub first: usize,
     pub last: usize,
 }
@@ -171,7 +173,8 @@ impl Source {
             let end = self.end_of_item(at);
             if self.text(end) == "}" {
                 let name = self.text(at + 1).to_owned();
-                found.push(Function { name, first: self.tokens[at].line, last: self.tokens[end].line });
+                let is_extern = at > 0 && self.text(at - 1) == "extern";
+                found.push(Function { name, is_extern, first: self.tokens[at].line, last: self.tokens[end].line });
             }
         }
         found

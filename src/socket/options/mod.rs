@@ -16,6 +16,7 @@ const MAX_VALUE: usize = 384;
 
 /// The value of an option as the application gets it.
 #[derive(Copy, Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "lives for one call, on the stack")]
 pub enum Value {
     /// An int. At the level of IP a single byte where the buffer has room for one only (ip(7); do_ip_getsockopt).
     Int(i32),
@@ -71,13 +72,11 @@ struct Row {
 ///
 /// # Errors
 /// As getsockopt(2). An unknown level is `NotSupported`, as on Linux.
-pub fn get(fd: i32, level: i32, name: i32, len: usize) -> Result<Value> {
+pub fn get(fd: i32, level: i32, name: i32, len: i32) -> Result<Value> {
     let socket = table::socket(fd)?;
-    let row = row(&socket, level, name).ok_or(match level {
-        libc::SOL_SOCKET | libc::IPPROTO_IP => Error::NoProtocolOption,
-        libc::IPPROTO_TCP if socket.protocol == Protocol::Tcp => Error::NoProtocolOption,
-        _ => Error::NotSupported,
-    })?;
+    let known = table_of(&socket, level).ok_or(Error::NotSupported)?;
+    let len = usize::try_from(len).map_err(|_| Error::Invalid)?;
+    let row = known.iter().find(|row| row.name == name).ok_or(Error::NoProtocolOption)?;
     let value = (row.get)(&socket)?;
     match value {
         Value::Int(int) if level == libc::IPPROTO_IP && (1..4).contains(&len) && (0..=255).contains(&int) => {
@@ -103,21 +102,22 @@ pub fn set(fd: i32, level: i32, name: i32, value: &[u8]) -> Result<()> {
         }
         _ => {}
     }
-    let row = row(&socket, level, name).ok_or(Error::NoProtocolOption)?;
+    let known = table_of(&socket, level).unwrap_or(&[]);
+    let row = known.iter().find(|row| row.name == name).ok_or(Error::NoProtocolOption)?;
     (row.set)(&socket, value)
 }
 
 /// The longest value an option may be set to.
 pub const MAX_SET: usize = MAX_VALUE;
 
-fn row(socket: &Handle, level: i32, name: i32) -> Option<&'static Row> {
-    let table = match level {
-        libc::SOL_SOCKET => socket::TABLE,
-        libc::IPPROTO_IP => ip::TABLE,
-        libc::IPPROTO_TCP if socket.protocol == Protocol::Tcp => tcp::TABLE,
-        _ => return None,
-    };
-    table.iter().find(|row| row.name == name)
+/// The options of a level; nothing for a level the socket does not have.
+fn table_of(socket: &Handle, level: i32) -> Option<&'static [Row]> {
+    match level {
+        libc::SOL_SOCKET => Some(socket::TABLE),
+        libc::IPPROTO_IP => Some(ip::TABLE),
+        libc::IPPROTO_TCP if socket.protocol == Protocol::Tcp => Some(tcp::TABLE),
+        _ => None,
+    }
 }
 
 // ---- what the rows are made of ----

@@ -3,7 +3,7 @@
 use super::{
     super::{
         ancillary::{SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW, interface_index},
-        file::Handle,
+        file::{Handle, LINGER_ON},
     },
     Row, Value, change, int, only_off, read_only, setting, tcp_change, tcp_setting, write_only, zero,
 };
@@ -269,21 +269,23 @@ fn set_priority(s: &Handle, value: &[u8]) -> Result<()> {
 }
 
 fn linger(s: &Handle) -> Result<Value> {
-    let (on, seconds) = match s.fields().linger.load(Relaxed) {
-        0 => (0, 0),
-        seconds => (1, (seconds - 1) as i32),
-    };
+    let linger = s.fields().linger.load(Relaxed);
+    let (on, seconds) = (i32::from(linger & LINGER_ON != 0), linger as i32);
     Ok(Value::bytes(&[on, seconds].map(i32::to_ne_bytes).concat()))
 }
 
 fn set_linger(s: &Handle, value: &[u8]) -> Result<()> {
     let value: &[u8; 8] = value.first_chunk().ok_or(Error::Invalid)?;
     let (on, seconds) = (int(&value[..4])? != 0, int(&value[4..])?);
-    // A negative time is a very long one, as on Linux.
-    let seconds = if seconds < 0 { i32::MAX } else { seconds };
-    s.fields().linger.store(if on { seconds as u32 + 1 } else { 0 }, Relaxed);
+    // A negative time is a very long one, as on Linux, and a time that is switched off is still remembered.
+    let seconds = u64::from(seconds as u32);
+    if on {
+        s.fields().linger.store(LINGER_ON | seconds, Relaxed);
+    } else {
+        s.fields().linger.fetch_and(!LINGER_ON, Relaxed);
+    }
     if s.protocol == Protocol::Tcp {
-        let linger = on.then(|| Duration::from_secs(seconds as u64));
+        let linger = on.then(|| Duration::from_secs(seconds));
         tcp_change(s, |o| o.linger = linger)?;
     }
     Ok(())

@@ -137,7 +137,7 @@ pub(super) const TABLE: &[Row] = &[
     Row {
         name: libc::TCP_QUICKACK,
         get: |s| tcp_setting(s, |o| o.quickack.into()),
-        set: |s, v| int(v).and_then(|v| tcp_change(s, |o| o.quickack = v & 1 != 0)),
+        set: |s, v| int(v).and_then(|v| tcp_change(s, |o| o.quickack = v != 0)),
     },
     Row { name: libc::TCP_CONGESTION, get: congestion, set: set_congestion },
     Row { name: TCP_THIN_LINEAR_TIMEOUTS, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
