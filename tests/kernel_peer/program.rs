@@ -68,7 +68,7 @@ fn compile(name: &str) -> PathBuf {
         .arg(&program)
         .arg("-L")
         .arg(&*PLACE)
-        .args(["-lsockeye", "-Wl,-rpath,$ORIGIN"])
+        .args(["-lsockeye", "-Wl,--disable-new-dtags,-rpath,$ORIGIN"])
         .output()
         .unwrap_or_else(|error| panic!("cc: {error}; install a C compiler"));
     assert!(output.status.success(), "cc {name}.c:\n{}", String::from_utf8_lossy(&output.stderr));
