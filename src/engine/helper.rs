@@ -38,6 +38,7 @@ fn run(engine: &'static Engine) {
             }
         }
     }
+    engine.lead.abandon(me);
     me.release();
 }
 

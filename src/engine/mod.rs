@@ -36,9 +36,14 @@ use std::{
     },
 };
 
-/// How long an address is probed for before it is used. RFC 5227 section 2.1.1 takes some seconds; a program that is
-/// started wants to run.
-const PROBE: Duration = Duration::from_millis(200);
+/// How often an address is probed for before it is used (PROBE_NUM of RFC 5227 section 2.1.1): the kernel's side of a
+/// device that was just opened may not send its answer to the first.
+const PROBES: u32 = 3;
+/// How long an answer is waited for after each. The RFC takes some seconds; a program that is started wants to run.
+const PROBE_WAIT: Duration = Duration::from_millis(67);
+
+/// How long a stack that stops waits for the thread that was roused to leave the device.
+const DEPARTURE: Duration = Duration::from_millis(200);
 
 /// A stack with its device, clock and lock. Engines live as long as the process: handles to them are plain references.
 pub struct Engine {
@@ -119,8 +124,10 @@ impl Engine {
         if !self.port.read().as_ref().is_some_and(Port::is_up) {
             return Ok(());
         }
-        self.with(|stack, now| stack.probe_addresses(now));
-        let conflict = self.await_conflict(now() + PROBE);
+        let conflict = (0..PROBES).find_map(|_| {
+            self.with(|stack, now| stack.probe_addresses(now));
+            self.await_conflict(now() + PROBE_WAIT)
+        });
         self.lead.leave(Place::mine());
         if let Some((addr, mac)) = conflict {
             let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
@@ -157,8 +164,18 @@ impl Engine {
         self.with(Stack::on_device_gone);
         self.lead.rouse();
         self.helper.wake();
+        self.await_departure();
         drop(self.port.write().take());
         ENGINES.lock().retain(|engine| !std::ptr::eq(*engine, self));
+    }
+
+    /// Waits until nobody sleeps on the device any more: only then does closing it let go of it, and the next stack can
+    /// have it.
+    fn await_departure(&self) {
+        let until = now() + DEPARTURE;
+        while self.lead.is_inside() && now() < until {
+            helper::nap(Place::mine(), Some(Duration::from_micros(50)));
+        }
     }
 
     fn is_stopped(&self) -> bool {
