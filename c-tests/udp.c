@@ -59,7 +59,6 @@ static void connected(void) {
   SHOW(send(e, "x", 1, 0));
   SHOW(write(e, "x", 1));
   SHOW(getpeername(e, (void *)&name, &len));
-  SAY("before sending: %s %d", ip_of(local(e)), local(e).sin_port != 0);
   SHOW(sendto(e, "x", 1, 0, ADDR(where)));
   SAY("after sending: %s %d", ip_of(local(e)), local(e).sin_port != 0);
   settled(d, POLLIN), recv_all(d, buf, 1);

@@ -56,12 +56,12 @@ impl Connection {
 
     /// Bytes that may be queued now.
     fn send_room(&self) -> usize {
-        buffer_limit(&self.settings, self.cc.window()).saturating_sub(self.snd.held())
+        buffer_limit(&self.settings, self.cc.window(), self.rtt.min_rtt()).saturating_sub(self.snd.held())
     }
 
     /// Whether poll(2) says there is room.
     pub(super) fn is_writable(&self) -> bool {
-        let limit = buffer_limit(&self.settings, self.cc.window());
+        let limit = buffer_limit(&self.settings, self.cc.window(), self.rtt.min_rtt());
         is_writable(&self.settings, self.snd.held(), self.snd.unsent_data(), limit)
     }
 }

@@ -2,7 +2,7 @@
 //! data behind it.
 
 use super::settings::{BufferSize, Settings};
-use crate::wire::seq::SeqNum;
+use crate::{time::Duration, wire::seq::SeqNum};
 
 /// The peer's window.
 #[derive(Debug, Default)]
@@ -67,14 +67,22 @@ impl SendWindow {
 /// What an autotuned send buffer has at least: enough for a local link before the congestion window has grown.
 const START: usize = 256 * 1024;
 
+/// What an autotuned send buffer has at most while the path's round trip is shorter than [`LOCAL_RTT`]: 16 Gbit/s and
+/// more need no more in flight there, and more would only fall out of the processor's cache between being written and
+/// being sent.
+const LOCAL_MOST: usize = 2 << 20;
+/// Round trips up to here are those of one machine or one rack.
+const LOCAL_RTT: Duration = Duration::from_millis(1);
+
 /// The most a send buffer holds: half of what sequence numbers can tell apart.
 const MOST: usize = 1 << 30;
 
 /// Bytes the application may have queued: twice the congestion window, so that the next flight can be written while
 /// this one is out (as Linux does).
-pub fn buffer_limit(settings: &Settings, cwnd: u32) -> usize {
+pub fn buffer_limit(settings: &Settings, cwnd: u32, min_rtt: Option<Duration>) -> usize {
+    let useful = if min_rtt.is_some_and(|rtt| rtt < LOCAL_RTT) { LOCAL_MOST } else { MOST };
     let limit = match settings.send_buffer {
-        BufferSize::Auto { max } => (cwnd as usize * 2).max(START).min(max),
+        BufferSize::Auto { max } => (cwnd as usize * 2).max(START).min(useful).min(max),
         BufferSize::Fixed(size) => size,
     };
     limit.min(MOST)
@@ -108,6 +116,15 @@ mod tests {
         assert_eq!(window.usable(SeqNum(0), SeqNum(400)), 600);
         window.update(SeqNum(1), SeqNum(0), 300);
         assert_eq!(window.usable(SeqNum(0), SeqNum(400)), 0);
+    }
+
+    #[test]
+    fn an_autotuned_buffer_follows_the_congestion_window_and_stays_small_on_a_local_path() {
+        let limit = |cwnd, rtt| buffer_limit(&Settings::default(), cwnd, Some(Duration::from_micros(rtt)));
+        assert_eq!([limit(14_600, 20_000), limit(1 << 20, 20_000), limit(1 << 24, 20_000)], [START, 2 << 20, 16 << 20]);
+        assert_eq!(limit(1 << 24, 50), LOCAL_MOST);
+        let fixed = Settings { send_buffer: BufferSize::Fixed(5 << 20), ..Settings::default() };
+        assert_eq!(buffer_limit(&fixed, 1, Some(Duration::ZERO)), 5 << 20);
     }
 
     #[test]
