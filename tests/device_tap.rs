@@ -314,7 +314,7 @@ fn what_stands_in_the_way_is_said_with_its_cure() {
         let first = open(TAP);
         for offload in ["on", "off"] {
             let spec = format!("{TAP},offload={offload}");
-            let text = "tap t0: the device is held by another process; end that one, or use another device";
+            let text = "tap t0: the device is held by another process or another stack of this one; end that, or use another device";
             assert_eq!(refusal(&spec), text);
         }
         drop(first);

@@ -66,7 +66,7 @@ impl fmt::Display for OpenError {
             Cause::MayNotAttach => {
                 write!(f, "the device belongs to another user; run as that user or root, or have root make one with {make}")
             }
-            Cause::Busy => f.write_str("the device is held by another process; end that one, or use another device"),
+            Cause::Busy => f.write_str("the device is held by another process or another stack of this one; end that, or use another device"),
             Cause::WrongKind(other) => {
                 write!(f, "the interface {name} is {other}; use another name, or remove it with `ip link del {name}`")
             }

@@ -38,6 +38,8 @@ fn run(engine: &'static Engine) {
             }
         }
     }
+    engine.lead.abandon(me);
+    me.release();
 }
 
 /// Sleeps until notified, `limit` at most.

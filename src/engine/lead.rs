@@ -87,6 +87,11 @@ impl Lead {
         true
     }
 
+    /// Whether somebody looks after the device just now.
+    pub(super) fn is_inside(&self) -> bool {
+        self.state.lock().inside
+    }
+
     /// Wakes the leader if it is inside, for it may have to look again.
     pub(super) fn rouse(&self) {
         let state = self.state.lock();

@@ -28,14 +28,22 @@ use park::Place;
 use parking_lot::{Mutex, RwLock};
 use port::Port;
 use ready::{Hub, Watcher};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-/// How long an address is probed for before it is used. RFC 5227 section 2.1.1 takes some seconds; a program that is
-/// started wants to run.
-const PROBE: Duration = Duration::from_millis(200);
+/// How often an address is probed for before it is used (PROBE_NUM of RFC 5227 section 2.1.1): the kernel's side of a
+/// device that was just opened may not send its answer to the first.
+const PROBES: u32 = 3;
+/// How long an answer is waited for after each. The RFC takes some seconds; a program that is started wants to run.
+const PROBE_WAIT: Duration = Duration::from_millis(67);
+
+/// How long a stack that stops waits for the thread that was roused to leave the device.
+const DEPARTURE: Duration = Duration::from_millis(200);
 
 /// A stack with its device, clock and lock. Engines live as long as the process: handles to them are plain references.
 pub struct Engine {
@@ -98,9 +106,13 @@ impl Engine {
             helper,
             stopped: AtomicBool::new(false),
         }));
-        engine.claim_addresses().inspect_err(|_| engine.stop())?;
-        helper::spawn(engine).map_err(|error| {
+        let give_up = || {
             engine.stop();
+            helper.release();
+        };
+        engine.claim_addresses().inspect_err(|_| give_up())?;
+        helper::spawn(engine).map_err(|error| {
+            give_up();
             format!("cannot start the stack's thread: {error}; raise the limit of processes (ulimit -u)")
         })?;
         ENGINES.lock().push(engine);
@@ -112,17 +124,29 @@ impl Engine {
         if !self.port.read().as_ref().is_some_and(Port::is_up) {
             return Ok(());
         }
-        self.with(|stack, now| stack.probe_addresses(now));
-        let until = now() + PROBE;
-        while now() < until {
-            self.step(Place::mine(), Some(until));
-            if let Some((addr, mac)) = self.with(|stack, _| stack.poll_conflict()) {
-                let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
-                return Err(format!("{addr} is in use on the link by {mac}; choose another address (ip=)"));
-            }
+        let conflict = (0..PROBES).find_map(|_| {
+            self.with(|stack, now| stack.probe_addresses(now));
+            self.await_conflict(now() + PROBE_WAIT)
+        });
+        self.lead.leave(Place::mine());
+        if let Some((addr, mac)) = conflict {
+            let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+            return Err(format!("{addr} is in use on the link by {mac}; choose another address (ip=)"));
         }
         self.with(|stack, now| stack.announce_addresses(now));
         Ok(())
+    }
+
+    /// Drives until another host claims an own address, or the time has come.
+    fn await_conflict(&'static self, until: Instant) -> Option<(IpAddr, [u8; 6])> {
+        while now() < until {
+            self.step(Place::mine(), Some(until));
+            let conflict = self.with(|stack, _| stack.poll_conflict());
+            if conflict.is_some() {
+                return conflict;
+            }
+        }
+        None
     }
 
     /// The configuration the stack was made with.
@@ -140,8 +164,18 @@ impl Engine {
         self.with(Stack::on_device_gone);
         self.lead.rouse();
         self.helper.wake();
+        self.await_departure();
         drop(self.port.write().take());
         ENGINES.lock().retain(|engine| !std::ptr::eq(*engine, self));
+    }
+
+    /// Waits until nobody sleeps on the device any more: only then does closing it let go of it, and the next stack can
+    /// have it.
+    fn await_departure(&self) {
+        let until = now() + DEPARTURE;
+        while self.lead.is_inside() && now() < until {
+            helper::nap(Place::mine(), Some(Duration::from_micros(50)));
+        }
     }
 
     fn is_stopped(&self) -> bool {

@@ -39,17 +39,21 @@ struct ReturnAtExit;
 impl Drop for ReturnAtExit {
     fn drop(&mut self) {
         if let Some(place) = MINE.take() {
-            IDLE.lock().push(place);
+            place.release();
         }
     }
 }
 
 impl Place {
-    /// A place outside any thread's keeping.
+    /// A place outside any thread's keeping: one that was released, or a new one.
     ///
     /// # Panics
-    /// When the process is out of descriptors and no place was made before: there is nothing to sleep on.
+    /// When the process is out of descriptors and no place was released before: there is nothing to sleep on.
     pub(super) fn new() -> &'static Self {
+        if let Some(place) = IDLE.lock().pop() {
+            place.prepare();
+            return place;
+        }
         let event = Event::new().expect("a descriptor to sleep on (raise RLIMIT_NOFILE)");
         Box::leak(Box::new(Self { state: AtomicU32::new(AWAKE), event, handle: OnceLock::new() }))
     }
@@ -57,13 +61,17 @@ impl Place {
     /// The calling thread's own.
     pub(super) fn mine() -> &'static Self {
         MINE.get().unwrap_or_else(|| {
-            let place = IDLE.lock().pop().unwrap_or_else(Self::new);
-            place.state.store(AWAKE, Ordering::SeqCst);
+            let place = Self::new();
             MINE.set(Some(place));
             // A thread that is already ending keeps its place until the process ends.
             let _ = RETURN.try_with(|_| ());
             place
         })
+    }
+
+    /// Leaves it to the next thread. Who still knows it may wake that one for nothing, which it has to expect anyway.
+    pub(super) fn release(&'static self) {
+        IDLE.lock().push(self);
     }
 
     pub(super) fn is(&'static self, other: &'static Self) -> bool {
@@ -118,9 +126,10 @@ impl Place {
     }
 }
 
-/// The threads found asleep since the last call, in the order they were notified.
+/// The threads found asleep since the last call, in the order they were notified. None in a thread that is ending, which
+/// drains the stack at exit: it wakes each at once.
 pub(super) fn take_sleepers() -> Vec<&'static Place> {
-    TO_WAKE.with(RefCell::take)
+    TO_WAKE.try_with(RefCell::take).unwrap_or_default()
 }
 
 /// A sleeping place as a [`Watcher`]: wakes its thread out of [`super::wait`].
@@ -148,8 +157,8 @@ impl Parker {
 
 impl Watcher for Parker {
     fn on_ready(&self, _token: u64, _ready: Ready) {
-        if self.0.notify() {
-            TO_WAKE.with_borrow_mut(|sleepers| sleepers.push(self.0));
+        if self.0.notify() && TO_WAKE.try_with(|sleepers| sleepers.borrow_mut().push(self.0)).is_err() {
+            self.0.signal();
         }
     }
 }

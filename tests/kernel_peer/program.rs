@@ -40,9 +40,6 @@ extern "C" fn remove_place() {
 
 /// The shared library that cargo built along with this test: it lies beside it.
 fn library() -> PathBuf {
-    if let Some(path) = std::env::var_os("SOCKEYE_TEST_LIBRARY") {
-        return path.into();
-    }
     let test = std::env::current_exe().expect("the path of the test");
     let beside = test.parent().expect("a directory").join("libsockeye.so");
     assert!(beside.exists(), "{} is not there; run the tests by `cargo test`", beside.display());
@@ -57,7 +54,6 @@ pub fn compiled(name: &'static str) -> PathBuf {
 
 fn compile(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let include = std::env::var_os("SOCKEYE_TEST_INCLUDE").map_or_else(|| root.join("include"), PathBuf::from);
     let sources: &[&str] = match name {
         "puppet" => &["puppet.c", "crowd.c", "stream.c"],
         "send_and_return" => &["send_and_return.c", "stream.c"],
@@ -66,7 +62,7 @@ fn compile(name: &str) -> PathBuf {
     let program = PLACE.join(name);
     let output = Command::new("cc")
         .args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"])
-        .arg(include)
+        .arg(root.join("include"))
         .args(sources.iter().map(|source| root.join("tests/programs").join(source)))
         .arg("-o")
         .arg(&program)

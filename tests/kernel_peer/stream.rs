@@ -80,9 +80,12 @@ pub fn receive(from: &mut impl Read, total: u64) -> io::Result<String> {
     let mut hash = Hash::default();
     while hash.bytes < total {
         let want = (total - hash.bytes).min(buf.len() as u64) as usize;
-        match from.read(&mut buf[..want])? {
-            0 => break,
-            len => hash.update(&buf[..len]),
+        match from.read(&mut buf[..want]) {
+            Ok(0) => break,
+            Ok(len) => hash.update(&buf[..len]),
+            // A time limit on a socket makes every interruption of the thread visible (signal(7)).
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(hash.answer())
