@@ -10,6 +10,10 @@ fn main() {
         println!("cargo::error=sockeye needs a 64-bit machine");
         return;
     }
+    // What is installed goes by this name (the Makefile has it too); tests load the library as cargo names it.
+    if env::var("PROFILE").is_ok_and(|profile| profile == "release") {
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libsockeye.so.0");
+    }
     let root = env::var("CARGO_MANIFEST_DIR").expect("cargo names the package's directory");
     let header = Path::new(&root).join("include/sockeye.h");
     let text = match generate(Path::new(&root)) {

@@ -189,7 +189,7 @@ impl<'a> Wait<'a> {
         }
         let own = fds.len();
         extra.iter().for_each(|fd| fds.push_poll(*fd));
-        let timeout = (until != Instant::FAR_FUTURE).then(|| until - super::now());
+        let timeout = self.me.nap((until != Instant::FAR_FUTURE).then(|| until - super::now()));
         let restart = self.restart.then(current_policy);
         let slept = match restart {
             Some(_) if own == 1 && extra.is_empty() && timeout.is_none() => {

@@ -49,7 +49,7 @@ pub(super) fn nap(me: &'static Place, limit: Option<Duration>) {
         return;
     }
     let mut fds = [libc::pollfd { fd: me.fd(), events: libc::POLLIN, revents: 0 }];
-    poll::sleep(&mut fds, limit, None, on_cancel);
+    poll::sleep(&mut fds, me.nap(limit), None, on_cancel);
     me.wake_up();
     if fds[0].revents != 0 {
         me.clear();

@@ -1,7 +1,7 @@
 //! Where one thread sleeps and how it is woken. A thread that is awake is woken without a system call.
 
 use super::ready::Watcher;
-use crate::{ready::Ready, sys::event::Event};
+use crate::{ready::Ready, sys::event::Event, time::Duration};
 use parking_lot::Mutex;
 use std::{
     cell::{Cell, RefCell},
@@ -16,11 +16,15 @@ const AWAKE: u32 = 0;
 const ASLEEP: u32 = 1;
 const NOTIFIED: u32 = 2;
 
+/// How long a thread sleeps that nothing can wake.
+const BLIND: Duration = Duration::from_millis(1);
+
 /// The sleeping place of one thread. Places are never freed: a thread that ends leaves its own to the next one.
 #[derive(Debug)]
 pub(super) struct Place {
     state: AtomicU32,
-    event: Event,
+    /// Not there while the process is out of descriptors: then the thread sleeps for a [`BLIND`] at a time and looks.
+    event: OnceLock<Event>,
     handle: OnceLock<Arc<Parker>>,
 }
 
@@ -46,16 +50,13 @@ impl Drop for ReturnAtExit {
 
 impl Place {
     /// A place outside any thread's keeping: one that was released, or a new one.
-    ///
-    /// # Panics
-    /// When the process is out of descriptors and no place was released before: there is nothing to sleep on.
     pub(super) fn new() -> &'static Self {
         if let Some(place) = IDLE.lock().pop() {
             place.prepare();
             return place;
         }
-        let event = Event::new().expect("a descriptor to sleep on (raise RLIMIT_NOFILE)");
-        Box::leak(Box::new(Self { state: AtomicU32::new(AWAKE), event, handle: OnceLock::new() }))
+        let (state, event) = (AtomicU32::new(AWAKE), OnceLock::new());
+        Box::leak(Box::new(Self { state, event, handle: OnceLock::new() }))
     }
 
     /// The calling thread's own.
@@ -78,8 +79,17 @@ impl Place {
         std::ptr::eq(self, other)
     }
 
+    /// The descriptor to sleep on; -1, which poll(2) passes over, when there is none.
     pub(super) fn fd(&self) -> RawFd {
-        self.event.fd()
+        if let (None, Ok(event)) = (self.event.get(), Event::new()) {
+            return self.event.get_or_init(|| event).fd();
+        }
+        self.event.get().map_or(-1, Event::fd)
+    }
+
+    /// How long to sleep at once when `wanted` is how long there is to sleep.
+    pub(super) fn nap(&self, wanted: Option<Duration>) -> Option<Duration> {
+        if self.event.get().is_some() { wanted } else { Some(wanted.map_or(BLIND, |wanted| wanted.min(BLIND))) }
     }
 
     /// Forgets earlier notifications.
@@ -104,7 +114,7 @@ impl Place {
 
     /// Resets the event after it polled readable.
     pub(super) fn clear(&self) {
-        self.event.clear();
+        self.event.get().inspect(|event| event.clear());
     }
 
     /// Marks the thread as notified; true when it is asleep and [`Place::signal`] has to follow.
@@ -115,7 +125,7 @@ impl Place {
 
     /// Ends the sleep of a thread that [`Place::notify`] found asleep.
     pub(super) fn signal(&self) {
-        self.event.signal();
+        self.event.get().inspect(|event| event.signal());
     }
 
     /// Notifies and, if need be, wakes.
