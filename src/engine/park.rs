@@ -81,7 +81,9 @@ impl Place {
 
     /// The descriptor to sleep on; -1, which poll(2) passes over, when there is none.
     pub(super) fn fd(&self) -> RawFd {
-        if let (None, Ok(event)) = (self.event.get(), Event::new()) {
+        if self.event.get().is_none()
+            && let Ok(event) = Event::new()
+        {
             return self.event.get_or_init(|| event).fd();
         }
         self.event.get().map_or(-1, Event::fd)
