@@ -53,7 +53,8 @@ impl Program {
         let mut before = vec!["-DSOCKEYE", include.as_str()];
         before.extend(flags);
         // DT_RPATH and not DT_RUNPATH: cargo's LD_LIBRARY_PATH may lead to an older build.
-        let after = [format!("-L{library}"), "-lsockeye".to_owned(), format!("-Wl,--disable-new-dtags,-rpath,{library}")];
+        let after =
+            [format!("-L{library}"), "-lsockeye".to_owned(), format!("-Wl,--disable-new-dtags,-rpath,{library}")];
         Self::compile(source, &format!("sockeye-{variant}"), &before, &after)
     }
 
