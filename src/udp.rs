@@ -57,6 +57,8 @@ pub struct Target {
     pub dest: Option<Endpoint>,
     /// Source address.
     pub source: Option<IpAddr>,
+    /// The interface it leaves by.
+    pub iface: Option<IfaceId>,
     /// Time to live.
     pub ttl: Option<u8>,
     /// Type of service.

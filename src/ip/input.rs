@@ -30,17 +30,17 @@ fn is_sender(addr: Ipv4Addr) -> bool {
     !matches!(addr.octets()[0], 0 | 224..=255)
 }
 
-/// Judges a datagram from `src` to `dst`. `on_loopback`: it never left this machine. `link_broadcast`: its frame went
+/// Judges a datagram from `src` to `dst`. `looped`: it never left this machine. `link_broadcast`: its frame went
 /// to more than one station. `own` says how one of our addresses is addressed by `dst`, if it is.
 pub fn judge(
     src: Ipv4Addr,
     dst: Ipv4Addr,
-    on_loopback: bool,
+    looped: bool,
     link_broadcast: bool,
     own: impl Fn(IpAddr) -> Option<Cast>,
 ) -> Verdict {
     let src_is_ours = || own(IpAddr::V4(src)).is_some();
-    if !is_sender(src) || (!on_loopback && (src.is_loopback() || dst.is_loopback() || src_is_ours())) {
+    if !is_sender(src) || (!looped && (src.is_loopback() || dst.is_loopback() || src_is_ours())) {
         return Verdict::Martian;
     }
     match own(IpAddr::V4(dst)) {
@@ -55,14 +55,14 @@ pub fn judge(
 mod tests {
     use super::*;
 
-    fn verdict(src: &str, dst: &str, on_loopback: bool, link_broadcast: bool) -> Verdict {
+    fn verdict(src: &str, dst: &str, looped: bool, link_broadcast: bool) -> Verdict {
         let own = |addr: IpAddr| match addr.to_string().as_str() {
             "10.0.0.2" | "127.0.0.1" => Some(Cast::Unicast),
             "10.0.0.255" => Some(Cast::Broadcast),
             "224.0.0.1" => Some(Cast::Multicast),
             _ => None,
         };
-        judge(src.parse().unwrap(), dst.parse().unwrap(), on_loopback, link_broadcast, own)
+        judge(src.parse().unwrap(), dst.parse().unwrap(), looped, link_broadcast, own)
     }
 
     #[test]

@@ -58,6 +58,5 @@ fn install(listener: &Handle, fd: i32, id: SocketId, flow: Flow, flags: OpenFlag
     to.linger.store(from.linger.load(Ordering::Relaxed), Ordering::Relaxed);
     to.priority.store(from.priority.load(Ordering::Relaxed), Ordering::Relaxed);
     to.timestamp.store(from.timestamp.load(Ordering::Relaxed), Ordering::Relaxed);
-    to.on_device.store(from.on_device.load(Ordering::Relaxed), Ordering::Relaxed);
     table::add(fd, file).map(|fd| (fd, Address::new(flow.remote, listener.family)))
 }

@@ -3,7 +3,7 @@
 use super::file::Handle;
 use crate::{
     error::{Error, Result},
-    stack::{IfaceId, Received, SendTo},
+    stack::{IfaceId, Received, SendTo, config::Kind},
     sys::wall,
     time::Instant,
 };
@@ -24,6 +24,23 @@ const fn align(len: usize) -> usize {
 /// The index by which the application knows an interface: 1 is loopback, as if_nametoindex(3) says of "lo".
 pub const fn interface_index(iface: IfaceId) -> i32 {
     iface.0 as i32 + 1
+}
+
+/// The interface of an index; 0 stands for none in particular.
+///
+/// # Errors
+/// `NoDevice` when the socket's stack does not have it.
+pub fn interface(index: i32, socket: &Handle) -> Result<Option<IfaceId>> {
+    interface_of(index, socket.engine.config().kind != Kind::Null)
+}
+
+fn interface_of(index: i32, has_device: bool) -> Result<Option<IfaceId>> {
+    match index {
+        0 => Ok(None),
+        _ if index == interface_index(IfaceId::LOOPBACK) => Ok(Some(IfaceId::LOOPBACK)),
+        _ if has_device && index == interface_index(IfaceId::DEVICE) => Ok(Some(IfaceId::DEVICE)),
+        _ => Err(Error::NoDevice),
+    }
 }
 
 /// What recvmsg(2) reports besides the data. Only what was asked for by option is there.
@@ -121,19 +138,23 @@ impl Writer<'_> {
     }
 }
 
-/// Reads the control messages of sendmsg(2) on a datagram socket. `iface` is the index of the stack's device.
+/// Reads the control messages of sendmsg(2) on a datagram socket.
 ///
 /// # Errors
 /// `Invalid` for a malformed or unknown message (Linux: ip_cmsg_send, __sock_cmsg_send), `NoDevice` for an interface
 /// that is not the stack's, `NotPermitted` for SO_MARK.
-pub fn parse(mut control: &[u8]) -> Result<SendTo> {
+pub fn parse(control: &[u8], socket: &Handle) -> Result<SendTo> {
+    parse_by(control, |index| interface(index, socket))
+}
+
+fn parse_by(mut control: &[u8], interface: impl Fn(i32) -> Result<Option<IfaceId>>) -> Result<SendTo> {
     let mut to = SendTo::default();
     while control.len() >= HEADER {
         let word = |at: usize| i32::from_ne_bytes([control[at], control[at + 1], control[at + 2], control[at + 3]]);
         let len = control.first_chunk().map_or(0, |len| usize::from_ne_bytes(*len));
         let data = control.get(HEADER..len).ok_or(Error::Invalid)?;
         match (word(HEADER - 8), word(HEADER - 4)) {
-            (libc::IPPROTO_IP, kind) => parse_ip(kind, data, &mut to)?,
+            (libc::IPPROTO_IP, kind) => parse_ip(kind, data, &interface, &mut to)?,
             // Meant for other families; Linux passes over them here.
             (libc::SOL_SOCKET, libc::SCM_RIGHTS | libc::SCM_CREDENTIALS) => {}
             (libc::SOL_SOCKET, libc::SO_MARK) => return Err(Error::NotPermitted),
@@ -145,7 +166,7 @@ pub fn parse(mut control: &[u8]) -> Result<SendTo> {
     Ok(to)
 }
 
-fn parse_ip(kind: i32, data: &[u8], to: &mut SendTo) -> Result<()> {
+fn parse_ip(kind: i32, data: &[u8], interface: impl Fn(i32) -> Result<Option<IfaceId>>, to: &mut SendTo) -> Result<()> {
     let int = || data.first_chunk().map(|int| i32::from_ne_bytes(*int)).ok_or(Error::Invalid);
     let byte = |range: std::ops::RangeInclusive<i32>| {
         int().and_then(|int| if range.contains(&int) { Ok(int as u8) } else { Err(Error::Invalid) })
@@ -153,10 +174,7 @@ fn parse_ip(kind: i32, data: &[u8], to: &mut SendTo) -> Result<()> {
     match kind {
         libc::IP_PKTINFO => {
             let info: &[u8; 12] = data.try_into().map_err(|_| Error::Invalid)?;
-            let index = i32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
-            if index != 0 && index != interface_index(IfaceId::DEVICE) && index != interface_index(IfaceId::LOOPBACK) {
-                return Err(Error::NoDevice);
-            }
+            to.iface = interface(i32::from_ne_bytes([info[0], info[1], info[2], info[3]]))?;
             let source = Ipv4Addr::new(info[4], info[5], info[6], info[7]);
             to.source = (!source.is_unspecified()).then_some(IpAddr::V4(source));
         }
@@ -197,6 +215,16 @@ mod tests {
         assert_eq!(out[24..32], 7u64.to_ne_bytes());
     }
 
+    fn parse(control: &[u8]) -> Result<SendTo> {
+        parse_by(control, |index| interface_of(index, true))
+    }
+
+    #[test]
+    fn a_stack_without_a_device_has_no_second_interface() {
+        assert_eq!([0, 1, 2, 3].map(|index| interface_of(index, false).is_ok()), [true, true, false, false]);
+        assert_eq!(interface_of(2, true), Ok(Some(IfaceId::DEVICE)));
+    }
+
     fn message(level: i32, kind: i32, data: &[u8]) -> Vec<u8> {
         let mut out = vec![0; 64];
         let mut writer = Writer { out: &mut out, used: 0, truncated: false };
@@ -213,6 +241,7 @@ mod tests {
         control.extend(message(libc::IPPROTO_IP, libc::IP_TOS, &[8]));
         let to = parse(&control).unwrap();
         assert_eq!((to.source, to.ttl, to.tos), (Some("10.0.0.2".parse().unwrap()), Some(9), Some(8)));
+        assert_eq!(to.iface, Some(IfaceId::DEVICE));
         for (level, kind, data, error) in [
             (libc::IPPROTO_IP, libc::IP_TTL, &0i32.to_ne_bytes()[..], Error::Invalid),
             (libc::IPPROTO_IP, libc::IP_TTL, &[1], Error::Invalid),

@@ -14,9 +14,6 @@ use crate::{
     time::Duration,
 };
 
-/// Between two looks whether everything is acknowledged.
-const LOOK: Duration = Duration::from_millis(5);
-
 /// close(2) of a descriptor of ours. False when it is not ours: the kernel's to close.
 #[must_use]
 pub fn close(fd: i32) -> bool {
@@ -70,16 +67,9 @@ fn wait_for_acknowledgement(socket: &Handle, linger: Duration) {
     if worthwhile != Ok(true) {
         return;
     }
-    // No readiness bit says "everything acknowledged", so that it is looked for.
-    loop {
-        let now = socket.engine.now();
-        let look = Patience::Until((now + LOOK).min(until));
-        let result = socket.transfer(Ready::OUT, look, |stack, id, _| match stack.unacknowledged(id) {
-            Ok(left) if left > 0 => Err(Error::WouldBlock),
-            _ => Ok(()),
-        });
-        if result != Err(Error::WouldBlock) || now >= until {
-            return;
-        }
-    }
+    // The connection says OUT once its FIN is acknowledged, and when it is over.
+    let _in_time = socket.transfer(Ready::OUT, Patience::Until(until), |stack, id, _| match stack.unacknowledged(id) {
+        Ok(left) if left > 0 => Err(Error::WouldBlock),
+        _ => Ok(()),
+    });
 }

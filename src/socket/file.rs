@@ -46,12 +46,8 @@ pub struct File {
     pub(super) linger: AtomicU64,
     /// SO_PRIORITY.
     pub(super) priority: AtomicU32,
-    /// IP_MULTICAST_IF, in network order.
-    pub(super) multicast_if: AtomicU32,
     /// Number of the SO_TIMESTAMP option in force; 0 is none.
     pub(super) timestamp: AtomicU8,
-    /// SO_BINDTODEVICE names the stack's device.
-    pub(super) on_device: AtomicBool,
     /// SO_KEEPALIVE of a datagram socket, where it does nothing.
     pub(super) keepalive: AtomicBool,
     /// SO_OOBINLINE of a datagram socket, where it does nothing.
@@ -153,10 +149,8 @@ impl FileRef {
         for field in [&file.recv_timeout, &file.send_timeout, &file.linger] {
             field.store(0, Ordering::Relaxed);
         }
-        for field in [&file.priority, &file.multicast_if] {
-            field.store(0, Ordering::Relaxed);
-        }
-        for field in [&file.on_device, &file.keepalive, &file.oob_inline] {
+        file.priority.store(0, Ordering::Relaxed);
+        for field in [&file.keepalive, &file.oob_inline] {
             field.store(false, Ordering::Relaxed);
         }
         file.timestamp.store(0, Ordering::Relaxed);

@@ -62,9 +62,14 @@ pub fn send(fd: i32, call: Send<'_>) -> Result<usize> {
             }
             sent
         }
-        Protocol::Udp if call.has(libc::MSG_OOB) => Err(Error::NotSupported),
-        Protocol::Udp if call.buffers.count() <= PIECES => datagram::<PIECES>(&socket, &call, patience),
-        Protocol::Udp => datagram::<MOST_PIECES>(&socket, &call, patience),
+        Protocol::Udp => {
+            let sent = match call.buffers.count() {
+                ..=PIECES => datagram::<PIECES>(&socket, &call, patience),
+                _ => datagram::<MOST_PIECES>(&socket, &call, patience),
+            };
+            // Linux binds before it looks at anything else: a send that failed has bound the socket, too.
+            sent.or_else(|error| socket.with(|stack, id, now| stack.bind_implicitly(id, now)).and(Err(error)))
+        }
     }
 }
 
@@ -106,6 +111,9 @@ fn stream_window(socket: &Handle, call: &Send<'_>, patience: Patience, done: usi
 /// A function of its own per number of pieces: the array for the most is large and seldom needed.
 #[inline(never)]
 fn datagram<const N: usize>(socket: &Handle, call: &Send<'_>, patience: Patience) -> Result<usize> {
+    if call.has(libc::MSG_OOB) {
+        return Err(Error::NotSupported);
+    }
     let dest = match call.dest {
         Some(bytes) => Some(address::parse(bytes, socket.family, Unspec::AsInet)?),
         None => None,
@@ -120,7 +128,7 @@ fn datagram<const N: usize>(socket: &Handle, call: &Send<'_>, patience: Patience
     if window.len() < call.buffers.len() {
         return Err(Error::Fault);
     }
-    let to = SendTo { dest, ..ancillary::parse(call.control)? };
+    let to = SendTo { dest, ..ancillary::parse(call.control, socket)? };
     let flags = SendFlags { oob: false, more: call.has(libc::MSG_MORE) };
     let (data, dont_route) = (window.slices(), call.has(libc::MSG_DONTROUTE));
     socket.transfer(Ready::OUT, patience, |stack, id, now| {

@@ -1,17 +1,15 @@
 //! bind(2), and the claims of sockets on their ports.
 
 use super::{
-    Protocol, SocketId, Stack,
+    Protocol, SocketId, SocketSettings, Stack,
     ports::Binding,
     sockets::{Body, Entry, Owner, Phase},
 };
 use crate::{
     addr::{Endpoint, unspecified},
     error::{Error, Result},
-    ip::input::Cast,
     time::Instant,
 };
-use std::net::IpAddr;
 
 impl Stack {
     /// bind(2).
@@ -27,13 +25,8 @@ impl Stack {
         if !is_fresh || entry.local.port != 0 || entry.phase != Phase::Unconnected {
             return Err(Error::Invalid);
         }
-        let is_datagram = matches!(entry.body, Body::Datagram(_));
-        let fits = match self.table_says(local.addr) {
-            Some(Cast::Unicast) => true,
-            Some(Cast::Broadcast | Cast::Multicast) => is_datagram,
-            None => local.addr.is_unspecified(),
-        };
-        if !fits {
+        // Broadcasts and groups too, and streams as well as datagrams (Linux's inet_addr_valid_or_nonlocal).
+        if !local.addr.is_unspecified() && !local.addr.is_multicast() && self.net.table.own(local.addr).is_none() {
             return Err(Error::AddrNotAvailable);
         }
         if local.port == 0 && entry.settings.ip.bind_address_no_port {
@@ -46,9 +39,16 @@ impl Stack {
         Ok(())
     }
 
-    /// How `addr` addresses us: groups can always be bound to by datagram sockets.
-    fn table_says(&self, addr: IpAddr) -> Option<Cast> {
-        self.net.table.own(addr).or(addr.is_multicast().then_some(Cast::Multicast))
+    /// A datagram socket without a port gets one: a send does that first, whatever comes of it (Linux's inet_autobind).
+    ///
+    /// # Errors
+    /// `WouldBlock` when none is free; `BadDescriptor`.
+    pub fn bind_implicitly(&mut self, id: SocketId, now: Instant) -> Result<()> {
+        let entry = self.sockets.owned(id)?;
+        if entry.binding.is_some() || !matches!(entry.body, Body::Datagram(_)) {
+            return Ok(());
+        }
+        self.bind_to(id, entry.bound, now).map_err(|_| Error::WouldBlock)
     }
 
     /// Claims `local` for a socket without a claim; chooses the port if it is 0.
@@ -76,6 +76,7 @@ impl Stack {
             protocol,
             port: local.port,
             addr: local.addr,
+            iface: entry.settings.iface,
             reuse_addr: entry.settings.reuse_addr,
             reuse_port: entry.settings.reuse_port,
             listening: matches!(entry.body, Body::Listener(_)),
@@ -101,17 +102,24 @@ impl Stack {
         if admitted { Ok(()) } else { Err(Error::AddrInUse) }
     }
 
-    /// SO_REUSEADDR or SO_REUSEPORT have changed: that is no request, so nothing can refuse it.
-    pub(super) fn on_reuse_changed(&mut self, id: SocketId) {
+    /// SO_REUSEADDR, SO_REUSEPORT or SO_BINDTODEVICE have changed: that is no request, so nothing can refuse it.
+    pub(super) fn on_claim_changed(&mut self, id: SocketId) {
         let Some(entry) = self.sockets.lookup_mut(id) else { return };
         let Some(old) = entry.binding else { return };
-        let new = Binding { reuse_addr: entry.settings.reuse_addr, reuse_port: entry.settings.reuse_port, ..old };
-        if new != old {
-            entry.binding = Some(new);
-            self.ports.remove(&old);
-            self.ports.add(new);
-            self.place_datagrams(id);
+        let SocketSettings { reuse_addr, reuse_port, iface, .. } = entry.settings;
+        let new = Binding { reuse_addr, reuse_port, iface, ..old };
+        if new == old {
+            return;
         }
+        entry.binding = Some(new);
+        if matches!(entry.body, Body::Listener(_)) {
+            let local = entry.local;
+            self.demux.remove_listener(local.port, id);
+            self.demux.add_listener(local, iface, reuse_port, id);
+        }
+        self.ports.remove(&old);
+        self.ports.add(new);
+        self.place_datagrams(id);
     }
 
     /// Gives a socket's claim up, unless the application made it.
@@ -133,7 +141,8 @@ impl Stack {
         let Body::Datagram(socket) = &entry.body else { return };
         self.demux.remove_datagrams(entry.local.port, id);
         if entry.binding.is_some() {
-            self.demux.add_datagrams(entry.local, socket.remote, entry.settings.reuse_port, id);
+            let SocketSettings { reuse_port, iface, .. } = entry.settings;
+            self.demux.add_datagrams(entry.local, socket.remote, iface, reuse_port, id);
         }
     }
 

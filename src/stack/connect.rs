@@ -2,10 +2,10 @@
 
 use super::{
     SocketId, Stack,
-    net::Link,
+    net::{Hop, Link},
     ports::Binding,
     route::Reach,
-    sockets::{Body, Owner, Phase},
+    sockets::{Body, Entry, Owner, Phase},
 };
 use crate::{
     addr::{Endpoint, Flow},
@@ -60,14 +60,11 @@ impl Stack {
         let entry = self.sockets.owned(id)?;
         let Body::Idle(settings) = &entry.body else { return Err(Error::Invalid) };
         let (settings, local) = ((**settings).clone(), entry.local);
-        let hop = self.net.hop(remote.addr, entry.settings.dont_route, now)?;
+        let hop = self.net.hop(remote.addr, entry.settings.via(remote.addr), now)?;
         if matches!(hop.reach, Reach::Broadcast | Reach::Multicast) {
             return Err(Error::NetUnreachable);
         }
-        let source = if local.addr.is_unspecified() { hop.source } else { local.addr };
-        if source.is_loopback() && hop.link != Link::Loopback {
-            return Err(Error::Invalid);
-        }
+        let source = self.source(entry, local.addr, remote.addr, &hop)?;
         let flow = self.choose_flow(id, Endpoint::new(source, local.port), remote, now)?;
         if let Some(waiting) = self.time_waits.remove(&flow) {
             waiting.binding.iter().for_each(|binding| self.ports.remove(binding));
@@ -108,20 +105,25 @@ impl Stack {
         Ok(flow(port))
     }
 
+    /// The source address of what goes to `dest` by `hop`: `bound`, if it can be one; what IP_MULTICAST_IF says; or
+    /// what the route prefers.
+    ///
+    /// # Errors
+    /// `Invalid`: loopback addresses do not leave the host (RFC 1122 section 3.2.1.3).
+    pub(super) fn source(&self, entry: &Entry, bound: IpAddr, dest: IpAddr, hop: &Hop) -> Result<IpAddr> {
+        let preferred = || entry.settings.multicast_source(dest).unwrap_or(hop.source);
+        let source = if self.net.is_own(bound) { bound } else { preferred() };
+        if source.is_loopback() && hop.link != Link::Loopback { Err(Error::Invalid) } else { Ok(source) }
+    }
+
     fn connect_datagram(&mut self, id: SocketId, remote: Endpoint, now: Instant) -> Result<()> {
         let entry = self.sockets.owned(id)?;
-        let hop = self.net.hop(remote.addr, entry.settings.dont_route, now)?;
+        let hop = self.net.hop(remote.addr, entry.settings.via(remote.addr), now)?;
         if hop.reach == Reach::Broadcast && !entry.settings.broadcast {
             return Err(Error::AccessDenied);
         }
-        let bound = entry.bound.addr;
-        let source = if bound.is_unspecified() || bound.is_multicast() { hop.source } else { bound };
-        if source.is_loopback() && hop.link != Link::Loopback {
-            return Err(Error::Invalid);
-        }
-        if entry.binding.is_none() {
-            self.bind_to(id, entry.bound, now).map_err(|_| Error::WouldBlock)?;
-        }
+        let source = self.source(entry, entry.bound.addr, remote.addr, &hop)?;
+        self.bind_implicitly(id, now)?;
         let entry = self.sockets.owned_mut(id)?;
         entry.local.addr = source;
         entry.hop = Some(hop);

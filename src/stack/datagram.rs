@@ -4,8 +4,9 @@ use super::{
     Received, SendTo, SocketId, Stack,
     connect::destination,
     iface::IfaceId,
-    net::{Hop, Link},
+    net::Hop,
     route::Reach,
+    settings::Via,
     sockets::{Body, Entry},
 };
 use crate::{
@@ -52,7 +53,7 @@ impl Stack {
         let flow = Flow { local: Endpoint::new(dst, udp.dst_port), remote: Endpoint::new(src, udp.src_port) };
         let meta = udp::Meta { from: flow.remote, to: dst, iface, ttl: header.ttl, tos: header.tos, at: now };
         let receivers = if cast == Cast::Unicast {
-            match self.demux.datagram(&flow) {
+            match self.demux.datagram(&flow, iface) {
                 Some(id) => {
                     packet.truncate(len + usize::from(udp.len));
                     packet.advance(len + wire_udp::HEADER);
@@ -61,7 +62,7 @@ impl Stack {
                 None => Vec::new(),
             }
         } else {
-            self.demux.datagram_to_many(&flow)
+            self.demux.datagram_to_many(&flow, iface)
         };
         if receivers.is_empty() {
             self.world.mib.udp_no_ports += 1;
@@ -109,8 +110,8 @@ impl Stack {
         if len > udp::MAX_PAYLOAD {
             return Err(Error::MessageTooLong);
         }
-        let SendTo { dest, source, ttl, tos } = *to;
-        let target = Target { dest: dest.or(socket.remote), source, ttl, tos };
+        let SendTo { dest, source, iface, ttl, tos } = *to;
+        let target = Target { dest: dest.or(socket.remote), source, iface, ttl, tos };
         if target.dest.is_none() {
             return Err(Error::DestinationRequired);
         }
@@ -129,19 +130,18 @@ impl Stack {
         if remote.port == 0 {
             return Err(Error::Invalid);
         }
-        let hop = self.datagram_hop(id, remote, now)?;
+        let mut hop = self.datagram_hop(id, remote, to.iface, now)?;
         let entry = self.sockets.owned(id)?;
         if hop.reach == Reach::Broadcast && !entry.settings.broadcast {
             return Err(Error::AccessDenied);
         }
-        let source = self.datagram_source(entry, to.source, &hop)?;
-        if entry.binding.is_none() {
-            self.bind_to(id, entry.bound, now).map_err(|_| Error::WouldBlock)?;
-        }
+        let source = self.datagram_source(entry, to.source, remote.addr, &hop)?;
+        self.bind_implicitly(id, now)?;
         let entry = self.sockets.owned(id)?;
         let flow = Flow { local: Endpoint::new(source, entry.local.port), remote };
         let ip = &entry.settings.ip;
         let ttl = if hop.reach == Reach::Multicast { ip.multicast_ttl } else { ip.ttl };
+        hop.echo &= ip.multicast_loop || hop.reach != Reach::Multicast;
         let header = ipv4::Header {
             tos: to.tos.unwrap_or(ip.tos),
             ttl: to.ttl.unwrap_or(ttl),
@@ -154,34 +154,35 @@ impl Stack {
         Ok(())
     }
 
-    /// The way to `remote`: the cached one for the connected peer.
-    fn datagram_hop(&mut self, id: SocketId, remote: Endpoint, now: Instant) -> Result<Hop> {
+    /// The way to `remote`, by `iface` if one is asked for: the cached one for the connected peer.
+    fn datagram_hop(&mut self, id: SocketId, remote: Endpoint, iface: Option<IfaceId>, now: Instant) -> Result<Hop> {
         let epoch = self.net.epoch();
         let entry = self.sockets.owned_mut(id)?;
         let Body::Datagram(socket) = &entry.body else { return Err(Error::NotSupported) };
-        let is_peer = socket.remote == Some(remote);
+        // MSG_DONTROUTE and IP_PKTINFO are for one datagram: its way is nobody else's.
+        let is_peer = socket.remote == Some(remote) && iface.is_none() && !entry.settings.dont_route;
         if let Some(hop) = entry.hop.filter(|hop| is_peer && hop.epoch == epoch) {
             return Ok(hop);
         }
-        let hop = self.net.hop(remote.addr, entry.settings.dont_route, now)?;
+        let via = entry.settings.via(remote.addr);
+        let hop = self.net.hop(remote.addr, Via { iface: iface.or(via.iface), ..via }, now)?;
         if is_peer {
             entry.hop = Some(hop);
         }
         Ok(hop)
     }
 
-    /// The source address: what the call asks for, what is bound, or what the route prefers.
-    fn datagram_source(&self, entry: &Entry, asked: Option<IpAddr>, hop: &Hop) -> Result<IpAddr> {
-        let source = match asked.filter(|addr| !addr.is_unspecified()) {
-            Some(addr) if self.net.table.own(addr) == Some(Cast::Unicast) => addr,
-            Some(_) => return Err(Error::Invalid),
-            None => entry.local.addr,
-        };
-        if source.is_loopback() && hop.link != Link::Loopback {
-            return Err(Error::Invalid);
+    /// The source address: what the call asks for, or what [`Stack::source`] says. Errors as Linux's
+    /// ip_route_output_key_hash_rcu: what can be nobody's source is invalid, what is not ours leads nowhere.
+    fn datagram_source(&self, entry: &Entry, asked: Option<IpAddr>, dest: IpAddr, hop: &Hop) -> Result<IpAddr> {
+        match asked.filter(|addr| !addr.is_unspecified()) {
+            Some(addr) if !self.net.is_own(addr) => Err(match addr {
+                IpAddr::V4(v4) if v4.is_multicast() || v4.is_broadcast() || v4.octets()[0] == 0 => Error::Invalid,
+                _ => Error::NetUnreachable,
+            }),
+            Some(addr) => self.source(entry, addr, dest, hop),
+            None => self.source(entry, entry.local.addr, dest, hop),
         }
-        let is_ours_alone = self.net.table.own(source) == Some(Cast::Unicast);
-        Ok(if is_ours_alone { source } else { hop.source })
     }
 
     /// Takes one datagram.

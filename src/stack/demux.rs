@@ -1,6 +1,6 @@
 //! Which socket a segment or datagram is for.
 
-use super::SocketId;
+use super::{SocketId, iface::IfaceId};
 use crate::{
     addr::{Endpoint, Flow},
     rng::Key,
@@ -26,46 +26,34 @@ impl Hash for FlowKey {
     }
 }
 
-/// A listener's place.
+/// A listener's or datagram socket's place.
 #[derive(Copy, Clone, Debug)]
-struct Listening {
+struct Place {
     addr: IpAddr,
-    reuse_port: bool,
-    id: SocketId,
-}
-
-/// A datagram socket's place.
-#[derive(Copy, Clone, Debug)]
-struct Datagrams {
-    addr: IpAddr,
+    /// The connected peer.
     remote: Option<Endpoint>,
+    /// The only interface it hears.
+    iface: Option<IfaceId>,
     reuse_port: bool,
     id: SocketId,
 }
 
-impl Datagrams {
-    /// How well a datagram of `flow` fits, as Linux's compute_score; `None`: not at all.
-    fn score(&self, flow: &Flow) -> Option<u8> {
-        let exact = if self.addr == flow.local.addr {
-            1
-        } else if self.addr.is_unspecified() {
-            0
-        } else {
-            return None;
-        };
-        match self.remote {
-            Some(remote) if remote == flow.remote => Some(exact + 2),
-            Some(_) => None,
-            None => Some(exact),
-        }
+impl Place {
+    /// How well what came in by `iface` fits, as Linux's compute_score; `None`: not at all.
+    fn score(&self, flow: &Flow, iface: IfaceId) -> Option<u8> {
+        let fits = |is: bool| is.then_some(1);
+        let exact = if self.addr.is_unspecified() { Some(0) } else { fits(self.addr == flow.local.addr) };
+        let connected = self.remote.map_or(Some(0), |remote| fits(remote == flow.remote));
+        let bound = self.iface.map_or(Some(0), |only| fits(only == iface));
+        Some(exact? * 4 + connected? * 2 + bound?)
     }
 }
 
 /// The tables.
 pub struct Demux {
     flows: HashMap<FlowKey, SocketId, Key>,
-    listeners: HashMap<u16, Vec<Listening>, Key>,
-    datagrams: HashMap<u16, Vec<Datagrams>, Key>,
+    listeners: HashMap<u16, Vec<Place>, Key>,
+    datagrams: HashMap<u16, Vec<Place>, Key>,
     key: Key,
 }
 
@@ -98,36 +86,39 @@ impl Demux {
     }
 
     /// A listener begins.
-    pub fn add_listener(&mut self, local: Endpoint, reuse_port: bool, id: SocketId) {
-        self.listeners.entry(local.port).or_default().push(Listening { addr: local.addr, reuse_port, id });
+    pub fn add_listener(&mut self, local: Endpoint, iface: Option<IfaceId>, reuse_port: bool, id: SocketId) {
+        let place = Place { addr: local.addr, remote: None, iface, reuse_port, id };
+        self.listeners.entry(local.port).or_default().push(place);
     }
 
     /// A listener ends.
     pub fn remove_listener(&mut self, port: u16, id: SocketId) {
         if let Some(listeners) = self.listeners.get_mut(&port) {
-            listeners.retain(|listening| listening.id != id);
+            listeners.retain(|place| place.id != id);
             if listeners.is_empty() {
                 self.listeners.remove(&port);
             }
         }
     }
 
-    /// The listener for a new flow: one on the address itself before one on all; of several that share the port one
-    /// chosen by the flow's hash.
-    pub fn listener(&self, flow: &Flow) -> Option<SocketId> {
-        let listeners = self.listeners.get(&flow.local.port)?;
-        let exact = |listening: &&Listening| listening.addr == flow.local.addr;
-        let any = |listening: &&Listening| listening.addr.is_unspecified();
-        let (best, wildcard) = match listeners.iter().rev().find(exact) {
-            Some(best) => (best, false),
-            None => (listeners.iter().rev().find(any)?, true),
-        };
-        if !best.reuse_port {
+    /// The listener for a new flow: the best fit; of several that share the port one chosen by the flow's hash.
+    pub fn listener(&self, flow: &Flow, iface: IfaceId) -> Option<SocketId> {
+        self.best(self.listeners.get(&flow.local.port)?, flow, iface)
+    }
+
+    /// The best fit; of equal ones that was bound last, or, if they share the port by SO_REUSEPORT, one chosen by the
+    /// flow's hash.
+    fn best(&self, places: &[Place], flow: &Flow, iface: IfaceId) -> Option<SocketId> {
+        let (best, score) = places
+            .iter()
+            .rev()
+            .filter_map(|place| place.score(flow, iface).map(|score| (place, score)))
+            .reduce(|best, next| if next.1 > best.1 { next } else { best })?;
+        if !best.reuse_port || best.remote.is_some() {
             return Some(best.id);
         }
-        let group =
-            |listening: &&Listening| listening.reuse_port && if wildcard { any(listening) } else { exact(listening) };
-        self.pick(flow, listeners.iter().filter(group).map(|listening| listening.id))
+        let group = places.iter().filter(|place| place.reuse_port && place.score(flow, iface) == Some(score));
+        self.pick(flow, group.map(|place| place.id))
     }
 
     /// One of `members`, always the same for one flow while the group does not change.
@@ -139,8 +130,15 @@ impl Demux {
     }
 
     /// A datagram socket begins to receive.
-    pub fn add_datagrams(&mut self, local: Endpoint, remote: Option<Endpoint>, reuse_port: bool, id: SocketId) {
-        let place = Datagrams { addr: local.addr, remote, reuse_port, id };
+    pub fn add_datagrams(
+        &mut self,
+        local: Endpoint,
+        remote: Option<Endpoint>,
+        iface: Option<IfaceId>,
+        reuse_port: bool,
+        id: SocketId,
+    ) {
+        let place = Place { addr: local.addr, remote, iface, reuse_port, id };
         self.datagrams.entry(local.port).or_default().push(place);
     }
 
@@ -154,26 +152,15 @@ impl Demux {
         }
     }
 
-    /// The socket for a unicast datagram: the best fit; of equal ones that was bound last, or, if they share the port
-    /// by SO_REUSEPORT, one chosen by the flow's hash.
-    pub fn datagram(&self, flow: &Flow) -> Option<SocketId> {
-        let sockets = self.datagrams.get(&flow.local.port)?;
-        let (best, score) = sockets
-            .iter()
-            .rev()
-            .filter_map(|place| place.score(flow).map(|score| (place, score)))
-            .reduce(|best, next| if next.1 > best.1 { next } else { best })?;
-        if !best.reuse_port || best.remote.is_some() {
-            return Some(best.id);
-        }
-        let group = sockets.iter().filter(|place| place.reuse_port && place.score(flow) == Some(score));
-        self.pick(flow, group.map(|place| place.id))
+    /// The socket for a unicast datagram: the best fit.
+    pub fn datagram(&self, flow: &Flow, iface: IfaceId) -> Option<SocketId> {
+        self.best(self.datagrams.get(&flow.local.port)?, flow, iface)
     }
 
     /// All sockets for a broadcast or multicast datagram.
-    pub fn datagram_to_many(&self, flow: &Flow) -> Vec<SocketId> {
-        let sockets = self.datagrams.get(&flow.local.port).map_or(&[][..], Vec::as_slice);
-        sockets.iter().filter(|place| place.score(flow).is_some()).map(|place| place.id).collect()
+    pub fn datagram_to_many(&self, flow: &Flow, iface: IfaceId) -> Vec<SocketId> {
+        let places = self.datagrams.get(&flow.local.port).map_or(&[][..], Vec::as_slice);
+        places.iter().filter(|place| place.score(flow, iface).is_some()).map(|place| place.id).collect()
     }
 }
 
@@ -181,6 +168,8 @@ impl Demux {
 mod tests {
     use super::*;
     use crate::rng::SeededRng;
+
+    const DEVICE: IfaceId = IfaceId::DEVICE;
 
     fn end(text: &str) -> Endpoint {
         let addr: std::net::SocketAddr = text.parse().unwrap();
@@ -202,24 +191,24 @@ mod tests {
     #[test]
     fn a_listener_on_the_address_comes_before_one_on_all() {
         let mut demux = demux();
-        demux.add_listener(end("0.0.0.0:80"), false, id(1));
-        demux.add_listener(end("10.0.0.2:80"), false, id(2));
-        assert_eq!(demux.listener(&flow("10.0.0.2:80", "10.0.0.1:5")), Some(id(2)));
-        assert_eq!(demux.listener(&flow("10.0.0.3:80", "10.0.0.1:5")), Some(id(1)));
-        assert_eq!(demux.listener(&flow("10.0.0.3:81", "10.0.0.1:5")), None);
+        demux.add_listener(end("0.0.0.0:80"), None, false, id(1));
+        demux.add_listener(end("10.0.0.2:80"), None, false, id(2));
+        assert_eq!(demux.listener(&flow("10.0.0.2:80", "10.0.0.1:5"), DEVICE), Some(id(2)));
+        assert_eq!(demux.listener(&flow("10.0.0.3:80", "10.0.0.1:5"), DEVICE), Some(id(1)));
+        assert_eq!(demux.listener(&flow("10.0.0.3:81", "10.0.0.1:5"), DEVICE), None);
         demux.remove_listener(80, id(2));
-        assert_eq!(demux.listener(&flow("10.0.0.2:80", "10.0.0.1:5")), Some(id(1)));
+        assert_eq!(demux.listener(&flow("10.0.0.2:80", "10.0.0.1:5"), DEVICE), Some(id(1)));
     }
 
     #[test]
     fn a_group_shares_flows_evenly_and_each_flow_keeps_its_member() {
         let mut demux = demux();
-        (0..4).for_each(|i| demux.add_listener(end("0.0.0.0:80"), true, id(i)));
+        (0..4).for_each(|i| demux.add_listener(end("0.0.0.0:80"), None, true, id(i)));
         let mut counts = [0; 4];
         for port in 1..=4000 {
             let flow = flow("10.0.0.2:80", &format!("10.0.0.1:{port}"));
-            let chosen = demux.listener(&flow).unwrap();
-            assert_eq!(demux.listener(&flow), Some(chosen));
+            let chosen = demux.listener(&flow, DEVICE).unwrap();
+            assert_eq!(demux.listener(&flow, DEVICE), Some(chosen));
             counts[chosen.index as usize] += 1;
         }
         assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
@@ -228,14 +217,27 @@ mod tests {
     #[test]
     fn a_datagram_goes_to_the_best_fit_and_of_equals_to_the_last() {
         let mut demux = demux();
-        demux.add_datagrams(end("0.0.0.0:53"), None, false, id(1));
-        demux.add_datagrams(end("10.0.0.2:53"), None, false, id(2));
-        demux.add_datagrams(end("10.0.0.2:53"), Some(end("10.0.0.9:9")), false, id(3));
-        demux.add_datagrams(end("0.0.0.0:53"), None, false, id(4));
-        assert_eq!(demux.datagram(&flow("10.0.0.2:53", "10.0.0.9:9")), Some(id(3)));
-        assert_eq!(demux.datagram(&flow("10.0.0.2:53", "10.0.0.9:8")), Some(id(2)));
-        assert_eq!(demux.datagram(&flow("10.0.0.7:53", "10.0.0.9:9")), Some(id(4)));
-        let all = demux.datagram_to_many(&flow("10.0.0.255:53", "10.0.0.9:9"));
+        demux.add_datagrams(end("0.0.0.0:53"), None, None, false, id(1));
+        demux.add_datagrams(end("10.0.0.2:53"), None, None, false, id(2));
+        demux.add_datagrams(end("10.0.0.2:53"), Some(end("10.0.0.9:9")), None, false, id(3));
+        demux.add_datagrams(end("0.0.0.0:53"), None, None, false, id(4));
+        assert_eq!(demux.datagram(&flow("10.0.0.2:53", "10.0.0.9:9"), DEVICE), Some(id(3)));
+        assert_eq!(demux.datagram(&flow("10.0.0.2:53", "10.0.0.9:8"), DEVICE), Some(id(2)));
+        assert_eq!(demux.datagram(&flow("10.0.0.7:53", "10.0.0.9:9"), DEVICE), Some(id(4)));
+        let all = demux.datagram_to_many(&flow("10.0.0.255:53", "10.0.0.9:9"), DEVICE);
         assert_eq!(all, [id(1), id(4)]);
+    }
+
+    #[test]
+    fn a_socket_bound_to_an_interface_hears_only_that_and_comes_before_one_that_hears_all() {
+        let mut demux = demux();
+        let lo = Some(IfaceId::LOOPBACK);
+        demux.add_listener(end("0.0.0.0:80"), Some(DEVICE), false, id(1));
+        demux.add_listener(end("0.0.0.0:80"), None, false, id(2));
+        demux.add_datagrams(end("0.0.0.0:53"), None, lo, false, id(3));
+        let (web, dns) = (flow("10.0.0.2:80", "10.0.0.9:9"), flow("10.0.0.2:53", "10.0.0.9:9"));
+        assert_eq!([DEVICE, IfaceId::LOOPBACK].map(|iface| demux.listener(&web, iface)), [Some(id(1)), Some(id(2))]);
+        assert_eq!([DEVICE, IfaceId::LOOPBACK].map(|iface| demux.datagram(&dns, iface)), [None, Some(id(3))]);
+        assert!(demux.datagram_to_many(&dns, DEVICE).is_empty());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     SocketId, Stack,
+    iface::IfaceId,
     net::Link,
     sockets::{Body, Entry, Owner},
 };
@@ -91,7 +92,10 @@ fn needs_device(entry: &Entry) -> bool {
             connection.state() != State::Closed && entry.hop.is_none_or(|hop| hop.link != Link::Loopback)
         }
         Body::Datagram(socket) if socket.remote.is_some() => entry.hop.is_none_or(|hop| hop.link != Link::Loopback),
-        Body::Datagram(_) | Body::Listener(_) => entry.binding.is_some() && !entry.local.addr.is_loopback(),
+        Body::Datagram(_) | Body::Listener(_) => {
+            let is_inside = entry.local.addr.is_loopback() || entry.settings.iface == Some(IfaceId::LOOPBACK);
+            entry.binding.is_some() && !is_inside
+        }
         Body::Idle(_) => false,
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{
     Stack,
-    settings::MtuDiscover,
+    iface::IfaceId,
+    settings::{MtuDiscover, Via},
     sockets::{Body, Entry},
 };
 use crate::{
@@ -24,7 +25,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 impl Stack {
     /// An ICMP message came in, its IP header taken off.
-    pub(super) fn on_icmp(&mut self, header: &ipv4::Header, cast: Cast, packet: Packet, now: Instant) {
+    pub(super) fn on_icmp(&mut self, iface: IfaceId, header: &ipv4::Header, cast: Cast, packet: Packet, now: Instant) {
         self.world.mib.icmp_in_msgs += 1;
         let message = match Message::parse(packet.bytes()) {
             Ok(message) => message,
@@ -42,12 +43,12 @@ impl Stack {
             self.send_icmp(header.dst, header.src, header.tos, &reply, now);
         }
         if let (Some(meaning), Some(quote)) = (errors::meaning(&message), message.quoted()) {
-            self.on_quoted_error(meaning, &quote.header, quote.payload, now);
+            self.on_quoted_error(iface, meaning, &quote.header, quote.payload, now);
         }
     }
 
     fn send_icmp(&mut self, src: Ipv4Addr, dst: Ipv4Addr, tos: u8, message: &Message<'_>, now: Instant) {
-        let Ok(hop) = self.net.hop(IpAddr::V4(dst), false, now) else { return };
+        let Ok(hop) = self.net.hop(IpAddr::V4(dst), Via::default(), now) else { return };
         let mut bytes = vec![0; message.len()];
         message.emit(&mut bytes);
         let mut frame = Frame::new();
@@ -97,12 +98,19 @@ impl Stack {
         let bytes = frame.to_vec();
         if let Some((header, len)) = ipv4::Header::parse_quoted(&bytes) {
             let meaning = Meaning::Error { error: Error::HostUnreachable, hard: false };
-            self.on_quoted_error(meaning, &header, &bytes[len..], now);
+            self.on_quoted_error(IfaceId::DEVICE, meaning, &header, &bytes[len..], now);
         }
     }
 
     /// An error about a datagram of ours with `header`, of whose payload `payload` is the front.
-    fn on_quoted_error(&mut self, meaning: Meaning, header: &ipv4::Header, payload: &[u8], now: Instant) {
+    fn on_quoted_error(
+        &mut self,
+        iface: IfaceId,
+        meaning: Meaning,
+        header: &ipv4::Header,
+        payload: &[u8],
+        now: Instant,
+    ) {
         let Some((src_port, dst_port)) = ports(payload).filter(|_| header.fragment_offset == 0) else { return };
         let flow = Flow {
             local: Endpoint::new(IpAddr::V4(header.src), src_port),
@@ -110,7 +118,7 @@ impl Stack {
         };
         match header.protocol {
             protocol::TCP => self.on_tcp_error(meaning, flow, header, payload, now),
-            protocol::UDP => self.on_udp_error(meaning, flow, header, now),
+            protocol::UDP => self.on_udp_error(iface, meaning, flow, header, now),
             _ => {}
         }
     }
@@ -122,13 +130,13 @@ impl Stack {
         let Some(Entry { body: Body::Connection(connection), .. }) = self.sockets.lookup_mut(id) else { return };
         let mut cx = self.world.cx(now);
         match meaning {
-            Meaning::Error { error, .. } => connection.on_icmp(IcmpVerdict::Error(error), seq, &mut cx),
+            Meaning::Error { error, .. } => _ = connection.on_icmp(IcmpVerdict::Error(error), seq, &mut cx),
             Meaning::TooBig(field) => {
                 let mtu = pmtu::judge(field, header.total_len);
-                let before = connection.mss();
-                connection.on_icmp(IcmpVerdict::PacketTooBig(mtu.max(pmtu::MIN_PMTU)), seq, &mut cx);
-                // The connection believes only what quotes a segment in flight (RFC 5927 section 7.2); so do others.
-                if connection.mss() < before {
+                let verdict = IcmpVerdict::PacketTooBig(mtu.max(pmtu::MIN_PMTU));
+                // The connection believes only what quotes a segment in flight (RFC 5927 section 7.2); so do others,
+                // whose segments may be larger than this one's.
+                if connection.on_icmp(verdict, seq, &mut cx) {
                     self.learn_path_mtu(flow.remote.addr, mtu, now);
                 }
             }
@@ -136,8 +144,8 @@ impl Stack {
         self.after(id, now);
     }
 
-    fn on_udp_error(&mut self, meaning: Meaning, flow: Flow, header: &ipv4::Header, now: Instant) {
-        let Some(id) = self.demux.datagram(&flow) else { return };
+    fn on_udp_error(&mut self, iface: IfaceId, meaning: Meaning, flow: Flow, header: &ipv4::Header, now: Instant) {
+        let Some(id) = self.demux.datagram(&flow, iface) else { return };
         let Some(entry) = self.sockets.lookup_mut(id) else { return };
         let Body::Datagram(socket) = &mut entry.body else { return };
         let ip = &entry.settings.ip;

@@ -175,13 +175,13 @@ impl Stack {
 
     /// The caller has changed settings: what they mean for the connection takes effect.
     pub fn on_settings_changed(&mut self, id: SocketId, now: Instant) {
-        self.on_reuse_changed(id);
-        let Ok(Entry { body: Body::Connection(connection), phase, hop, .. }) = self.sockets.owned_mut(id) else {
-            return;
-        };
-        if *phase != Phase::Unconnected {
-            // SO_DONTROUTE may have changed: the way is looked up again.
-            hop.iter_mut().for_each(|hop| hop.epoch = hop.epoch.wrapping_sub(1));
+        self.on_claim_changed(id);
+        let Ok(Entry { body, phase, hop, .. }) = self.sockets.owned_mut(id) else { return };
+        // Which ways are open may have changed: the way is looked up again.
+        hop.iter_mut().for_each(|hop| hop.epoch = hop.epoch.wrapping_sub(1));
+        if let Body::Connection(connection) = body
+            && *phase != Phase::Unconnected
+        {
             connection.on_settings_changed(&mut self.world.cx(now));
             self.after(id, now);
         }

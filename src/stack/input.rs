@@ -27,7 +27,7 @@ impl Stack {
     pub fn receive(&mut self, iface: IfaceId, packet: Packet, now: Instant) {
         match self.net.medium() {
             Some(Medium::Ethernet) if iface != IfaceId::LOOPBACK => self.on_ethernet(packet, now),
-            _ => self.on_ip(iface, packet, now),
+            _ => self.on_ip(iface, false, packet, now),
         }
         self.settle(now);
     }
@@ -45,7 +45,7 @@ impl Stack {
         packet.advance(ethernet::HEADER);
         packet.meta.link_broadcast = to_many;
         match header.ether_type {
-            EtherType::IPV4 => self.on_ip(IfaceId::DEVICE, packet, now),
+            EtherType::IPV4 => self.on_ip(IfaceId::DEVICE, false, packet, now),
             EtherType::ARP => self.on_arp(packet.bytes(), now),
             _ => self.world.mib.dev_rx_dropped += 1,
         }
@@ -73,18 +73,17 @@ impl Stack {
         self.net.pump_neighbours(&mut cx);
     }
 
-    /// A datagram came in, from the device or from ourselves.
-    pub(super) fn on_ip(&mut self, iface: IfaceId, mut packet: Packet, now: Instant) {
+    /// A datagram came in by `iface`, from the device or (`looped`) from ourselves.
+    pub(super) fn on_ip(&mut self, iface: IfaceId, looped: bool, mut packet: Packet, now: Instant) {
         self.world.mib.ip_in_receives += 1;
         let (header, len) = match ipv4::Header::parse(packet.bytes()) {
             Ok(parsed) => parsed,
             Err(error) => return self.on_bad_header(error, packet, now),
         };
         packet.truncate(usize::from(header.total_len));
-        let on_loopback = iface == IfaceId::LOOPBACK;
         let link_broadcast = packet.meta.link_broadcast;
         let own = |addr| self.net.table.own(addr);
-        let cast = match input::judge(header.src, header.dst, on_loopback, link_broadcast, own) {
+        let cast = match input::judge(header.src, header.dst, looped, link_broadcast, own) {
             input::Verdict::Deliver(cast) => cast,
             input::Verdict::NotOurs | input::Verdict::Martian => {
                 self.world.mib.ip_in_addr_errors += 1;
@@ -156,13 +155,13 @@ impl Stack {
         match header.protocol {
             protocol::TCP if cast == Cast::Unicast => {
                 packet.advance(len);
-                self.on_tcp(header, packet, now);
+                self.on_tcp(iface, header, packet, now);
             }
             protocol::TCP | protocol::IGMP => {}
             protocol::UDP => self.on_udp(iface, header, len, cast, packet, now),
             protocol::ICMP => {
                 packet.advance(len);
-                self.on_icmp(header, cast, packet, now);
+                self.on_icmp(iface, header, cast, packet, now);
             }
             _ => {
                 self.world.mib.ip_in_unknown_protos += 1;

@@ -1,9 +1,6 @@
 //! Data in and out of sockets, and their end: send, recv, shutdown, close.
 
-use super::{
-    Received, SendTo, SocketId, Stack,
-    sockets::{Body, Owner},
-};
+use super::{Received, SendTo, SocketId, Stack, sockets::Body};
 use crate::{
     error::{Error, Result},
     ready::Ready,
@@ -131,11 +128,7 @@ impl Stack {
 
     /// Connections without an owner that still have data or a FIN unacknowledged.
     pub fn draining(&self) -> usize {
-        if self.orphans == 0 {
-            return 0;
-        }
-        let drains = |body: &Body| matches!(body, Body::Connection(connection) if connection.unacknowledged() > 0);
-        self.sockets.iter().filter(|(_, entry)| entry.owner == Owner::Nobody && drains(&entry.body)).count()
+        self.draining
     }
 
     /// Resets every connection that is not closed cleanly.

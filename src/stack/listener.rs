@@ -84,8 +84,8 @@ impl Stack {
         let entry = self.sockets.owned_mut(id)?;
         let Body::Idle(settings) = &entry.body else { return Err(Error::Invalid) };
         entry.body = Body::Listener(Box::new(Listener::new((**settings).clone(), backlog)));
-        let (local, reuse_port) = (entry.local, entry.settings.reuse_port);
-        self.demux.add_listener(local, reuse_port, id);
+        let (local, iface, reuse_port) = (entry.local, entry.settings.iface, entry.settings.reuse_port);
+        self.demux.add_listener(local, iface, reuse_port, id);
         Ok(())
     }
 
@@ -130,7 +130,7 @@ impl Stack {
             return;
         }
         let (options, settings) = (listener.settings.clone(), entry.settings.clone());
-        let Ok(hop) = self.net.hop(flow.remote.addr, settings.dont_route, now) else { return };
+        let Ok(hop) = self.net.hop(flow.remote.addr, settings.via(flow.remote.addr), now) else { return };
         let mut cx = self.world.cx(now);
         let connection = Connection::accept(flow, seg, options, hop.path, &self.secret, &mut cx);
         let child = Entry {

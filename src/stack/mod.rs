@@ -35,7 +35,7 @@ mod timers;
 
 pub use config::Config;
 pub use iface::{Capabilities, IfaceId, Medium};
-pub use settings::{IpSettings, MtuDiscover, SocketSettings};
+pub use settings::{IpSettings, MtuDiscover, SocketSettings, Via};
 
 use crate::{
     addr::Endpoint,
@@ -94,6 +94,8 @@ pub struct SendTo {
     pub dest: Option<Endpoint>,
     /// Source address (`ipi_spec_dst`).
     pub source: Option<IpAddr>,
+    /// The interface it leaves by (`ipi_ifindex`).
+    pub iface: Option<IfaceId>,
     /// Time to live.
     pub ttl: Option<u8>,
     /// Type of service.
@@ -145,6 +147,8 @@ pub struct Stack {
     secret: Key,
     /// Connections without an owner.
     orphans: usize,
+    /// Those of them with something unacknowledged.
+    draining: usize,
 }
 
 impl Stack {
@@ -162,6 +166,7 @@ impl Stack {
             events: VecDeque::new(),
             secret: Key::random(&mut *rng),
             orphans: 0,
+            draining: 0,
             world: World { rng, mib: Counters::default() },
         }
     }

@@ -4,13 +4,14 @@ use super::{
     config::Config,
     iface::{Capabilities, IfaceId, Medium},
     route::{Reach, Table},
+    settings::Via,
 };
 use crate::{
     buf::{Frame, Packet},
     cx::Cx,
     error::{Error, Result},
     icmp::limit::Limiter,
-    ip::{ident::Idents, pmtu::PathMtus, reassembly::Reassembly},
+    ip::{ident::Idents, input::Cast, pmtu::PathMtus, reassembly::Reassembly},
     neigh::{
         acd::Claims,
         arp,
@@ -67,6 +68,8 @@ pub struct Hop {
     pub link_mtu: u32,
     /// DF must not be set: the path claims an MTU that is too small to be true.
     pub no_df: bool,
+    /// A copy comes back to ourselves: we are among those it is for.
+    pub echo: bool,
 }
 
 /// The network side of a stack.
@@ -78,8 +81,8 @@ pub struct Net {
     pub idents: Idents,
     pub reassembly: Reassembly,
     pub limiter: Limiter,
-    /// Datagrams from ourselves to ourselves.
-    pub local: VecDeque<Packet>,
+    /// Datagrams from ourselves to ourselves, and the interface they seem to come in by.
+    pub local: VecDeque<(IfaceId, Packet)>,
     /// Frames ready for the device.
     pub out: VecDeque<Frame>,
     mac: MacAddr,
@@ -143,17 +146,23 @@ impl Net {
         self.mac
     }
 
-    /// The way to `dest`. `on_link`: no gateways (SO_DONTROUTE).
+    /// The way to `dest`.
     ///
     /// # Errors
     /// `NetUnreachable`, `NetDown`.
-    pub fn hop(&mut self, dest: IpAddr, on_link: bool, now: Instant) -> Result<Hop> {
-        let route = *self.table.lookup(dest).ok_or(Error::NetUnreachable)?;
-        let source = route.source;
+    pub fn hop(&mut self, dest: IpAddr, Via { on_link, iface }: Via, now: Instant) -> Result<Hop> {
+        let route = self.table.lookup_by(dest, iface).ok_or(Error::NetUnreachable)?;
         if route.iface == IfaceId::LOOPBACK {
-            let path = Path { mtu: LOOPBACK_MTU, max_frame: LOOPBACK_MTU };
-            let (epoch, reach) = (self.epoch(), route.reach);
-            return Ok(Hop { epoch, link: Link::Loopback, source, reach, path, link_mtu: LOOPBACK_MTU, no_df: false });
+            return Ok(Hop {
+                epoch: self.epoch(),
+                link: Link::Loopback,
+                source: route.source,
+                reach: route.reach,
+                path: Path { mtu: LOOPBACK_MTU, max_frame: LOOPBACK_MTU },
+                link_mtu: LOOPBACK_MTU,
+                no_df: false,
+                echo: false,
+            });
         }
         let device = self.device.filter(|_| !self.is_gone).ok_or(Error::NetDown)?;
         if on_link && matches!(route.reach, Reach::Gateway(_)) {
@@ -172,11 +181,12 @@ impl Net {
         Ok(Hop {
             epoch: self.epoch(),
             link,
-            source,
+            source: route.source,
             reach: route.reach,
             path: Path { mtu, max_frame },
             link_mtu: device.mtu,
             no_df: known.is_some_and(|known| known.locked),
+            echo: matches!(self.table.own(dest), Some(Cast::Broadcast | Cast::Multicast)),
         })
     }
 
@@ -185,7 +195,7 @@ impl Net {
     pub fn forward(&mut self, mut frame: Frame, link: Link, cx: &mut Cx<'_>) -> Option<Frame> {
         match link {
             Link::Loopback => {
-                self.deliver_locally(&frame, cx);
+                self.deliver_locally(&frame, IfaceId::LOOPBACK, cx);
                 None
             }
             Link::Direct => Some(frame),
@@ -207,10 +217,10 @@ impl Net {
         }
     }
 
-    /// A copy of a datagram comes back to ourselves.
-    pub fn deliver_locally(&mut self, frame: &Frame, cx: &mut Cx<'_>) {
+    /// A copy of a datagram comes back to ourselves by `iface`.
+    pub fn deliver_locally(&mut self, frame: &Frame, iface: IfaceId, cx: &mut Cx<'_>) {
         if self.local.len() < MAX_LOCAL {
-            self.local.push_back(frame.to_packet());
+            self.local.push_back((iface, frame.to_packet()));
         } else {
             cx.mib.ip_out_discards += 1;
         }
@@ -261,6 +271,11 @@ impl Net {
         if self.push_out(frame, cx).is_ok() {
             cx.mib.arp_out += 1;
         }
+    }
+
+    /// Whether `addr` is ours alone, so that it can be a source.
+    pub fn is_own(&self, addr: IpAddr) -> bool {
+        self.table.own(addr) == Some(Cast::Unicast)
     }
 
     /// What an address is to us, for ARP.

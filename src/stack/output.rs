@@ -2,8 +2,7 @@
 
 use super::{
     SocketId, Stack,
-    net::{Hop, Link, prepend_ipv4, v4},
-    route::Reach,
+    net::{Hop, prepend_ipv4, v4},
     settings::MtuDiscover,
     tcp::Transmit,
 };
@@ -52,8 +51,8 @@ impl Stack {
     /// entry into the stack ends with this.
     pub(super) fn settle(&mut self, now: Instant) {
         for _ in 0..LOCAL_BUDGET {
-            if let Some(packet) = self.net.local.pop_front() {
-                self.on_ip(IfaceId::LOOPBACK, packet, now);
+            if let Some((iface, packet)) = self.net.local.pop_front() {
+                self.on_ip(iface, true, packet, now);
             } else if let Some(id) = self.dirty_local.pop_front() {
                 self.transmit_locally(id, now);
             } else {
@@ -108,10 +107,11 @@ impl Stack {
         }
         let id = self.net.idents.take(flow.local.addr, flow.remote.addr, header.protocol, 1);
         let header = ipv4::Header { id, dont_fragment, src, dst, ..header };
-        if hop.reach == Reach::Broadcast && hop.link != Link::Loopback {
+        if hop.echo {
             let mut copy = frame.clone();
             prepend_ipv4(&mut copy, header);
-            self.net.deliver_locally(&copy, &mut cx);
+            // It comes back by the interface it leaves by (Linux's dev_loopback_xmit).
+            self.net.deliver_locally(&copy, IfaceId::DEVICE, &mut cx);
         }
         if fits {
             prepend_ipv4(&mut frame, header);

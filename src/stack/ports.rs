@@ -1,6 +1,6 @@
 //! Which ports are taken, who may share them, and the choice of ephemeral ones.
 
-use super::Protocol;
+use super::{Protocol, iface::IfaceId};
 use crate::rng::{Key, Rng};
 use std::{collections::HashMap, hash::Hash, net::IpAddr, ops::RangeInclusive};
 
@@ -18,6 +18,8 @@ pub struct Binding {
     pub port: u16,
     /// The address; unspecified means all.
     pub addr: IpAddr,
+    /// The interface (SO_BINDTODEVICE); none means all.
+    pub iface: Option<IfaceId>,
     /// SO_REUSEADDR was set.
     pub reuse_addr: bool,
     /// SO_REUSEPORT was set.
@@ -33,6 +35,7 @@ impl Binding {
     /// `strict`: for a port we choose, sharing is out of the question.
     fn conflicts(&self, other: &Self, strict: bool) -> bool {
         let overlap = self.addr == other.addr || self.addr.is_unspecified() || other.addr.is_unspecified();
+        let overlap = overlap && (self.iface == other.iface || self.iface.is_none() || other.iface.is_none());
         let shared_addr = self.reuse_addr && other.reuse_addr && !other.listening;
         let shared_port = self.reuse_port && other.reuse_port;
         overlap && (strict || !(shared_addr || shared_port))
@@ -135,6 +138,7 @@ mod tests {
             protocol: Protocol::Tcp,
             port: 80,
             addr,
+            iface: has('d').then_some(IfaceId::DEVICE).or(has('o').then_some(IfaceId::LOOPBACK)),
             reuse_addr: has('a'),
             reuse_port: has('p'),
             listening: has('l'),
@@ -148,7 +152,8 @@ mod tests {
 
     #[test]
     fn sharing_follows_linux() {
-        // (who is there, who comes, may they share): a = SO_REUSEADDR, p = SO_REUSEPORT, l = listening
+        // (who is there, who comes, may they share): a = SO_REUSEADDR, p = SO_REUSEPORT, l = listening,
+        // d = SO_BINDTODEVICE to the device, o = to the loopback
         let table = [
             ((A, ""), (B, ""), true),
             ((A, ""), (A, ""), false),
@@ -162,6 +167,9 @@ mod tests {
             ((A, "p"), (A, "p"), true),
             ((ANY, "pl"), (ANY, "pl"), true),
             ((A, "pl"), (A, "al"), false),
+            ((A, "dl"), (A, "ol"), true),
+            ((A, "dl"), (A, "d"), false),
+            ((A, "dl"), (A, ""), false),
         ];
         for ((addr, flags), (addr2, flags2), shared) in table {
             let mut ports = ports();

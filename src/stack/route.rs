@@ -43,6 +43,8 @@ pub struct Table {
 }
 
 const LOCALHOST: Cidr = Cidr { addr: IpAddr::V4(Ipv4Addr::LOCALHOST), prefix: 8 };
+/// The broadcast address of the loopback's network.
+const ALL_LOCALHOSTS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 255, 255, 255));
 
 /// The route to one address alone.
 const fn host(addr: IpAddr) -> Cidr {
@@ -55,6 +57,7 @@ impl Table {
         let addresses = config.addresses.clone();
         let mut table = Self { routes: Vec::new(), addresses };
         table.add(LOCALHOST, Reach::Local, LOCALHOST.addr);
+        table.add(host(ALL_LOCALHOSTS), Reach::Broadcast, LOCALHOST.addr);
         for own in &config.addresses {
             table.add(host(own.addr), Reach::Local, own.addr);
             if !has_device {
@@ -83,7 +86,8 @@ impl Table {
     }
 
     fn add(&mut self, to: Cidr, reach: Reach, source: IpAddr) {
-        let iface = if reach == Reach::Local { IfaceId::LOOPBACK } else { IfaceId::DEVICE };
+        let is_inside = reach == Reach::Local || LOCALHOST.contains(to.addr);
+        let iface = if is_inside { IfaceId::LOOPBACK } else { IfaceId::DEVICE };
         let at = self.routes.partition_point(|route| route.to.prefix >= to.prefix);
         self.routes.insert(at, Route { to, reach, iface, source });
     }
@@ -102,6 +106,21 @@ impl Table {
         self.routes.iter().find(|route| route.to.contains(dest))
     }
 
+    /// The route to `dest`, by `iface` if one is asked for. As on Linux our own addresses are reached inside the stack
+    /// by any interface, those of the loopback's network by the loopback alone, and groups by either. Unlike Linux
+    /// nothing is taken to be on the link for want of a route.
+    pub fn lookup_by(&self, dest: IpAddr, iface: Option<IfaceId>) -> Option<Route> {
+        let route = self.lookup(dest).copied();
+        match iface {
+            None => route,
+            Some(iface @ IfaceId::LOOPBACK) if dest.is_multicast() => {
+                Some(Route { to: host(dest), reach: Reach::Multicast, iface, source: LOCALHOST.addr })
+            }
+            Some(IfaceId::LOOPBACK) => route.filter(|route| route.iface == IfaceId::LOOPBACK),
+            Some(_) => route.filter(|_| !LOCALHOST.contains(dest)),
+        }
+    }
+
     /// How a datagram to `addr` is addressed to us, if it is.
     pub fn own(&self, addr: IpAddr) -> Option<Cast> {
         for own in &self.addresses {
@@ -113,6 +132,7 @@ impl Table {
             }
         }
         match addr {
+            ALL_LOCALHOSTS => Some(Cast::Broadcast),
             IpAddr::V4(v4) if v4.is_loopback() => Some(Cast::Unicast),
             IpAddr::V4(Ipv4Addr::BROADCAST) => Some(Cast::Broadcast),
             // RFC 1112 section 4: every host is in the group of all hosts.
@@ -194,6 +214,7 @@ mod tests {
         let table = [
             ("10.0.0.2", Some(Cast::Unicast)),
             ("127.0.0.9", Some(Cast::Unicast)),
+            ("127.255.255.255", Some(Cast::Broadcast)),
             ("172.16.255.255", Some(Cast::Broadcast)),
             ("255.255.255.255", Some(Cast::Broadcast)),
             ("224.0.0.1", Some(Cast::Multicast)),

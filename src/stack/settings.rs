@@ -1,5 +1,8 @@
 //! What the application has asked of a socket below TCP and UDP: the values behind SOL_SOCKET and IPPROTO_IP options.
 
+use super::iface::IfaceId;
+use std::net::{IpAddr, Ipv4Addr};
+
 /// IP_MTU_DISCOVER (ip(7)).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum MtuDiscover {
@@ -34,6 +37,8 @@ pub struct IpSettings {
     pub multicast_ttl: u8,
     /// IP_MULTICAST_LOOP.
     pub multicast_loop: bool,
+    /// IP_MULTICAST_IF: the interface, and the source address if one was given.
+    pub multicast_if: Option<(IfaceId, Ipv4Addr)>,
     /// IP_BIND_ADDRESS_NO_PORT.
     pub bind_address_no_port: bool,
 }
@@ -50,6 +55,7 @@ impl Default for IpSettings {
             recverr: false,
             multicast_ttl: 1,
             multicast_loop: true,
+            multicast_if: None,
             bind_address_no_port: false,
         }
     }
@@ -64,6 +70,8 @@ pub struct SocketSettings {
     pub reuse_port: bool,
     /// SO_BROADCAST.
     pub broadcast: bool,
+    /// SO_BINDTODEVICE: the only interface it sends and receives by.
+    pub iface: Option<IfaceId>,
     /// SO_DONTROUTE: only on-link destinations.
     pub dont_route: bool,
     /// SO_TIMESTAMP, SO_TIMESTAMPNS: deliver receive times.
@@ -83,11 +91,35 @@ impl Default for SocketSettings {
             reuse_addr: false,
             reuse_port: false,
             broadcast: false,
+            iface: None,
             dont_route: false,
             timestamp: false,
             recv_buffer: 212_992,
             send_buffer: 212_992,
             ip: IpSettings::default(),
         }
+    }
+}
+
+/// Which ways out are open to a socket.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Via {
+    /// No gateways (SO_DONTROUTE).
+    pub on_link: bool,
+    /// Only this interface.
+    pub iface: Option<IfaceId>,
+}
+
+impl SocketSettings {
+    /// The ways to `dest`: IP_MULTICAST_IF is for groups, SO_BINDTODEVICE comes before it.
+    pub fn via(&self, dest: IpAddr) -> Via {
+        let groups = self.ip.multicast_if.filter(|_| dest.is_multicast()).map(|(iface, _)| iface);
+        Via { on_link: self.dont_route, iface: self.iface.or(groups) }
+    }
+
+    /// The source address for `dest`, if it is a group and IP_MULTICAST_IF has one.
+    pub fn multicast_source(&self, dest: IpAddr) -> Option<IpAddr> {
+        let chosen = self.ip.multicast_if.filter(|(_, addr)| dest.is_multicast() && !addr.is_unspecified());
+        chosen.map(|(_, addr)| IpAddr::V4(addr))
     }
 }

@@ -57,6 +57,8 @@ pub struct Entry {
     pub phase: Phase,
     /// It is in a queue of sockets that may have something to send.
     pub dirty: bool,
+    /// It has no owner and something unacknowledged: counted in `Stack::draining`.
+    pub drains: bool,
     /// The device it needs is gone.
     pub is_down: bool,
     /// The identification of its next datagram (with DF any will do, RFC 6864).
@@ -84,6 +86,7 @@ impl Entry {
             owner,
             phase: Phase::Unconnected,
             dirty: false,
+            drains: false,
             is_down: false,
             ident: 0,
             local: unbound,

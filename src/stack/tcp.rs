@@ -2,8 +2,9 @@
 
 use super::{
     SocketId, Stack,
+    iface::IfaceId,
     net::{Link, prepend_ipv4},
-    settings::MtuDiscover,
+    settings::{MtuDiscover, Via},
     sockets::{Body, Entry, Owner, Stage},
     time_wait::Waiting,
 };
@@ -34,7 +35,7 @@ pub(super) enum Transmit {
 
 impl Stack {
     /// A TCP segment came in, its IP header taken off.
-    pub(super) fn on_tcp(&mut self, header: &ipv4::Header, mut packet: Packet, now: Instant) {
+    pub(super) fn on_tcp(&mut self, iface: IfaceId, header: &ipv4::Header, mut packet: Packet, now: Instant) {
         let (src, dst) = (IpAddr::V4(header.src), IpAddr::V4(header.dst));
         if !packet.meta.checksum_ok && !tcp::verify(src, dst, packet.bytes()) {
             self.world.mib.tcp_in_csum_errors += 1;
@@ -48,7 +49,7 @@ impl Stack {
         packet.advance(len);
         self.world.mib.tcp_in_segs += 1;
         let flow = Flow { local: Endpoint::new(dst, seg.dst_port), remote: Endpoint::new(src, seg.src_port) };
-        if let Some(id) = self.demux.connection(&flow) {
+        if let Some(id) = self.demux.connection(&flow).filter(|id| self.hears(*id, iface)) {
             return self.on_connection_segment(id, &seg, packet, now);
         }
         if let Some(waiting) = self.time_waits.lookup(&flow) {
@@ -58,10 +59,15 @@ impl Stack {
                 TimeWaitVerdict::Reopen => self.forget_time_wait(&flow),
             }
         }
-        match self.demux.listener(&flow) {
+        match self.demux.listener(&flow, iface) {
             Some(id) => self.on_listener_segment(id, flow, &seg, packet.len(), now),
             None => self.refuse(flow, &seg, packet.len(), now),
         }
+    }
+
+    /// Whether a socket takes what comes in by `iface` (SO_BINDTODEVICE).
+    fn hears(&self, id: SocketId, iface: IfaceId) -> bool {
+        self.sockets.lookup(id).is_some_and(|entry| entry.settings.iface.is_none_or(|only| only == iface))
     }
 
     fn on_connection_segment(&mut self, id: SocketId, seg: &tcp::Header, packet: Packet, now: Instant) {
@@ -96,7 +102,7 @@ impl Stack {
 
     /// Sends a segment that no connection owns.
     fn send_segment(&mut self, flow: Flow, seg: &tcp::Header, now: Instant) {
-        let Ok(hop) = self.net.hop(flow.remote.addr, false, now) else { return };
+        let Ok(hop) = self.net.hop(flow.remote.addr, Via::default(), now) else { return };
         let mut frame = Frame::new();
         seg.emit(frame.append(seg.len()));
         let sum = checksum::pseudo_header(flow.local.addr, flow.remote.addr, protocol::TCP, seg.len() as u32);
@@ -116,7 +122,7 @@ impl Stack {
         let mut cx = self.world.cx(now);
         let flow = connection.flow();
         if entry.hop.is_none_or(|hop| hop.epoch != epoch) {
-            let hop = self.net.hop(flow.remote.addr, entry.settings.dont_route, now).ok();
+            let hop = self.net.hop(flow.remote.addr, entry.settings.via(flow.remote.addr), now).ok();
             if let Some(hop) = hop
                 && entry.hop.is_none_or(|old| old.path != hop.path)
             {
@@ -164,6 +170,9 @@ impl Stack {
         if connection.state() == State::Closed {
             self.demux.remove_connection(&connection.flow(), id);
         }
+        let drains = owner == Owner::Nobody && connection.unacknowledged() > 0;
+        self.draining = self.draining + usize::from(drains) - usize::from(entry.drains);
+        entry.drains = drains;
         self.timers.arm(id.index, connection.poll_deadline());
         if !entry.dirty {
             entry.dirty = true;
@@ -208,6 +217,7 @@ impl Stack {
         let Some(entry) = self.sockets.remove(id) else { return };
         self.timers.disarm(id.index);
         self.orphans -= usize::from(entry.owner == Owner::Nobody);
+        self.draining -= usize::from(entry.drains);
         if let Some(binding) = entry.binding {
             self.ports.remove(&binding);
         }

@@ -248,5 +248,7 @@ impl Connection {
             _ => {}
         }
         self.timers.stop(Timer::Retransmit);
+        // Who lingers in close(2) waits for this (Linux's tcp_rcv_state_process tells all who wait, too).
+        self.events |= Ready::OUT | Ready::WRNORM;
     }
 }

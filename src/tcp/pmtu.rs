@@ -5,12 +5,13 @@ use super::{Connection, IcmpVerdict, Path, State, congestion::Controller};
 use crate::{cx::Cx, wire::seq::SeqNum};
 
 impl Connection {
-    /// An ICMP error came in that quotes our segment with sequence number `seq`; ignored unless `seq` is in flight.
-    pub fn on_icmp(&mut self, verdict: IcmpVerdict, seq: SeqNum, cx: &mut Cx<'_>) {
+    /// An ICMP error came in that quotes our segment with sequence number `seq`. Returns whether it is believed: it is
+    /// ignored unless `seq` is in flight.
+    pub fn on_icmp(&mut self, verdict: IcmpVerdict, seq: SeqNum, cx: &mut Cx<'_>) -> bool {
         let opening = matches!(self.state, State::SynSent | State::SynReceived);
         let in_flight = if opening { seq == self.opening.iss } else { seq >= self.snd.una() && seq < self.snd.nxt() };
         if !in_flight || self.state == State::Closed {
-            return;
+            return false;
         }
         match verdict {
             IcmpVerdict::Error(error) if opening => {
@@ -25,6 +26,7 @@ impl Connection {
             }
             IcmpVerdict::PacketTooBig(_) => {}
         }
+        true
     }
 
     /// The route or the device changed.

@@ -32,7 +32,11 @@ impl Connection {
         if let Some(error) = self.life.error.take() {
             return Err(error);
         }
-        if self.life.read_shut || self.state == State::Closed { Ok(0) } else { Err(Error::WouldBlock) }
+        match self.state {
+            _ if self.life.read_shut => Ok(0),
+            State::Closed => Err(Error::NotConnected),
+            _ => Err(Error::WouldBlock),
+        }
     }
 
     /// Takes bytes off the queue. Reading stops before the urgent byte; a read that starts there leaves it out, unless

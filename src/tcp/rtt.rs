@@ -130,9 +130,10 @@ impl RttEstimator {
         (self.srtt8 != 0).then(|| Duration::from_micros(u64::from(self.srtt8 / 8)))
     }
 
-    /// The smoothed mean deviation (tcpi_rttvar); zero before the first sample.
+    /// The smoothed mean deviation (tcpi_rttvar); zero before the first sample, and from then on never below the clock's
+    /// granularity (RFC 6298 section 2), a microsecond.
     pub fn rttvar(&self) -> Duration {
-        Duration::from_micros(u64::from(self.mdev4 / 4))
+        Duration::from_micros(u64::from((self.mdev4 / 4).max(self.srtt8.min(1))))
     }
 
     /// The shortest round trip of the last [`MIN_RTT_WINDOW`].

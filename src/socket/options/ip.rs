@@ -1,14 +1,14 @@
 //! IPPROTO_IP (ip(7); Linux net/ipv4/ip_sockglue.c).
 
-use super::{super::file::Handle, Row, Value, change, read_only, setting, write_only, zero};
+use super::{
+    super::{ancillary::interface, file::Handle},
+    Row, Value, change, read_only, setting, write_only, zero,
+};
 use crate::{
     error::{Error, Result},
-    stack::{MtuDiscover, Protocol},
+    stack::{IfaceId, MtuDiscover, Protocol},
 };
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    sync::atomic::Ordering::Relaxed,
-};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Names that the C library does not have for every target (linux/in.h).
 const IP_HDRINCL: i32 = 3;
@@ -173,22 +173,30 @@ fn mtu(s: &Handle) -> Result<Value> {
 }
 
 fn multicast_if(s: &Handle) -> Result<Value> {
-    Ok(Value::bytes(&s.fields().multicast_if.load(Relaxed).to_ne_bytes()))
+    let chosen = s.with(|stack, id, _| stack.settings(id).map(|settings| settings.ip.multicast_if))?;
+    let addr = chosen.map_or(Ipv4Addr::UNSPECIFIED, |(_, addr)| addr);
+    Ok(Value::bytes(&addr.octets()))
 }
 
-/// An in_addr, or an ip_mreq or ip_mreqn with one in second place. There is one device: any of its addresses names it.
+/// An in_addr, or an ip_mreq with one in second place, or an ip_mreqn with an interface's index in third.
 fn set_multicast_if(s: &Handle, value: &[u8]) -> Result<()> {
     if s.protocol == Protocol::Tcp {
         return Err(Error::Invalid);
     }
-    let at = if value.len() >= MREQ { 4 } else { 0 };
-    let octets: [u8; 4] = value.get(at..at + 4).and_then(|b| b.try_into().ok()).ok_or(Error::Invalid)?;
-    let addr = Ipv4Addr::from(octets);
-    if !addr.is_unspecified() && !s.engine.config().addresses.iter().any(|own| own.addr == IpAddr::V4(addr)) {
-        return Err(Error::AddrNotAvailable);
+    let word = |at: usize| value.get(at..)?.first_chunk::<4>().copied();
+    let addr = Ipv4Addr::from(word(if value.len() >= MREQ { 4 } else { 0 }).ok_or(Error::Invalid)?);
+    let iface = match word(MREQ).map_or(0, i32::from_ne_bytes) {
+        0 if addr.is_unspecified() => None,
+        0 if addr.is_loopback() => Some(IfaceId::LOOPBACK),
+        0 if s.engine.config().addresses.iter().any(|own| own.addr == IpAddr::V4(addr)) => Some(IfaceId::DEVICE),
+        0 => return Err(Error::AddrNotAvailable),
+        index => interface(index, s).map_err(|_| Error::AddrNotAvailable)?,
+    };
+    let bound = s.with(|stack, id, _| stack.settings(id).map(|settings| settings.iface))?;
+    if iface.is_some() && bound.is_some() && iface != bound {
+        return Err(Error::Invalid);
     }
-    s.fields().multicast_if.store(u32::from_ne_bytes(octets), Relaxed);
-    Ok(())
+    change(s, |o| o.ip.multicast_if = iface.map(|iface| (iface, addr)))
 }
 
 fn set_multicast_ttl(s: &Handle, value: &[u8]) -> Result<()> {

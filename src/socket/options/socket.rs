@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        ancillary::{SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW, interface_index},
+        ancillary::{SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW, interface, interface_index},
         file::{Handle, LINGER_ON},
     },
     Row, Value, change, int, only_off, read_only, setting, tcp_change, tcp_setting, write_only, zero,
@@ -31,6 +31,8 @@ const AUTO_SNDBUF: i32 = 16_384;
 const AUTO_RCVBUF: i32 = 131_072;
 /// IFNAMSIZ
 const NAME_SIZE: usize = 16;
+/// The loopback's name.
+const LOOPBACK: &[u8] = b"lo";
 
 pub(super) const TABLE: &[Row] = &[
     // Only an administrator may debug, and there is nothing to see.
@@ -140,11 +142,10 @@ pub(super) const TABLE: &[Row] = &[
     Row { name: libc::SO_BINDTODEVICE, get: bound_device, set: bind_to_device },
     Row {
         name: SO_BINDTOIFINDEX,
-        get: |s| Ok(Value::Int(if s.fields().on_device.load(Relaxed) { interface_index(IfaceId::DEVICE) } else { 0 })),
+        get: |s| setting(s, |o| o.iface.map_or(0, interface_index)),
         set: |s, v| match int(v)? {
-            0 => remember(&s.fields().on_device, false),
-            index if index == interface_index(IfaceId::DEVICE) => remember(&s.fields().on_device, true),
-            _ => Err(Error::NoDevice),
+            ..0 => Err(Error::Invalid),
+            index => interface(index, s).and_then(|iface| change(s, |o| o.iface = iface)),
         },
     },
     Row { name: libc::SO_ATTACH_FILTER, get: write_only, set: |_, _| Err(Error::NotPermitted) },
@@ -326,28 +327,30 @@ fn set_timeout(nanos: &AtomicU64, value: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The device's name, as a C string; nothing while the socket is bound to none.
+/// The interface's name, as a C string; nothing while the socket is bound to none.
 fn bound_device(s: &Handle) -> Result<Value> {
-    if !s.fields().on_device.load(Relaxed) {
-        return Ok(Value::bytes(&[]));
-    }
-    let mut name = s.engine.config().name.clone().into_bytes();
+    let mut name = match s.with(|stack, id, _| stack.settings(id).map(|settings| settings.iface))? {
+        None => return Ok(Value::bytes(&[])),
+        Some(IfaceId::LOOPBACK) => LOOPBACK.to_vec(),
+        Some(_) => s.engine.config().name.clone().into_bytes(),
+    };
     name.truncate(NAME_SIZE - 1);
     name.push(0);
-    Ok(Value::whole(&name))
+    Ok(Value::bytes_of(&name, NAME_SIZE))
 }
 
+/// Linux asks for CAP_NET_RAW to bind elsewhere what is bound; these interfaces are the program's own.
 fn bind_to_device(s: &Handle, value: &[u8]) -> Result<()> {
     let name = &value[..value.len().min(NAME_SIZE - 1)];
     let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
     let config = s.engine.config();
-    if name.is_empty() {
-        remember(&s.fields().on_device, false)
-    } else if config.kind != Kind::Null && name == config.name.as_bytes() {
-        remember(&s.fields().on_device, true)
-    } else {
-        Err(Error::NoDevice)
-    }
+    let iface = match name {
+        b"" => None,
+        LOOPBACK => Some(IfaceId::LOOPBACK),
+        _ if config.kind != Kind::Null && name == config.name.as_bytes() => Some(IfaceId::DEVICE),
+        _ => return Err(Error::NoDevice),
+    };
+    change(s, |o| o.iface = iface)
 }
 
 fn stamps_by(s: &Handle, option: i32) -> Result<Value> {
