@@ -113,7 +113,7 @@ impl Engine {
         engine.claim_addresses().inspect_err(|_| give_up())?;
         helper::spawn(engine).map_err(|error| {
             give_up();
-            format!("cannot start the stack's thread: {error}; raise the limit of processes (ulimit -u)")
+            format!("cannot start the stack's thread: {error}; raise the limits of processes and memory (ulimit -u, ulimit -v)")
         })?;
         ENGINES.lock().push(engine);
         Ok(engine)
