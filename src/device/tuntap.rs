@@ -14,7 +14,7 @@ use crate::{
         ifreq, transfer,
         tun::{self, flag},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 use parking_lot::Mutex;
 use std::{
@@ -70,6 +70,10 @@ struct Reading {
     datagrams: VecDeque<Packet>,
 }
 
+/// How often, and how long apart, a busy device is tried again.
+const TRIES: u32 = 20;
+const BETWEEN_TRIES: Duration = Duration::from_millis(5);
+
 impl TunTap {
     /// Attaches to the TAP (`Medium::Ethernet`) or TUN device `name`; one that does not exist is made, and goes away
     /// when it is closed. The device is neither given an address nor set up. `mtu` overrides the device's.
@@ -83,7 +87,7 @@ impl TunTap {
         if name.len() > 15 {
             return Err(fail(Cause::NameTooLong));
         }
-        let (fd, offloads) = attach(name, medium, offload).map_err(fail)?;
+        let (fd, offloads) = attach_patiently(name, medium, offload).map_err(fail)?;
         tun::set_nonblocking(fd.as_fd()).map_err(other("fcntl"))?;
         let mtu = match mtu {
             Some(mtu) => mtu,
@@ -279,6 +283,18 @@ const fn kind_of(medium: Medium) -> &'static str {
         Medium::Ethernet => "tap",
         Medium::Ip => "tun",
     }
+}
+
+/// Attaches, also when the device is busy for a moment: a process that let go of it may have a child between fork and
+/// exec, which holds it that long.
+fn attach_patiently(name: &str, medium: Medium, offload: bool) -> Result<(OwnedFd, Offloads), Cause> {
+    for _ in 0..TRIES {
+        match attach(name, medium, offload) {
+            Err(Cause::Busy) => std::thread::sleep(BETWEEN_TRIES),
+            attached => return attached,
+        }
+    }
+    attach(name, medium, offload)
 }
 
 /// Opens /dev/net/tun and attaches to the device, with a virtio-net header if `offload` and the kernel allow.
