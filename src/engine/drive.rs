@@ -88,20 +88,22 @@ impl Engine {
     }
 
     /// Runs what is due and commits to sleep: from here on whoever makes something ready, or a deadline come sooner,
-    /// rouses the leader. Returns until when; `None` when something has changed since `seen`.
+    /// rouses the leader. Returns until when; `None` when something has changed since `seen`, or another thread leads.
     fn commit(&'static self, me: &'static Place, seen: Option<u64>, limit: Instant) -> Option<Instant> {
         let held = self.port.read().as_ref().and_then(|port| port.deadline());
         loop {
             let now = super::now();
             let mut inner = self.inner.lock();
-            let Inner { stack, epoch, sleeps_until, wants_events } = &mut *inner;
-            if seen.is_some_and(|seen| seen != *epoch) {
+            let Inner { stack, epoch, sleeps_until, sleeper, wants_events } = &mut *inner;
+            // Asked under the stack's lock: whoever takes the lead after this commits after this.
+            if seen.is_some_and(|seen| seen != *epoch) || !self.lead.is_held_by(me) {
                 return None;
             }
             let deadline = stack.next_deadline().unwrap_or(Instant::FAR_FUTURE);
             if deadline > now {
                 let until = deadline.min(held.unwrap_or(Instant::FAR_FUTURE)).min(limit);
                 *sleeps_until = until.as_nanos().max(1);
+                *sleeper = Some(me);
                 *wants_events = seen.is_some();
                 return Some(until);
             }
@@ -113,8 +115,8 @@ impl Engine {
         }
     }
 
-    fn rise(&self) {
-        self.inner.lock().sleeps_until = 0;
+    fn rise(&self, me: &'static Place) {
+        self.inner.lock().rise(me);
     }
 }
 
@@ -159,17 +161,17 @@ impl<'a> Wait<'a> {
             match engine.commit(me, self.seen, limit) {
                 Some(at) => until = until.min(at),
                 None => {
-                    self.led().for_each(Engine::rise);
+                    self.led().for_each(|engine| engine.rise(me));
                     return Woke::Changed;
                 }
             }
         }
         if self.spin(until) || !me.fall_asleep() {
-            self.led().for_each(Engine::rise);
+            self.led().for_each(|engine| engine.rise(me));
             return Woke::Changed;
         }
         let slept = self.doze(until, extra);
-        self.led().for_each(Engine::rise);
+        self.led().for_each(|engine| engine.rise(me));
         match slept {
             Slept::Interrupted => return Woke::Interrupted,
             Slept::Ready(0) => {}

@@ -87,6 +87,11 @@ impl Lead {
         true
     }
 
+    /// Whether the lead is `me`'s: it may have been given away, or taken from the helper.
+    pub(super) fn is_held_by(&self, me: &'static Place) -> bool {
+        self.state.lock().holder.is_some_and(|holder| holder.is(me))
+    }
+
     /// Whether somebody looks after the device just now.
     pub(super) fn is_inside(&self) -> bool {
         self.state.lock().inside
@@ -145,6 +150,7 @@ mod tests {
         assert!(lead.take_over());
         assert!(lead.take(b), "the helper gives way");
         assert!(helper.is_notified() && !lead.take(helper));
+        assert!(lead.is_held_by(b) && !lead.is_held_by(helper));
         assert!(lead.give(b, a) && lead.take(a));
     }
 

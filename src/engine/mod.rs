@@ -63,8 +63,19 @@ struct Inner {
     /// Until when the leader sleeps, nanoseconds; 0 while it is awake. Who brings the next deadline forward, or makes
     /// a socket ready, rouses it.
     sleeps_until: u64,
+    /// Whose that promise is: a leader that was displaced or has given the lead away must not take back its successor's.
+    sleeper: Option<&'static Place>,
     /// The sleeping leader is no watcher of what it waits for: any readiness rouses it.
     wants_events: bool,
+}
+
+impl Inner {
+    /// `me` is awake.
+    fn rise(&mut self, me: &'static Place) {
+        if self.sleeper.is_some_and(|sleeper| sleeper.is(me)) {
+            self.sleeps_until = 0;
+        }
+    }
 }
 
 /// How a wait ended.
@@ -99,7 +110,7 @@ impl Engine {
         let helper = Place::new();
         let engine: &'static Self = Box::leak(Box::new(Self {
             config,
-            inner: Mutex::new(Inner { stack, epoch: 0, sleeps_until: 0, wants_events: false }),
+            inner: Mutex::new(Inner { stack, epoch: 0, sleeps_until: 0, sleeper: None, wants_events: false }),
             port: RwLock::new(device.map(Port::new)),
             hub: Hub::default(),
             lead: Lead::new(helper),
@@ -209,10 +220,8 @@ impl Engine {
         let mut events = Vec::new();
         let (result, epoch, mut rouse, until) = {
             let mut inner = self.inner.lock();
-            let Inner { stack, epoch, sleeps_until, wants_events } = &mut *inner;
-            if leader.is_some() {
-                *sleeps_until = 0;
-            }
+            leader.into_iter().for_each(|me| inner.rise(me));
+            let Inner { stack, epoch, sleeps_until, sleeper: _, wants_events } = &mut *inner;
             let result = act(stack, now);
             let during = *epoch;
             match &*port {
