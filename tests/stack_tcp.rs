@@ -528,6 +528,28 @@ fn a_smaller_path_mtu_is_learnt_from_what_is_in_flight_and_remembered_for_others
 }
 
 #[test]
+fn a_path_mtu_is_remembered_though_the_connection_that_learnt_it_needs_no_smaller_segments() {
+    let mut pair = Pair::new();
+    let (client, server) = pair.connected(A, 80);
+    pair.a.tcp_settings(client).unwrap().maxseg = Some(500);
+    let now = pair.now;
+    pair.a.on_settings_changed(client, now);
+    for (claim, path) in [(1000, 1000), (300, 552)] {
+        pair.sent.clear();
+        pair.send(A, client, b"x").unwrap();
+        pair.pump();
+        let about = pair.sent[0].1.clone();
+        pair.inject(B, &icmp_error(3, 4, claim, &about));
+        pair.run();
+        assert_eq!(pair.recv(B, server), Ok(b"x".to_vec()));
+        assert_eq!((pair.a.mss(client), pair.a.path_mtu(client)), (Ok(488), Ok(path)), "{claim}");
+        let other = pair.open(A, Protocol::Udp);
+        pair.connect(A, other, end(B, 7)).unwrap();
+        assert_eq!(pair.a.path_mtu(other), Ok(path));
+    }
+}
+
+#[test]
 fn a_flow_in_time_wait_is_opened_anew_by_a_later_syn() {
     let mut pair = Pair::new();
     let listener = pair.listen(B, 80, 8);
