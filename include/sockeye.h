@@ -30,6 +30,9 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+/* Of <sys/socket.h>, where _GNU_SOURCE is defined. */
+struct mmsghdr;
+
 /**
  * The level of options that are this library's own, for sockeye_getsockopt() and sockeye_setsockopt().
  */
