@@ -29,6 +29,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/select.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -68,6 +69,10 @@
 #define poll(...) sockeye_poll(__VA_ARGS__)
 #define ppoll(...) sockeye_ppoll(__VA_ARGS__)
 #define select(...) sockeye_select(__VA_ARGS__)
+#define pselect(...) sockeye_pselect(__VA_ARGS__)
+#define sendmmsg(...) sockeye_sendmmsg(__VA_ARGS__)
+#define recvmmsg(...) sockeye_recvmmsg(__VA_ARGS__)
+#define sendfile(...) sockeye_sendfile(__VA_ARGS__)
 #define epoll_create1(...) sockeye_epoll_create1(__VA_ARGS__)
 #define epoll_ctl(...) sockeye_epoll_ctl(__VA_ARGS__)
 #define epoll_wait(...) sockeye_epoll_wait(__VA_ARGS__)

@@ -30,6 +30,26 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+/* Of <sys/socket.h>, where _GNU_SOURCE is defined. */
+struct mmsghdr;
+
+/**
+ * The level of options that are this library's own, for sockeye_getsockopt() and sockeye_setsockopt().
+ */
+#define SOL_SOCKEYE 21337
+
+/**
+ * At SOL_SOCKEYE, an int: whether the descriptor polls IN, OUT, RDHUP, HUP and ERR in the system's own poll, select and
+ * epoll as the socket does, for event loops that know nothing of this library. The number stays; what it refers to is
+ * replaced, so set it before the descriptor is duplicated or added anywhere. It is not inherited by accepted sockets. Two
+ * further descriptors are used. All other calls on the socket must still be this library's.
+ *
+ * It differs from a socket of the system in this: one that was never connected does not poll HUP, a datagram socket polls
+ * IN where it has an error, and a connect() after a connection has ended gives the number a fresh descriptor, which an
+ * epoll must be told of again. Urgent data does not show.
+ */
+#define SOCKEYE_POLLABLE 1
+
 /**
  * A stack, made by sockeye_stack_new().
  */
@@ -192,6 +212,31 @@ int sockeye_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 int sockeye_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
 
 /**
+ * Sends several messages. See sendmmsg(2).
+ *
+ * @param fd      a socket
+ * @param msgvec  the messages; msg_len receives how many bytes of each were sent
+ * @param vlen    how many; those beyond the first 1024 are not sent
+ * @param flags   as sockeye_send()
+ * @return how many were sent, fewer when one fails or a stream takes only a part of one; or -1 with errno as
+ *         sockeye_sendmsg() when the first fails
+ */
+int sockeye_sendmmsg(int fd, struct mmsghdr *msgvec, unsigned int vlen, int flags);
+
+/**
+ * Receives several messages. See recvmmsg(2). As on Linux the time is looked at after each message only: a call that
+ * waits for the next one waits as long as the socket's SO_RCVTIMEO allows.
+ *
+ * @param fd       a socket
+ * @param msgvec   the messages; msg_len receives the length of each
+ * @param vlen     how many at most
+ * @param flags    as sockeye_recv(), and MSG_WAITFORONE: only the first is waited for
+ * @param timeout  the time after which no further message is waited for, or NULL; receives what is left of it
+ * @return how many were received; or -1 with errno as sockeye_recvmsg() when there is none, and EINVAL for a bad time
+ */
+int sockeye_recvmmsg(int fd, struct mmsghdr *msgvec, unsigned int vlen, int flags, struct timespec *timeout);
+
+/**
  * Receives. See recv(2).
  *
  * @param fd     a socket
@@ -303,6 +348,20 @@ ssize_t sockeye_write(int fd, const void *buf, size_t len);
 ssize_t sockeye_writev(int fd, const struct iovec *iov, int count);
 
 /**
+ * Sends from a file of the kernel to a socket, or to any other descriptor of the process. See sendfile(2). A
+ * cancellation point.
+ *
+ * @param out_fd  where it goes
+ * @param in_fd   the file
+ * @param offset  where in the file to begin; receives where to go on; the file's own position stays. NULL: begins at
+ *                the file's position, which moves
+ * @param count   how many bytes at most
+ * @return the number of bytes sent, or -1 with errno EINVAL and ESPIPE (the file cannot be read at a place of choice),
+ *         EBADF, EFAULT, or as sockeye_send(); for other descriptors as sendfile(2)
+ */
+ssize_t sockeye_sendfile(int out_fd, int in_fd, off_t *offset, size_t count);
+
+/**
  * Makes a stack of its own from a network specification, beside the default one that SOCKEYE_NET describes.
  *
  * @param spec  for example "tap:t0,ip=10.0.0.2/24,gw=10.0.0.1"
@@ -377,6 +436,24 @@ int sockeye_ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *timeou
  * @return how many are in the sets, 0 when the time has passed, or -1 with errno EBADF, EINTR, EINVAL, EFAULT
  */
 int sockeye_select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds, struct timeval *timeout);
+
+/**
+ * Like sockeye_select(), with a signal mask in force while it waits, and the time left as it was. See pselect(2).
+ *
+ * @param nfds       as sockeye_select()
+ * @param readfds    as sockeye_select()
+ * @param writefds   as sockeye_select()
+ * @param exceptfds  as sockeye_select()
+ * @param timeout    the time to wait at most; NULL for ever
+ * @param sigmask    the signal mask, or NULL
+ * @return as sockeye_select()
+ */
+int sockeye_pselect(int nfds,
+                    fd_set *readfds,
+                    fd_set *writefds,
+                    fd_set *exceptfds,
+                    const struct timespec *timeout,
+                    const sigset_t *sigmask);
 
 /**
  * Makes an epoll instance that holds sockets of stacks and descriptors of the kernel. See epoll_create1(2).

@@ -106,6 +106,8 @@ errors! {
     Exists => "already exists",
     /// ENOENT
     NotFound => "no such entry",
+    /// ESPIPE
+    NotSeekable => "illegal seek",
     /// ELOOP
     TooManyLevels => "too many levels",
 }

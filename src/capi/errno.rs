@@ -56,6 +56,7 @@ errnos! {
     NotTty => ENOTTY,
     Exists => EEXIST,
     NotFound => ENOENT,
+    NotSeekable => ESPIPE,
     TooManyLevels => ELOOP,
 }
 

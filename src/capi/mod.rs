@@ -10,16 +10,20 @@ mod descriptor;
 mod errno;
 mod lifecycle;
 mod message;
+mod mmsg;
 mod receive;
 mod send;
+mod sendfile;
 mod stack;
 mod wait;
 mod waiting;
 
 pub use descriptor::*;
 pub use lifecycle::*;
+pub use mmsg::*;
 pub use receive::*;
 pub use send::*;
+pub use sendfile::*;
 pub use stack::*;
 pub use wait::*;
 

@@ -69,7 +69,7 @@ pub unsafe extern "C-unwind" fn sockeye_recvmsg(fd: c_int, msg: *mut msghdr, fla
     size(recv_message(fd, msg as usize, flags))
 }
 
-fn recv_message(fd: c_int, msg: usize, flags: c_int) -> Result<usize> {
+pub(super) fn recv_message(fd: c_int, msg: usize, flags: c_int) -> Result<usize> {
     let socket = table::socket(fd)?;
     let header = Header::read(msg)?;
     let message = recv(fd, header.buffers()?, flags)?;

@@ -65,6 +65,28 @@ pub unsafe extern "C-unwind" fn sockeye_select(
     count(waiting::select_at(nfds, [readfds as usize, writefds as usize, exceptfds as usize], timeout as usize))
 }
 
+/// Like sockeye_select(), with a signal mask in force while it waits, and the time left as it was. See pselect(2).
+///
+/// @param nfds       as sockeye_select()
+/// @param readfds    as sockeye_select()
+/// @param writefds   as sockeye_select()
+/// @param exceptfds  as sockeye_select()
+/// @param timeout    the time to wait at most; NULL for ever
+/// @param sigmask    the signal mask, or NULL
+/// @return as sockeye_select()
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn sockeye_pselect(
+    nfds: c_int,
+    readfds: *mut fd_set,
+    writefds: *mut fd_set,
+    exceptfds: *mut fd_set,
+    timeout: *const timespec,
+    sigmask: *const sigset_t,
+) -> c_int {
+    let sets = [readfds as usize, writefds as usize, exceptfds as usize];
+    count(waiting::pselect_at(nfds, sets, timeout as usize, sigmask as usize))
+}
+
 /// Makes an epoll instance that holds sockets of stacks and descriptors of the kernel. See epoll_create1(2).
 ///
 /// @param flags  0 or EPOLL_CLOEXEC

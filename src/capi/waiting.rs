@@ -62,11 +62,27 @@ fn write_set(addr: usize, len: usize, set: Option<&Set>) -> Result<()> {
 /// select(2). Sets are read and written as far as `count` reaches, and the time is replaced by what is left of it, both
 /// as on Linux.
 pub(super) fn select_at(count: c_int, sets: [usize; 3], time: usize) -> Result<usize> {
-    let len = usize::try_from(count).ok().filter(|count| *count <= SET_SIZE).ok_or(Error::Invalid)?.div_ceil(64) * 8;
     let wait = timeout(time, 1000)?;
+    select_sets(count, sets, wait, None, || report_rest(wait, time))
+}
+
+/// pselect(2) as glibc has it: the time stays as it was.
+pub(super) fn pselect_at(count: c_int, sets: [usize; 3], time: usize, sigmask: usize) -> Result<usize> {
+    let wait = timespec(time)?;
+    select_sets(count, sets, wait, mask(sigmask)?.as_ref(), || ())
+}
+
+fn select_sets(
+    count: c_int,
+    sets: [usize; 3],
+    wait: Timeout,
+    mask: Option<&libc::sigset_t>,
+    after: impl FnOnce(),
+) -> Result<usize> {
+    let len = usize::try_from(count).ok().filter(|count| *count <= SET_SIZE).ok_or(Error::Invalid)?.div_ceil(64) * 8;
     let [mut read, mut write, mut except] = [read_set(sets[0], len)?, read_set(sets[1], len)?, read_set(sets[2], len)?];
-    let found = select::select(count, [read.as_mut(), write.as_mut(), except.as_mut()], wait, None);
-    report_rest(wait, time);
+    let found = select::select(count, [read.as_mut(), write.as_mut(), except.as_mut()], wait, mask);
+    after();
     let found = found?;
     for (addr, set) in sets.into_iter().zip([&read, &write, &except]) {
         write_set(addr, len, set.as_ref())?;

@@ -3,6 +3,7 @@
 
 use super::park::Place;
 use parking_lot::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(Default)]
 struct State {
@@ -19,6 +20,8 @@ struct State {
 pub(super) struct Lead {
     state: Mutex<State>,
     helper: &'static Place,
+    /// Sockets that are waited for outside the library: then the helper drives whenever nobody is inside.
+    relied_on: AtomicUsize,
 }
 
 /// What the helper finds when it looks.
@@ -34,7 +37,7 @@ pub(super) enum Watch {
 
 impl Lead {
     pub(super) fn new(helper: &'static Place) -> Self {
-        Self { state: Mutex::default(), helper }
+        Self { state: Mutex::default(), helper, relied_on: AtomicUsize::new(0) }
     }
 
     /// Takes the lead if it is free, mine, or the helper's. False: another thread has it; park.
@@ -56,9 +59,27 @@ impl Lead {
         true
     }
 
-    /// The thread goes out of the library, keeping the lead for when it is back.
+    /// The thread goes out of the library, keeping the lead for when it is back; unless the helper is relied on, which
+    /// takes over at once then.
     pub(super) fn leave(&self, me: &'static Place) {
-        self.hand(me, Some(me));
+        if !self.is_relied_on() {
+            self.hand(me, Some(me));
+        } else if self.hand(me, None) {
+            self.helper.wake();
+        }
+    }
+
+    /// One socket more, or less, is waited for outside the library.
+    pub(super) fn rely_on_helper(&self, more: bool) {
+        match more {
+            true => self.relied_on.fetch_add(1, Ordering::SeqCst),
+            false => self.relied_on.fetch_sub(1, Ordering::SeqCst),
+        };
+        self.helper.wake();
+    }
+
+    fn is_relied_on(&self) -> bool {
+        self.relied_on.load(Ordering::SeqCst) > 0
     }
 
     /// Gives the lead to a thread that is about to be woken. True if it was mine to give.
@@ -108,6 +129,9 @@ impl Lead {
     /// The helper looks; `seen` is what it remembers of the last look.
     pub(super) fn look(&self, seen: &mut u64) -> Watch {
         let state = self.state.lock();
+        if state.holder.is_none() && self.is_relied_on() {
+            return Watch::Nobody;
+        }
         if state.turns != *seen {
             *seen = state.turns;
             return Watch::Driven;

@@ -308,6 +308,12 @@ impl Engine {
         self.hub.unwatch(id, token, watcher);
     }
 
+    /// One socket more (or less) is waited for by means of the kernel's, outside the library: the helper then takes over
+    /// from every thread that leaves.
+    pub fn rely_on_helper(&self, more: bool) {
+        self.lead.rely_on_helper(more);
+    }
+
     /// The socket was closed: whoever waits for it looks again, and nobody watches it any more.
     pub fn forget(&self, id: SocketId) {
         self.hub.deliver(&[(id, Ready::HUP | Ready::ERR)]);

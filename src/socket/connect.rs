@@ -3,7 +3,7 @@
 use super::{
     address::{self, Unspec},
     file::{Handle, Patience},
-    table,
+    pollable, table,
 };
 use crate::{
     addr::Endpoint,
@@ -23,6 +23,7 @@ pub fn connect(fd: i32, addr: &[u8]) -> Result<()> {
         return socket.with(|stack, id, now| stack.disconnect(id, now));
     }
     let remote = address::parse(addr, socket.family, Unspec::Refuse)?;
+    pollable::on_connect(fd, &socket)?;
     let started = socket.with(|stack, id, now| stack.connect(id, remote, now));
     match (started, socket.protocol) {
         (Err(Error::InProgress | Error::Already), Protocol::Tcp) => finish(&socket, remote, started),

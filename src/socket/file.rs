@@ -3,7 +3,12 @@
 //! Files are never freed, only used again under a new generation, so that a look-up needs no lock and no count: it reads
 //! the fields and then checks that the generation is still the one its descriptor was opened with.
 
-use super::{epoll::Membership, shelf::Shelf, stacks};
+use super::{
+    epoll::Membership,
+    pollable::{self, Bell},
+    shelf::Shelf,
+    stacks,
+};
 use crate::{
     engine::Engine,
     error::{Error, Result},
@@ -14,7 +19,10 @@ use crate::{
 use parking_lot::Mutex;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence},
+    },
 };
 
 /// What a file is; the low bits of [`File::kind`].
@@ -52,6 +60,10 @@ pub struct File {
     pub(super) keepalive: AtomicBool,
     /// SO_OOBINLINE of a datagram socket, where it does nothing.
     pub(super) oob_inline: AtomicBool,
+    /// SOCKEYE_POLLABLE: whether there is a bell to ask for.
+    pub(super) is_pollable: AtomicBool,
+    /// What the kernel is shown of the socket.
+    pub(super) bell: Mutex<Option<Arc<Bell>>>,
     /// The epoll instances that have it in their interest list.
     pub(super) memberships: Mutex<Vec<Membership>>,
 }
@@ -150,7 +162,7 @@ impl FileRef {
             field.store(0, Ordering::Relaxed);
         }
         file.priority.store(0, Ordering::Relaxed);
-        for field in [&file.keepalive, &file.oob_inline] {
+        for field in [&file.keepalive, &file.oob_inline, &file.is_pollable] {
             field.store(false, Ordering::Relaxed);
         }
         file.timestamp.store(0, Ordering::Relaxed);
@@ -237,6 +249,9 @@ impl FileRef {
             return None;
         }
         let memberships = std::mem::take(&mut *file.memberships.lock());
+        if let Some(bell) = file.bell.lock().take() {
+            pollable::end(&bell);
+        }
         FREE.lock().0.push(self.index);
         for membership in memberships {
             membership.forget();
@@ -273,7 +288,9 @@ impl Handle {
     /// # Errors
     /// Those of `act`; `Io` when it panics.
     pub fn with<R>(&self, act: impl FnOnce(&mut Stack, SocketId, Instant) -> Result<R>) -> Result<R> {
-        self.engine.with(|stack, now| guarded(|| act(stack, self.id, now)))
+        let result = self.engine.with(|stack, now| guarded(|| act(stack, self.id, now)));
+        pollable::refresh(self);
+        result
     }
 
     /// Tries `act` until it says something else than `WouldBlock`, as long as `patience` lasts.
@@ -289,11 +306,13 @@ impl Handle {
     ) -> Result<R> {
         let id = self.id;
         let attempt = |stack: &mut Stack, now| guarded(|| act(stack, id, now));
-        match patience {
+        let result = match patience {
             Patience::None => self.engine.attempt(attempt),
             Patience::Until(deadline) => self.engine.block_on(id, mask, Some(deadline), attempt),
             Patience::Endless => self.engine.block_on(id, mask, None, attempt),
-        }
+        };
+        pollable::refresh(self);
+        result
     }
 
     fn patience(&self, timeout: &AtomicU64, dontwait: bool) -> Patience {

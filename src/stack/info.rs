@@ -64,6 +64,19 @@ impl Stack {
         }))
     }
 
+    /// Puts an error back that [`Stack::take_error`] or a call took, for the next call.
+    ///
+    /// # Errors
+    /// `BadDescriptor`.
+    pub fn keep_error(&mut self, id: SocketId, error: Error) -> Result<()> {
+        match &mut self.sockets.owned_mut(id)?.body {
+            Body::Connection(connection) => connection.keep_error(error),
+            Body::Datagram(socket) => socket.on_error(error),
+            Body::Idle(_) | Body::Listener(_) => {}
+        }
+        Ok(())
+    }
+
     /// State of a TCP socket ([`tcp::State::Closed`] for others and before connect or listen).
     pub fn state(&self, id: SocketId) -> State {
         match self.sockets.owned(id).map(|entry| &entry.body) {

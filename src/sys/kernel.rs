@@ -11,6 +11,7 @@ unsafe extern "C-unwind" {
     pub fn writev(fd: c_int, iov: *const libc::iovec, count: c_int) -> isize;
     pub fn fcntl(fd: c_int, command: c_int, arg: c_long) -> c_int;
     pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void) -> c_int;
+    pub fn sendfile(out: c_int, input: c_int, offset: *mut i64, count: usize) -> isize;
     pub fn epoll_pwait(
         epfd: c_int,
         events: *mut libc::epoll_event,

@@ -1,9 +1,11 @@
 //! The only host calls.
 
 pub mod clock;
+pub mod doorbell;
 pub mod entropy;
 pub mod env;
 pub mod event;
+pub mod file;
 pub mod fork;
 pub mod ifreq;
 pub mod kernel;

@@ -121,6 +121,10 @@ pub(super) fn checked(result: c_long) -> Result<c_int> {
         libc::ENOENT => Error::NotFound,
         libc::ELOOP => Error::TooManyLevels,
         libc::EFAULT => Error::Fault,
+        libc::ESPIPE => Error::NotSeekable,
+        // What is no file to read from, as sendfile(2) calls it.
+        libc::EISDIR => Error::Invalid,
+        libc::EAGAIN => Error::WouldBlock,
         _ => Error::Io,
     })
 }

@@ -15,6 +15,8 @@ unsafe impl Plain for usize {}
 // SAFETY: integers.
 unsafe impl Plain for i32 {}
 // SAFETY: integers.
+unsafe impl Plain for i64 {}
+// SAFETY: integers.
 unsafe impl Plain for [libc::c_long; 2] {}
 // SAFETY: integers, without padding on 64-bit Linux.
 unsafe impl Plain for libc::timespec {}

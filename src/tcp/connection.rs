@@ -206,6 +206,11 @@ impl Connection {
         if self.clock.is_on() { limit - 12 } else { limit }
     }
 
+    /// An error that was taken is pending again.
+    pub fn keep_error(&mut self, error: Error) {
+        self.life.error = Some(error);
+    }
+
     /// Takes the pending error (SO_ERROR).
     pub fn take_error(&mut self) -> Option<Error> {
         self.life.error.take()

@@ -4,12 +4,17 @@ mod ip;
 mod socket;
 mod tcp;
 
-use super::{file::Handle, table};
+use super::{file::Handle, pollable, table};
 use crate::{
     error::{Error, Result},
     stack::{Protocol, SocketSettings},
     tcp as tcp_layer,
 };
+
+/// The level of options that are this library's own.
+pub const SOL_SOCKEYE: i32 = 0x5359;
+/// At [`SOL_SOCKEYE`]: the kernel's own poll(2) and epoll(7) see what the socket is ready for.
+pub const SOCKEYE_POLLABLE: i32 = 1;
 
 /// Room for the longest value, `struct tcp_info`.
 const MAX_VALUE: usize = 384;
@@ -93,6 +98,10 @@ pub fn get(fd: i32, level: i32, name: i32, len: i32) -> Result<Value> {
 /// As setsockopt(2).
 pub fn set(fd: i32, level: i32, name: i32, value: &[u8]) -> Result<()> {
     let socket = table::socket(fd)?;
+    // The descriptor itself changes, not only the socket.
+    if (level, name) == (SOL_SOCKEYE, SOCKEYE_POLLABLE) {
+        return pollable::set(fd, &socket, value);
+    }
     // SOL_SOCKET and TCP look at the length before they look at the name.
     let short = value.len() < size_of::<i32>();
     match level {
@@ -107,14 +116,35 @@ pub fn set(fd: i32, level: i32, name: i32, value: &[u8]) -> Result<()> {
     (row.set)(&socket, value)
 }
 
+/// Takes the socket's pending error, as SO_ERROR does.
+///
+/// # Errors
+/// `BadDescriptor`.
+pub fn pending_error(socket: &Handle) -> Result<Option<Error>> {
+    socket.with(|stack, id, _| stack.take_error(id))
+}
+
+/// Has the socket's next call fail with `error`, if it is the socket's own and not the caller's.
+pub fn keep_error(socket: &Handle, error: Error) {
+    if !matches!(error, Error::WouldBlock | Error::Interrupted | Error::Fault | Error::Invalid) {
+        // A socket that is closed meanwhile has no next call.
+        let _ = socket.with(|stack, id, _| stack.keep_error(id, error));
+    }
+}
+
 /// The longest value an option may be set to.
 pub const MAX_SET: usize = MAX_VALUE;
+
+/// Options of this library ([`set`] serves what changes a descriptor).
+const OWN: &[Row] =
+    &[Row { name: SOCKEYE_POLLABLE, get: |s| Ok(Value::Int(pollable::is_on(s).into())), set: read_only }];
 
 /// The options of a level; nothing for a level the socket does not have.
 fn table_of(socket: &Handle, level: i32) -> Option<&'static [Row]> {
     match level {
         libc::SOL_SOCKET => Some(socket::TABLE),
         libc::IPPROTO_IP => Some(ip::TABLE),
+        SOL_SOCKEYE => Some(OWN),
         libc::IPPROTO_TCP if socket.protocol == Protocol::Tcp => Some(tcp::TABLE),
         _ => None,
     }
@@ -123,7 +153,7 @@ fn table_of(socket: &Handle, level: i32) -> Option<&'static [Row]> {
 // ---- what the rows are made of ----
 
 /// The int an option is set to.
-fn int(value: &[u8]) -> Result<i32> {
+pub(super) fn int(value: &[u8]) -> Result<i32> {
     value.first_chunk().map(|int| i32::from_ne_bytes(*int)).ok_or(Error::Invalid)
 }
 
