@@ -40,6 +40,7 @@ macro_rules! next {
     ($name:literal as fn($($type:ty),*) -> $result:ty, $($argument:expr),*) => {{
         static NEXT: $crate::next::Next = $crate::next::Next::new($name);
         // SAFETY: the function of that name has this type, and its arguments are the caller's own.
+        #[allow(unused_unsafe, reason = "some callers are inside an unsafe block already")]
         unsafe {
             let function: unsafe extern "C" fn($($type),*) -> $result = core::mem::transmute(NEXT.address());
             function($($argument),*)

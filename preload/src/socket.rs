@@ -326,8 +326,13 @@ pub unsafe extern "C" fn sendto(
 /// close(2).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn close(fd: c_int) -> c_int {
+    close_by(fd, || next!(c"close" as fn(c_int) -> c_int, fd))
+}
+
+/// Closes a descriptor by `run`, and gives the host its hint.
+pub(crate) fn close_by(fd: c_int, run: impl FnOnce() -> c_int) -> c_int {
     let hint = open::tag(fd).filter(|&tag| closing::is_of_interest(tag));
-    let result = next!(c"close" as fn(c_int) -> c_int, fd);
+    let result = run();
     if let (Some(tag), 0) = (hint, result)
         && let Ok(host) = host()
     {
