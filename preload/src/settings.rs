@@ -17,7 +17,7 @@ unsafe extern "C" {
     pub static mut environ: *const *const c_char;
 }
 
-/// A string of the environment with its NUL, cut off never: what is too long counts as absent.
+/// A string of the environment with its NUL. Never cut off: what is too long counts as absent.
 #[derive(Clone, Copy)]
 pub struct Text<const N: usize> {
     bytes: [u8; N],
