@@ -27,6 +27,8 @@ all: release
 release:
 	.ci/tools build
 	$(CARGO) build --release
+	$(CARGO) build --profile preload --package sockeye-preload
+	cp $(TARGET)/preload/libsockeye_preload.so $(RELEASE)/libsockeye_preload.so
 	ln -sf libsockeye.so $(RELEASE)/$(SONAME)
 	@$(call pc,$(abspath .),$(abspath $(RELEASE)),$(abspath include),-Wl$(comma)-rpath$(comma)$(abspath $(RELEASE))) > $(RELEASE)/sockeye.pc
 
@@ -56,6 +58,7 @@ install: release
 	ln -sf libsockeye.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libsockeye.so
 	$(INSTALL) -m 644 $(RELEASE)/libsockeye.a $(DESTDIR)$(LIBDIR)/libsockeye.a
+	$(INSTALL) -m 755 $(RELEASE)/libsockeye_preload.so $(DESTDIR)$(LIBDIR)/libsockeye_preload.so
 	$(INSTALL) -m 644 include/sockeye.h $(DESTDIR)$(INCDIR)/sockeye.h
 	$(INSTALL) -m 644 docs/sockeye.7 $(DESTDIR)$(MANDIR)/man7/sockeye.7
 	$(call pc,$(PREFIX),$(LIBDIR),$(INCDIR),) > $(DESTDIR)$(LIBDIR)/pkgconfig/sockeye.pc

@@ -1,0 +1,30 @@
+//! `libsockeye_preload.so`: the functions of libc by which a program reaches the network, for `LD_PRELOAD`.
+//!
+//! Each finds out by its tag whether a descriptor is one of the stack's, and then calls an operation of the shim, or
+//! else does what libc would have done. No thread, no lock, no descriptor, no allocation, no thread-local storage: these functions
+//! run in signal handlers, in the children of vfork, inside malloc, and before any constructor.
+#![no_std]
+
+mod exec;
+mod load;
+mod next;
+mod settings;
+mod socket;
+mod start;
+mod syscall;
+
+use sockeye_shim::Errno;
+
+/// A panic would be a mistake in this library: the program ends as by abort(3).
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // SAFETY: abort takes nothing and does not return.
+    unsafe { libc::abort() }
+}
+
+/// Fails as a function of libc does.
+fn fail(errno: Errno) -> libc::c_int {
+    // SAFETY: errno is the calling thread's own.
+    unsafe { *libc::__errno_location() = errno.0 };
+    -1
+}

@@ -1,0 +1,203 @@
+//! What the environment says, taken once: programs write over their environment (nginx, postgres and sshd do).
+
+use core::{
+    cell::UnsafeCell,
+    ffi::{CStr, c_char},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+};
+use sockeye_shim::{
+    Errno, Result,
+    format::{Op, Request, Token, token_from_text},
+    host::Host,
+    name::{STACK_MAX, is_stack, stack_of},
+};
+
+unsafe extern "C" {
+    /// The environment, as libc keeps it.
+    pub static mut environ: *const *const c_char;
+}
+
+/// A string of the environment with its NUL. Never cut off: what is too long counts as absent.
+#[derive(Clone, Copy)]
+pub struct Text<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Text<N> {
+    const NONE: Self = Self { bytes: [0; N], len: 0 };
+
+    fn of(text: &[u8]) -> Self {
+        let mut copy = Self::NONE;
+        if text.len() < N {
+            copy.bytes[..text.len()].copy_from_slice(text);
+            copy.len = text.len();
+        }
+        copy
+    }
+
+    /// The bytes before the NUL.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// The variables that count, as `NAME=value` without the name.
+#[derive(Clone, Copy)]
+pub struct Settings {
+    /// LD_PRELOAD.
+    pub preload: Text<1024>,
+    /// SOCKEYE_NET.
+    pub net: Text<1024>,
+    /// SOCKEYE_STACK, or the name that SOCKEYE_NET makes.
+    pub stack: Text<{ STACK_MAX + 1 }>,
+    /// SOCKEYE_HOST.
+    pub host: Text<512>,
+}
+
+struct Shared(UnsafeCell<Settings>);
+
+// SAFETY: written by the one that moves STATE from UNREAD to READING, read by others only after it is READ.
+unsafe impl Sync for Shared {}
+
+static SETTINGS: Shared =
+    Shared(UnsafeCell::new(Settings { preload: Text::NONE, net: Text::NONE, stack: Text::NONE, host: Text::NONE }));
+static STATE: AtomicU8 = AtomicU8::new(UNREAD);
+const UNREAD: u8 = 0;
+const READING: u8 = 1;
+const READ: u8 = 2;
+
+static TOKEN: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+
+/// The settings; `None` for a moment, while another thread reads them for the first time.
+pub fn settings() -> Option<&'static Settings> {
+    if STATE.compare_exchange(UNREAD, READING, Ordering::Acquire, Ordering::Acquire).is_ok() {
+        let read = read();
+        // SAFETY: nobody else writes, and nobody reads before STATE says so.
+        unsafe { *SETTINGS.0.get() = read };
+        STATE.store(READ, Ordering::Release);
+    }
+    for _ in 0..1000 {
+        if STATE.load(Ordering::Acquire) == READ {
+            // SAFETY: it is written, and never again.
+            return Some(unsafe { &*SETTINGS.0.get() });
+        }
+        // SAFETY: it takes nothing.
+        unsafe { libc::sched_yield() };
+    }
+    None
+}
+
+/// The value of a variable of an environment's, if that is its name.
+pub fn value_of<'a>(variable: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    variable.strip_prefix(name)?.strip_prefix(b"=")
+}
+
+/// Calls `visit` with each variable of an environment.
+///
+/// # Safety
+///
+/// `environment` must be null or a list of strings that ends with a null.
+pub unsafe fn each<'a>(environment: *const *const c_char, mut visit: impl FnMut(&'a CStr)) {
+    let mut at = environment;
+    // SAFETY: the list goes on until its null.
+    while !at.is_null() && unsafe { !(*at).is_null() } {
+        // SAFETY: a string of the list, and the next place in it.
+        unsafe {
+            visit(CStr::from_ptr(*at));
+            at = at.add(1);
+        }
+    }
+}
+
+fn read() -> Settings {
+    let mut settings = Settings { preload: Text::NONE, net: Text::NONE, stack: Text::NONE, host: Text::NONE };
+    // SAFETY: it takes a number.
+    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
+        return settings;
+    }
+    let keep = |variable: &CStr| {
+        let variable = variable.to_bytes();
+        if let Some(value) = value_of(variable, b"LD_PRELOAD") {
+            settings.preload = Text::of(value);
+        } else if let Some(value) = value_of(variable, b"SOCKEYE_NET") {
+            settings.net = Text::of(value);
+        } else if let Some(value) = value_of(variable, b"SOCKEYE_STACK") {
+            settings.stack = Text::of(value);
+        } else if let Some(value) = value_of(variable, b"SOCKEYE_HOST") {
+            settings.host = Text::of(value);
+        } else if let Some(token) = value_of(variable, b"SOCKEYE_TOKEN").and_then(token_from_text) {
+            remember(token);
+        }
+    };
+    // SAFETY: the process's own environment.
+    unsafe { each(environ, keep) };
+    if settings.stack.len == 0
+        && let Some((name, len)) = stack_of(settings.net.as_bytes())
+    {
+        settings.stack = Text::of(&name[..len]);
+    }
+    settings
+}
+
+fn remember(token: Token) {
+    let (low, high) = token.split_at(8);
+    for (half, atomic) in [low, high].into_iter().zip(&TOKEN) {
+        atomic.store(half.try_into().map_or(0, u64::from_ne_bytes), Ordering::Relaxed);
+    }
+}
+
+/// The token, if it is known.
+pub fn token() -> Option<Token> {
+    let mut token = [0; 16];
+    for (half, atomic) in token.chunks_exact_mut(8).zip(&TOKEN) {
+        half.copy_from_slice(&atomic.load(Ordering::Relaxed).to_ne_bytes());
+    }
+    if token == [0; 16] { None } else { Some(token) }
+}
+
+/// The host to ask. Where no token is known, a host of the same user tells it.
+///
+/// # Errors
+///
+/// ENETDOWN, after a line that says why, if the environment names no stack.
+pub fn host() -> Result<Host<'static>> {
+    const DOWN: Errno = Errno(libc::ENETDOWN);
+    let settings = settings().ok_or(DOWN)?;
+    let stack = settings.stack.as_bytes();
+    if !is_stack(stack) {
+        say(b"neither SOCKEYE_NET nor SOCKEYE_STACK names a stack");
+        return Err(DOWN);
+    }
+    let mut host = Host { stack, token: token().unwrap_or_default(), start: crate::start::start, say };
+    if host.token == [0; 16] {
+        let answer = host.ask(&Request::new(Op::Join, host.token, 0))?;
+        if let Ok(token) = answer.data.as_bytes().try_into() {
+            remember(token);
+            host.token = token;
+        }
+    }
+    Ok(host)
+}
+
+/// Says one line on stderr, the first time only.
+pub fn say(line: &[u8]) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if SAID.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let piece = |bytes: &[u8]| libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let pieces = [piece(b"sockeye: "), piece(line), piece(b"\n")];
+    // SAFETY: three slices that live through the call.
+    let _ = unsafe { sockeye_shim::kernel::call(libc::SYS_writev, [2, pieces.as_ptr() as usize, 3, 0, 0, 0]) };
+}
+
+/// Takes the settings before the program can change its environment.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn() = {
+    extern "C" fn constructor() {
+        settings();
+    }
+    constructor
+};

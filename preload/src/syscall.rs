@@ -1,0 +1,86 @@
+//! syscall(2), by which libuv, jemalloc and language runtimes go past libc's functions.
+
+use crate::{exec, fail, socket};
+use core::ffi::{c_int, c_long};
+use sockeye_shim::kernel::{self, call};
+
+/// syscall(2). What does not concern sockets goes to the kernel from here, with nothing on the stack: the number may
+/// be vfork's.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+pub unsafe extern "C" fn syscall() -> c_long {
+    core::arch::naked_asm!(
+        "cmp rdi, {close}",
+        "je {ours}",
+        "cmp rdi, {execve}",
+        "je {ours}",
+        "cmp rdi, {accept4}",
+        "je {ours}",
+        "cmp rdi, {socket}",
+        "jb 2f",
+        "cmp rdi, {getsockopt}",
+        "jbe {ours}",
+        "2:",
+        "mov rax, rdi",
+        "mov rdi, rsi",
+        "mov rsi, rdx",
+        "mov rdx, rcx",
+        "mov r10, r8",
+        "mov r8, r9",
+        "mov r9, [rsp + 8]",
+        "syscall",
+        "cmp rax, -4095",
+        "jae 3f",
+        "ret",
+        "3:",
+        "neg eax",
+        "mov edi, eax",
+        "sub rsp, 8",
+        "call {fail}",
+        "add rsp, 8",
+        "movsxd rax, eax",
+        "ret",
+        close = const libc::SYS_close,
+        execve = const libc::SYS_execve,
+        accept4 = const libc::SYS_accept4,
+        socket = const libc::SYS_socket,
+        getsockopt = const libc::SYS_getsockopt,
+        ours = sym ours,
+        fail = sym fail_number,
+    )
+}
+
+extern "C" fn fail_number(errno: c_int) -> c_int {
+    fail(sockeye_shim::Errno(errno))
+}
+
+/// The calls of this library by number; the arguments are in the registers of a C function's.
+unsafe extern "C" fn ours(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
+    let fd = a as c_int;
+    // SAFETY: the caller's own arguments, of the types that the call of that number has.
+    unsafe {
+        match number {
+            libc::SYS_socket => socket::socket(fd, b as c_int, c as c_int).into(),
+            libc::SYS_bind => socket::bind(fd, b as *const _, c as u32).into(),
+            libc::SYS_listen => socket::listen(fd, b as c_int).into(),
+            libc::SYS_connect => socket::connect(fd, b as *const _, c as u32).into(),
+            libc::SYS_accept => socket::accept(fd, b as *mut _, c as *mut _).into(),
+            libc::SYS_accept4 => socket::accept4(fd, b as *mut _, c as *mut _, d as c_int).into(),
+            libc::SYS_getsockname => socket::getsockname(fd, b as *mut _, c as *mut _).into(),
+            libc::SYS_getpeername => socket::getpeername(fd, b as *mut _, c as *mut _).into(),
+            libc::SYS_setsockopt => socket::setsockopt(fd, b as c_int, c as c_int, d as *const _, e as u32).into(),
+            libc::SYS_getsockopt => socket::getsockopt(fd, b as c_int, c as c_int, d as *mut _, e as *mut _).into(),
+            libc::SYS_recvfrom => socket::recvfrom(fd, b as *mut _, c, d as c_int, e as *mut _, f as *mut _) as c_long,
+            libc::SYS_recvmsg => socket::recvmsg(fd, b as *mut _, c as c_int) as c_long,
+            libc::SYS_sendto => socket::sendto(fd, b as *const _, c, d as c_int, e as *const _, f as u32) as c_long,
+            libc::SYS_execve => exec::execve(a as *const _, b as *const _, c as *const _).into(),
+            // Allocators close their files so before there is a libc to look up.
+            libc::SYS_close => socket::close_by(fd, || kernel::close(fd).map_or_else(fail, |()| 0)).into(),
+            _ => match call(number, [a, b, c, d, e, f]) {
+                Ok(result) => result as c_long,
+                Err(errno) => fail(errno).into(),
+            },
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Asking the host: one request, one response, over a connection of its own.
+
+use crate::{
+    Errno, Result,
+    format::{Fault, NO_REPLY, Request, Response, Token},
+    kernel,
+    name::Meaning,
+};
+
+/// How a program finds its host, and what it shows it.
+#[derive(Clone, Copy)]
+pub struct Host<'a> {
+    /// The stack's name.
+    pub stack: &'a [u8],
+    /// The stack's token.
+    pub token: Token,
+    /// Makes a host where there is none.
+    pub start: fn() -> Result<()>,
+    /// Tells the user why there is no network, in one line.
+    pub say: fn(&[u8]),
+}
+
+/// A descriptor that is closed again.
+struct Socket(i32);
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _ = kernel::close(self.0);
+    }
+}
+
+const DOWN: Errno = Errno(libc::ENETDOWN);
+
+impl Host<'_> {
+    /// Sends a request and waits for what the host says.
+    ///
+    /// # Errors
+    ///
+    /// The response's errno; ENETDOWN if there is no host, it is another user's, or of another version; what socket(2)
+    /// says.
+    pub fn ask(&self, request: &Request) -> Result<Response> {
+        let socket = self.control()?;
+        kernel::send(socket.0, &request.to_bytes()).map_err(|_| DOWN)?;
+        let mut bytes = [0; Response::SIZE];
+        let len = kernel::recv(socket.0, &mut bytes).map_err(|_| DOWN)?;
+        match Response::from_bytes(&bytes[..len]) {
+            Ok(response) if response.errno == 0 => Ok(response),
+            Ok(response) => Err(Errno(response.errno)),
+            Err(Fault::Version(_)) => {
+                (self.say)(b"the stack's host is of another version of sockeye");
+                Err(DOWN)
+            }
+            Err(_) => Err(DOWN),
+        }
+    }
+
+    /// Sends a request whose answer nobody waits for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::ask`], without the response's errno.
+    pub fn tell(&self, mut request: Request) -> Result<()> {
+        request.flags |= NO_REPLY;
+        let socket = self.control()?;
+        kernel::send(socket.0, &request.to_bytes()).map_err(|_| DOWN).map(drop)
+    }
+
+    /// Whether a host is there now. Starts none.
+    pub fn is_there(&self) -> bool {
+        self.reach().is_ok()
+    }
+
+    /// Whether the other end of a socket is our host's: held by root, or by a user that `trusted` names.
+    pub fn is_ours(fd: i32, trusted: u32) -> bool {
+        let credentials = kernel::option::<[u32; 3]>(fd, libc::SO_PEERCRED);
+        matches!(credentials, Ok([_, uid, _]) if uid == 0 || uid == trusted)
+    }
+
+    fn control(&self) -> Result<Socket> {
+        match self.reach() {
+            Err(Errno(libc::ECONNREFUSED)) => {
+                (self.start)()?;
+                self.reach().map_err(|_| DOWN)
+            }
+            other => other,
+        }
+    }
+
+    fn reach(&self) -> Result<Socket> {
+        let name = Meaning::Control.name(self.stack).ok_or(DOWN)?;
+        let socket = Socket(kernel::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0)?);
+        kernel::connect(socket.0, &name)?;
+        // An abstract name is whoever's bound it first: the token is for nobody but our own host.
+        if Self::is_ours(socket.0, kernel::geteuid()) {
+            return Ok(socket);
+        }
+        (self.say)(b"the stack of that name is another user's");
+        Err(DOWN)
+    }
+}

@@ -1,0 +1,227 @@
+//! System calls, made directly: the names of libc are what the preload library stands in for, and errno, cancellation
+//! and the loader are libc's affair. The only `unsafe` of this crate.
+
+use crate::{Errno, Result, name::Name};
+use core::{ffi::c_long, mem::size_of};
+
+/// Makes a system call.
+///
+/// # Errors
+///
+/// What the kernel says.
+///
+/// # Safety
+///
+/// The arguments must be what the call of that number takes.
+#[cfg(target_arch = "x86_64")]
+pub unsafe fn call(number: c_long, args: [usize; 6]) -> Result<usize> {
+    let [a, b, c, d, e, f] = args;
+    let mut result = number as isize;
+    // SAFETY: the registers are those of the kernel's convention; the caller vouches for the arguments.
+    unsafe {
+        core::arch::asm!("syscall", inlateout("rax") result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
+            in("r8") e, in("r9") f, lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    verdict(result)
+}
+
+/// Makes a system call.
+///
+/// # Errors
+///
+/// What the kernel says.
+///
+/// # Safety
+///
+/// The arguments must be what the call of that number takes.
+#[cfg(target_arch = "aarch64")]
+pub unsafe fn call(number: c_long, args: [usize; 6]) -> Result<usize> {
+    let [a, b, c, d, e, f] = args;
+    let mut result = a as isize;
+    // SAFETY: the registers are those of the kernel's convention; the caller vouches for the arguments.
+    unsafe {
+        core::arch::asm!("svc 0", inlateout("x0") result, in("x1") b, in("x2") c, in("x3") d, in("x4") e,
+            in("x5") f, in("x8") number, options(nostack));
+    }
+    verdict(result)
+}
+
+fn verdict(result: isize) -> Result<usize> {
+    if (-4095..0).contains(&result) { Err(Errno(-result as i32)) } else { Ok(result as usize) }
+}
+
+/// A `sockaddr_un` as the kernel fills or reads it.
+#[repr(C)]
+pub struct UnixAddress {
+    family: u16,
+    path: [u8; 108],
+    len: u32,
+}
+
+impl UnixAddress {
+    /// One to be filled.
+    pub const fn empty() -> Self {
+        Self { family: 0, path: [0; 108], len: 110 }
+    }
+
+    /// That of an abstract name.
+    pub fn of(name: &Name) -> Self {
+        let mut address = Self { family: libc::AF_UNIX as u16, ..Self::empty() };
+        let bytes = name.as_bytes();
+        address.path[1..=bytes.len()].copy_from_slice(bytes);
+        address.len = 3 + bytes.len() as u32;
+        address
+    }
+
+    /// The abstract name, if it is one.
+    pub fn name(&self) -> Option<&[u8]> {
+        let (nul, name) = self.path.get(..(self.len as usize).checked_sub(2)?)?.split_first()?;
+        if *nul == 0 { Some(name) } else { None }
+    }
+
+    /// Where the kernel is to write it.
+    pub fn as_mut_ptr(&mut self) -> *mut libc::sockaddr {
+        (&raw mut *self).cast()
+    }
+
+    /// Where the kernel is to write its length.
+    pub fn len_mut_ptr(&mut self) -> *mut u32 {
+        &raw mut self.len
+    }
+
+    /// Its length, as bind(2) takes it.
+    pub fn size(&self) -> usize {
+        self.len as usize
+    }
+}
+
+/// socket(2).
+pub fn socket(domain: i32, kind: i32, protocol: i32) -> Result<i32> {
+    // SAFETY: no pointers.
+    unsafe { call(libc::SYS_socket, [domain as usize, kind as usize, protocol as usize, 0, 0, 0]) }.map(|fd| fd as i32)
+}
+
+/// close(2).
+pub fn close(fd: i32) -> Result<()> {
+    // SAFETY: no pointers.
+    unsafe { call(libc::SYS_close, [fd as usize, 0, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// geteuid(2).
+pub fn geteuid() -> u32 {
+    // SAFETY: no arguments.
+    unsafe { call(libc::SYS_geteuid, [0; 6]) }.unwrap_or(0) as u32
+}
+
+/// bind(2) to an abstract name.
+pub fn bind(fd: i32, name: &Name) -> Result<()> {
+    let address = UnixAddress::of(name);
+    // SAFETY: the address lives through the call and has the length given.
+    unsafe { call(libc::SYS_bind, [fd as usize, (&raw const address) as usize, address.size(), 0, 0, 0]) }.map(drop)
+}
+
+/// connect(2) to an abstract name.
+pub fn connect(fd: i32, name: &Name) -> Result<()> {
+    let address = UnixAddress::of(name);
+    // SAFETY: the address lives through the call and has the length given.
+    unsafe { call(libc::SYS_connect, [fd as usize, (&raw const address) as usize, address.size(), 0, 0, 0]) }.map(drop)
+}
+
+/// listen(2).
+pub fn listen(fd: i32, backlog: i32) -> Result<()> {
+    // SAFETY: no pointers.
+    unsafe { call(libc::SYS_listen, [fd as usize, backlog as usize, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// getsockname(2) of an AF_UNIX socket.
+pub fn own_name(fd: i32) -> Result<UnixAddress> {
+    name_by(libc::SYS_getsockname, fd)
+}
+
+/// getpeername(2) of an AF_UNIX socket.
+pub fn peer_name(fd: i32) -> Result<UnixAddress> {
+    name_by(libc::SYS_getpeername, fd)
+}
+
+fn name_by(number: c_long, fd: i32) -> Result<UnixAddress> {
+    let mut address = UnixAddress::empty();
+    let (at, len) = (address.as_mut_ptr() as usize, address.len_mut_ptr() as usize);
+    // SAFETY: both pointers are into `address`, which has the room it says.
+    unsafe { call(number, [fd as usize, at, len, 0, 0, 0]) }?;
+    Ok(address)
+}
+
+/// A plain value that getsockopt(2) may fill: any bytes make one.
+pub trait Plain: Copy + Default {}
+impl Plain for i32 {}
+impl Plain for u64 {}
+impl Plain for [u32; 3] {}
+impl Plain for [i64; 2] {}
+
+/// getsockopt(2) of a value with a fixed size.
+///
+/// # Errors
+///
+/// What the kernel says; EINVAL if the size is another.
+pub fn option<T: Plain>(fd: i32, name: i32) -> Result<T> {
+    let mut value = T::default();
+    let mut len = size_of::<T>() as u32;
+    let (at, room) = ((&raw mut value) as usize, (&raw mut len) as usize);
+    // SAFETY: `value` has room for `len` bytes, and may be any bytes.
+    unsafe { call(libc::SYS_getsockopt, [fd as usize, libc::SOL_SOCKET as usize, name as usize, at, room, 0]) }?;
+    if len as usize == size_of::<T>() { Ok(value) } else { Err(Errno(libc::EINVAL)) }
+}
+
+/// setsockopt(2) at SOL_SOCKET.
+pub fn set_option(fd: i32, name: i32, value: &[u8]) -> Result<()> {
+    let (at, len) = (value.as_ptr() as usize, value.len());
+    // SAFETY: the slice lives through the call.
+    unsafe { call(libc::SYS_setsockopt, [fd as usize, libc::SOL_SOCKET as usize, name as usize, at, len, 0]) }.map(drop)
+}
+
+/// send(2), without SIGPIPE.
+pub fn send(fd: i32, bytes: &[u8]) -> Result<usize> {
+    let flags = libc::MSG_NOSIGNAL as usize;
+    // SAFETY: the slice lives through the call.
+    unsafe { call(libc::SYS_sendto, [fd as usize, bytes.as_ptr() as usize, bytes.len(), flags, 0, 0]) }
+}
+
+/// recv(2); begins again after a signal.
+pub fn recv(fd: i32, bytes: &mut [u8]) -> Result<usize> {
+    loop {
+        let at = bytes.as_mut_ptr() as usize;
+        // SAFETY: the slice lives through the call.
+        match unsafe { call(libc::SYS_recvfrom, [fd as usize, at, bytes.len(), 0, 0, 0]) } {
+            Err(Errno(libc::EINTR)) => {}
+            other => return other,
+        }
+    }
+}
+
+/// Sends `head`, and zeros behind it until `total` bytes are sent, in one call that never waits.
+pub fn send_filled(fd: i32, head: &[u8], total: usize) -> Result<usize> {
+    static ZEROS: [u8; 16384] = [0; 16384];
+    let piece = |at: *const u8, len| libc::iovec { iov_base: at.cast_mut().cast(), iov_len: len };
+    let mut pieces = [piece(ZEROS.as_ptr(), 0); 130];
+    pieces[0] = piece(head.as_ptr(), head.len());
+    let (mut rest, mut count) = (total.saturating_sub(head.len()), 1);
+    while rest > 0 && count < pieces.len() {
+        let len = rest.min(ZEROS.len());
+        pieces[count] = piece(ZEROS.as_ptr(), len);
+        (rest, count) = (rest - len, count + 1);
+    }
+    let message = [0usize, 0, pieces.as_ptr() as usize, count, 0, 0, 0];
+    let flags = (libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) as usize;
+    // SAFETY: a msghdr of 64-bit Linux (seven words: no name, the pieces and how many, no control, no flags), whose
+    // pieces live through the call and are only read.
+    unsafe { call(libc::SYS_sendmsg, [fd as usize, message.as_ptr() as usize, flags, 0, 0, 0]) }
+}
+
+/// Which of IN, OUT, ERR and HUP a descriptor has now.
+pub fn ready(fd: i32) -> i16 {
+    let mut set = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+    let limit = [0u64; 2];
+    let (at, limit) = ((&raw mut set) as usize, limit.as_ptr() as usize);
+    // SAFETY: one pollfd and a timespec of zero, both alive through the call; no signal mask.
+    if unsafe { call(libc::SYS_ppoll, [at, 1, limit, 0, 0, 0]) }.is_ok() { set.revents } else { 0 }
+}

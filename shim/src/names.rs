@@ -1,0 +1,68 @@
+//! getsockname(2) and getpeername(2).
+
+use crate::{
+    Errno, Result,
+    address::Address,
+    connect,
+    format::{Op, Request},
+    host::Host,
+    kernel,
+    name::Meaning,
+    sockaddr,
+    tag::Tag,
+};
+
+/// What a bound socket's own name says.
+pub(crate) fn bound(fd: i32, host: &Host<'_>) -> Option<Address> {
+    match Meaning::read(kernel::own_name(fd).ok()?.name()?, host.stack)? {
+        Meaning::Bound { local, .. } => Some(local),
+        _ => None,
+    }
+}
+
+/// The addresses of an accepted connection, from the name of the host's end: peer and local.
+fn accepted(fd: i32, host: &Host<'_>) -> Option<(Address, Address)> {
+    match Meaning::read(kernel::peer_name(fd).ok()?.name()?, host.stack)? {
+        Meaning::Accepted { peer, local, .. } => Some((peer, local)),
+        _ => None,
+    }
+}
+
+/// getsockname(2).
+///
+/// # Errors
+///
+/// ENETDOWN without a host, if only the host can tell.
+pub fn local(fd: i32, tag: Tag, host: &Host<'_>) -> Result<Address> {
+    if tag.id & Tag::GIVEN != 0 {
+        if let Some((_, local)) = accepted(fd, host) {
+            return Ok(local);
+        }
+    } else if !tag.is(Tag::CONNECTED) && !tag.is(Tag::CONNECTING) {
+        return Ok(bound(fd, host).unwrap_or(sockaddr::any(tag)));
+    }
+    host.ask(&Request::new(Op::Names, host.token, tag.id)).map(|response| response.local)
+}
+
+/// getpeername(2).
+///
+/// # Errors
+///
+/// ENOTCONN; ENETDOWN without a host, if only the host can tell.
+pub fn peer(fd: i32, tag: Tag, host: &Host<'_>) -> Result<Address> {
+    const NOT_CONNECTED: Errno = Errno(libc::ENOTCONN);
+    if tag.id & Tag::GIVEN != 0 {
+        // A peer that is gone is a name that is gone: as getpeername(2) of a connection that was reset.
+        return accepted(fd, host).map(|(peer, _)| peer).ok_or(NOT_CONNECTED);
+    }
+    if tag.is(Tag::CONNECTING) {
+        connect::result(fd, tag, host).map_err(|_| NOT_CONNECTED)?;
+    } else if !tag.is(Tag::CONNECTED) {
+        return Err(NOT_CONNECTED);
+    }
+    match host.ask(&Request::new(Op::Names, host.token, tag.id)) {
+        Ok(response) if response.remote != Address::NONE => Ok(response.remote),
+        Ok(_) | Err(Errno(libc::ENOENT)) => Err(NOT_CONNECTED),
+        Err(errno) => Err(errno),
+    }
+}

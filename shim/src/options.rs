@@ -1,0 +1,158 @@
+//! setsockopt(2) and getsockopt(2): which options the kernel's own socket serves, which its tag, which the host.
+
+use crate::{
+    Errno, Result, connect,
+    format::{DATA, Data, Op, Request},
+    host::Host,
+    kernel, open,
+    tag::Tag,
+};
+
+/// A `struct ucred` without a process: pid 0, uid and gid -1.
+const NOBODY: [u8; 12] = [0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255];
+
+/// Who sets an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setter {
+    /// The kernel, for the AF_UNIX socket.
+    Kernel,
+    /// The kernel, and the host is told too.
+    Both,
+    /// A flag of the tag.
+    Flag(u16),
+    /// TCP_NODELAY: a flag of the tag before there is a connection, the host's after.
+    NoDelay,
+    /// The host, and nobody waits for it.
+    Told,
+    /// The host, whose answer is waited for.
+    Asked,
+}
+
+/// Judges who sets an option of the stack's sockets.
+pub fn setter(level: i32, name: i32) -> Setter {
+    match (level, name) {
+        (libc::SOL_SOCKET, libc::SO_REUSEPORT) => Setter::Flag(Tag::REUSEPORT),
+        (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE | libc::SO_BINDTODEVICE) => Setter::Asked,
+        (libc::SOL_SOCKET, libc::SO_KEEPALIVE | libc::SO_LINGER | libc::SO_RCVBUF | libc::SO_OOBINLINE) => Setter::Both,
+        (libc::SOL_SOCKET, _) => Setter::Kernel,
+        (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) => Setter::Flag(Tag::V6ONLY),
+        (libc::IPPROTO_TCP, libc::TCP_NODELAY) => Setter::NoDelay,
+        (
+            libc::IPPROTO_TCP,
+            libc::TCP_CORK
+            | libc::TCP_KEEPIDLE
+            | libc::TCP_KEEPINTVL
+            | libc::TCP_KEEPCNT
+            | libc::TCP_QUICKACK
+            | libc::TCP_DEFER_ACCEPT
+            | libc::TCP_USER_TIMEOUT
+            | libc::TCP_LINGER2,
+        ) => Setter::Told,
+        (libc::IPPROTO_IP, libc::IP_TOS | libc::IP_TTL) => Setter::Told,
+        _ => Setter::Asked,
+    }
+}
+
+/// setsockopt(2); `Ok(false)`: the kernel is to do it, the descriptor is what it says.
+///
+/// # Errors
+///
+/// As setsockopt(2): EINVAL for a value too short, ENOPROTOOPT for an option that is not served; ENETDOWN without a
+/// host.
+pub fn set(fd: i32, tag: Tag, level: i32, name: i32, value: &[u8], host: &Host<'_>) -> Result<bool> {
+    let number = || value.first_chunk().map(|four| i32::from_ne_bytes(*four)).ok_or(Errno(libc::EINVAL));
+    match setter(level, name) {
+        Setter::Kernel => return Ok(false),
+        Setter::Both => {
+            kernel::set_option(fd, name, value)?;
+            forward(fd, tag, (level, name), value, host, false)?;
+        }
+        Setter::Flag(Tag::V6ONLY) if !tag.is(Tag::V6) => return Err(Errno(libc::ENOPROTOOPT)),
+        Setter::Flag(Tag::V6ONLY) if tag.is(Tag::BOUND) => return Err(Errno(libc::EINVAL)),
+        Setter::Flag(flag) => raise(fd, tag, flag, number()? != 0)?,
+        Setter::NoDelay => {
+            raise(fd, tag, Tag::NODELAY, number()? != 0)?;
+            // A listener has been described to the host, with its flags, and gives them to what it accepts.
+            if tag.is(Tag::CONNECTED) || tag.is(Tag::CONNECTING) || tag.is(Tag::BOUND) {
+                forward(fd, open::tag(fd).unwrap_or(tag), (level, name), value, host, false)?;
+            }
+        }
+        Setter::Told => {
+            number()?;
+            forward(fd, tag, (level, name), value, host, false)?;
+        }
+        Setter::Asked => forward(fd, tag, (level, name), value, host, true)?,
+    }
+    Ok(true)
+}
+
+fn raise(fd: i32, tag: Tag, flag: u16, set: bool) -> Result<()> {
+    open::set_tag(fd, if set { tag.with(flag) } else { tag.without(flag) })
+}
+
+fn forward(fd: i32, tag: Tag, option: (i32, i32), value: &[u8], host: &Host<'_>, wait: bool) -> Result<()> {
+    let data = Data::of(value.get(..value.len().min(DATA)).unwrap_or(value)).ok_or(Errno(libc::EINVAL))?;
+    let mut request = Request { data, ..Request::new(Op::SetOption, host.token, tag.id) };
+    (request.level, request.name, request.flags) = (option.0, option.1, u32::from(tag.flags));
+    if wait {
+        host.ask(&request).map(drop)?
+    } else {
+        host.tell(request)?
+    }
+    if tag.id & Tag::GIVEN == 0 && !tag.is(Tag::CONNECTED) && !tag.is(Tag::TOLD) {
+        open::set_tag(fd, tag.with(Tag::TOLD))?;
+    }
+    Ok(())
+}
+
+/// getsockopt(2) with room for `room` bytes; `Ok(None)`: the kernel is to do it.
+///
+/// # Errors
+///
+/// As getsockopt(2): ENOPROTOOPT for an option that is not served; ENETDOWN without a host.
+pub fn read(fd: i32, tag: Tag, level: i32, name: i32, room: usize, host: &Host<'_>) -> Result<Option<Data>> {
+    let number = |value: i32| Ok(Data::of(&value.to_ne_bytes()));
+    let flag = |flag: u16| number(i32::from(tag.is(flag)));
+    match (level, name) {
+        (libc::SOL_SOCKET, libc::SO_DOMAIN) => number(if tag.is(Tag::V6) { libc::AF_INET6 } else { libc::AF_INET }),
+        (libc::SOL_SOCKET, libc::SO_PROTOCOL) => number(libc::IPPROTO_TCP),
+        (libc::SOL_SOCKET, libc::SO_REUSEPORT) => flag(Tag::REUSEPORT),
+        (libc::SOL_SOCKET, libc::SO_ERROR) if tag.is(Tag::CONNECTING) => match connect::result(fd, tag, host) {
+            Ok(()) | Err(Errno(libc::EINPROGRESS)) => number(0),
+            Err(Errno(errno)) => number(errno),
+        },
+        // As of any TCP socket: nobody.
+        (libc::SOL_SOCKET, libc::SO_PEERCRED) => Ok(Data::of(&NOBODY)),
+        (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE | libc::SO_BINDTODEVICE) => ask(tag, (level, name), room, host),
+        (libc::SOL_SOCKET, _) => Ok(None),
+        (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) if tag.is(Tag::V6) => flag(Tag::V6ONLY),
+        (libc::IPPROTO_TCP, libc::TCP_NODELAY) => flag(Tag::NODELAY),
+        // No IP options ever come up (RFC 7126 lets hosts drop them): the answer of length 0 that sshd insists on.
+        (libc::IPPROTO_IP, libc::IP_OPTIONS) => Ok(Some(Data::NONE)),
+        _ => ask(tag, (level, name), room, host),
+    }
+}
+
+fn ask(tag: Tag, option: (i32, i32), room: usize, host: &Host<'_>) -> Result<Option<Data>> {
+    let mut request = Request::new(Op::GetOption, host.token, tag.id);
+    (request.level, request.name, request.flags) = (option.0, option.1, u32::from(tag.flags));
+    request.value = room.min(DATA) as i32;
+    host.ask(&request).map(|response| Some(response.data))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_servers_set_at_every_request_waits_for_nobody() {
+        for name in [libc::TCP_CORK, libc::TCP_KEEPIDLE, libc::TCP_KEEPINTVL, libc::TCP_KEEPCNT, libc::TCP_QUICKACK] {
+            assert_eq!(setter(libc::IPPROTO_TCP, name), Setter::Told);
+        }
+        assert_eq!(setter(libc::IPPROTO_TCP, libc::TCP_NODELAY), Setter::NoDelay);
+        assert_eq!(setter(libc::SOL_SOCKET, libc::SO_KEEPALIVE), Setter::Both);
+        assert_eq!(setter(libc::SOL_SOCKET, libc::SO_RCVTIMEO), Setter::Kernel);
+        assert_eq!(setter(libc::IPPROTO_TCP, libc::TCP_CONGESTION), Setter::Asked);
+        assert_eq!(setter(libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE), Setter::Asked);
+    }
+}
