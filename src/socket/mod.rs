@@ -13,6 +13,7 @@ pub mod ancillary;
 pub mod bind;
 pub mod close;
 pub mod connect;
+pub mod detached;
 pub mod dup;
 pub mod epoll;
 pub mod fcntl;
