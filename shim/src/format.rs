@@ -1,0 +1,501 @@
+//! What a program and its host say to each other. All integers are little-endian; sizes are fixed.
+//!
+//! **Control.** A program connects to `sockeye/STACK/ctl` (SEQPACKET), sends one [`Request`], receives one [`Response`]
+//! and closes. A request with [`NO_REPLY`] is closed at once: the host reads it all the same, and its answer may meet
+//! EPIPE. Before the host takes a connection from `conn`, or bytes that arrived on a stream, it serves every request
+//! that is waiting: options set before a connect or a write then hold for it.
+//!
+//! **Connecting.** A program's stream end connects to `sockeye/STACK/conn` and sends, in one write, a [`ConnectHeader`]
+//! followed by zeros, together more than a quarter of its send buffer, so that it polls neither IN nor OUT. On success
+//! the host reads header and zeros, [`ConnectHeader::filled`] bytes in all, and the program's end polls OUT; the bytes
+//! after that are the connection's. On failure the host closes with those bytes unread (ERR and HUP at the program's
+//! end) and answers [`Op::Result`] with the reason.
+//!
+//! **Accepting.** A program's stream end is bound to [`Meaning::Bound`] and listens; the host binds one end for each
+//! connection to [`Meaning::Accepted`] and connects it there. Both check the other's uid (SO_PEERCRED).
+//!
+//! **Datagrams.** After [`Op::Datagram`] the two ends are bound to [`Meaning::Datagram`] and [`Meaning::HostDatagram`]
+//! and connected to each other. While the socket has no peer, each datagram starts with a [`DatagramHeader`].
+//!
+//! [`Meaning::Bound`]: crate::name::Meaning::Bound
+//! [`Meaning::Accepted`]: crate::name::Meaning::Accepted
+//! [`Meaning::Datagram`]: crate::name::Meaning::Datagram
+//! [`Meaning::HostDatagram`]: crate::name::Meaning::HostDatagram
+
+use crate::address::Address;
+
+/// The version of everything here and of [`crate::name`]; both sides must have the same.
+pub const VERSION: u16 = 1;
+
+/// Proves that a program may use a stack: 128 random bits, 32 hexadecimal digits in `SOCKEYE_TOKEN`.
+///
+/// All zeros is "none known": the host then looks at SO_PEERCRED and takes a program of its own uid, or root's.
+pub type Token = [u8; 16];
+
+/// Reads a token as the environment has it.
+pub fn token_from_text(text: &[u8]) -> Option<Token> {
+    let text: &[u8; 32] = text.try_into().ok()?;
+    let mut token = [0; 16];
+    for (two, byte) in text.chunks_exact(2).zip(&mut token) {
+        let digit = |at: usize| (two[at] as char).to_digit(16);
+        *byte = (digit(0)? << 4 | digit(1)?) as u8;
+    }
+    Some(token)
+}
+
+/// Writes a token as the environment has it.
+pub fn token_to_text(token: &Token) -> [u8; 32] {
+    let mut text = [0; 32];
+    for (byte, two) in token.iter().zip(text.chunks_exact_mut(2)) {
+        two[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
+        two[1] = b"0123456789abcdef"[usize::from(byte & 15)];
+    }
+    text
+}
+
+/// Why bytes are no message of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Too short, or not beginning with the magic number.
+    Foreign,
+    /// Of another version, given here. The other fields are not read.
+    Version(u16),
+    /// An operation that does not exist, or a length beyond the data's end.
+    Malformed,
+}
+
+/// What is asked of the host. The comment says which fields count and what is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Op {
+    /// Nothing but whether the host is there. Answer: `data` is the stack's [`Token`] (16 bytes).
+    Join = 1,
+    /// `id`, `flags`, `address`: reserve the address, port 0 for any. A second time: EINVAL. Answer: `local`.
+    Bind = 2,
+    /// `id`, `value` the backlog. The program's end is already a listener at the name that `id` and the bound address
+    /// make. Again for another backlog. EINVAL if not bound.
+    Listen = 3,
+    /// `id`: how did connect() end? Answer: EINPROGRESS while it lasts, else 0 with `local` and `remote`, else why it
+    /// failed. The host keeps the reason of a failure for some time after it has closed its end.
+    Result = 4,
+    /// `id`: answer `local` and `remote`; `remote` is [`Address::NONE`] without a peer. ENOENT: id not known.
+    Names = 5,
+    /// `id`, `level`, `name`, `data`: setsockopt(2). For an id that is not known the host keeps the option until the
+    /// socket binds, connects or is closed. Mostly sent with [`NO_REPLY`].
+    SetOption = 6,
+    /// `id`, `level`, `name`, `value` the room for it: getsockopt(2), TCP_INFO too. Answer: `data`.
+    GetOption = 7,
+    /// `id`: the program has closed a descriptor of a listener, of a bound socket, or of one whose options are held. Not
+    /// necessarily the last one: the host looks whether the socket is still there.
+    Closed = 8,
+    /// `data` a host's name, `value` AF_INET, AF_INET6, or 0 for both: answer: `data`, [`Address::SIZE`] bytes for
+    /// each address (port 0), best first. ENOENT: no such name; EAGAIN: no answer from any server.
+    Resolve = 9,
+    /// `id`, `flags`: the program's datagram end is bound to its name; make the other end and connect it there.
+    Datagram = 10,
+    /// `id`, `address`: connect(2) of a datagram socket; port 0 and unspecified dissolves it. Queued datagrams of
+    /// others are dropped or re-framed. Answer: `local`.
+    Associate = 11,
+}
+
+impl Op {
+    const ALL: [Self; 11] = [
+        Self::Join,
+        Self::Bind,
+        Self::Listen,
+        Self::Result,
+        Self::Names,
+        Self::SetOption,
+        Self::GetOption,
+        Self::Closed,
+        Self::Resolve,
+        Self::Datagram,
+        Self::Associate,
+    ];
+
+    fn from_number(number: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|&op| op as u16 == number)
+    }
+}
+
+/// A flag of a request: nobody waits for the response.
+pub const NO_REPLY: u32 = 1 << 31;
+/// A flag of a request or a header: SO_REUSEADDR is set. The flags below 1 << 12 are those of [`crate::tag::Tag`].
+pub const REUSEADDR: u32 = 1 << 16;
+/// A flag of a header: SO_KEEPALIVE is set.
+pub const KEEPALIVE: u32 = 1 << 17;
+
+/// How much data a request or a response has room for; `struct tcp_info` and a host's name fit.
+pub const DATA: usize = 256;
+
+/// Data of a length up to [`DATA`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Data {
+    bytes: [u8; DATA],
+    len: usize,
+}
+
+impl Data {
+    /// Nothing.
+    pub const NONE: Self = Self { bytes: [0; DATA], len: 0 };
+
+    /// These bytes; `None` if there are more than [`DATA`].
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        let mut data = Self::NONE;
+        data.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        data.len = bytes.len();
+        Some(data)
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// What a program asks its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// What is to be done.
+    pub op: Op,
+    /// Proof that the program may ask.
+    pub token: Token,
+    /// Which socket: the id of its tag.
+    pub id: u64,
+    /// The tag's flags in the low bits, and [`NO_REPLY`], [`REUSEADDR`].
+    pub flags: u32,
+    /// An option's level, as in setsockopt(2).
+    pub level: i32,
+    /// An option's name, as in setsockopt(2).
+    pub name: i32,
+    /// A number that depends on `op`.
+    pub value: i32,
+    /// An address, or [`Address::NONE`].
+    pub address: Address,
+    /// Data that depends on `op`.
+    pub data: Data,
+}
+
+const REQUEST_MAGIC: [u8; 4] = *b"SkyQ";
+const RESPONSE_MAGIC: [u8; 4] = *b"SkyR";
+const CONNECT_MAGIC: [u8; 4] = *b"SkyC";
+
+impl Request {
+    /// The bytes of a request.
+    pub const SIZE: usize = 4 + 2 + 2 + 16 + 8 + 4 * 4 + Address::SIZE + 2 + DATA;
+
+    /// A request without anything in it.
+    pub const fn new(op: Op, token: Token, id: u64) -> Self {
+        let (address, data) = (Address::NONE, Data::NONE);
+        Self { op, token, id, flags: 0, level: 0, name: 0, value: 0, address, data }
+    }
+
+    /// The bytes to send.
+    pub fn to_bytes(&self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        let mut out = Writer(&mut bytes);
+        out.put(&REQUEST_MAGIC);
+        out.put(&VERSION.to_le_bytes());
+        out.put(&(self.op as u16).to_le_bytes());
+        out.put(&self.token);
+        out.put(&self.id.to_le_bytes());
+        out.put(&self.flags.to_le_bytes());
+        for number in [self.level, self.name, self.value] {
+            out.put(&number.to_le_bytes());
+        }
+        out.put(&self.address.to_bytes());
+        out.put(&(self.data.len as u16).to_le_bytes());
+        out.put(&self.data.bytes);
+        bytes
+    }
+
+    /// Reads what was received; the token is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// What [`Fault`] says; nothing can be answered to [`Fault::Foreign`], EPROTO to the others.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Fault> {
+        let mut input = Reader::open(bytes, REQUEST_MAGIC, Self::SIZE)?;
+        let op = Op::from_number(input.u16()?).ok_or(Fault::Malformed)?;
+        Ok(Self {
+            op,
+            token: input.take()?,
+            id: input.u64()?,
+            flags: input.u32()?,
+            level: input.i32()?,
+            name: input.i32()?,
+            value: input.i32()?,
+            address: input.address()?,
+            data: input.data()?,
+        })
+    }
+}
+
+/// What the host answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// 0, or why it failed: an errno of Linux.
+    pub errno: i32,
+    /// The address at this end, where the operation has one.
+    pub local: Address,
+    /// The address at the far end, where the operation has one.
+    pub remote: Address,
+    /// Data that depends on the operation.
+    pub data: Data,
+}
+
+impl Response {
+    /// The bytes of a response.
+    pub const SIZE: usize = 4 + 2 + 2 + 4 + 2 * Address::SIZE + 2 + DATA;
+
+    /// An answer with nothing in it but 0 or an errno.
+    pub const fn new(errno: i32) -> Self {
+        Self { errno, local: Address::NONE, remote: Address::NONE, data: Data::NONE }
+    }
+
+    /// The bytes to send.
+    pub fn to_bytes(&self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        let mut out = Writer(&mut bytes);
+        out.put(&RESPONSE_MAGIC);
+        out.put(&VERSION.to_le_bytes());
+        out.put(&[0; 2]);
+        out.put(&self.errno.to_le_bytes());
+        out.put(&self.local.to_bytes());
+        out.put(&self.remote.to_bytes());
+        out.put(&(self.data.len as u16).to_le_bytes());
+        out.put(&self.data.bytes);
+        bytes
+    }
+
+    /// Reads what was received.
+    ///
+    /// # Errors
+    ///
+    /// What [`Fault`] says.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Fault> {
+        let mut input = Reader::open(bytes, RESPONSE_MAGIC, Self::SIZE)?;
+        input.u16()?;
+        Ok(Self { errno: input.i32()?, local: input.address()?, remote: input.address()?, data: input.data()? })
+    }
+}
+
+/// The first bytes of a connection that is being made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectHeader {
+    /// How many bytes stand before the connection's own: this header and the zeros behind it.
+    pub filled: u32,
+    /// Proof that the program may connect.
+    pub token: Token,
+    /// The id of the program's socket.
+    pub id: u64,
+    /// The tag's flags in the low bits (bound, NODELAY, ...), [`REUSEADDR`], [`KEEPALIVE`].
+    pub flags: u32,
+    /// Where to.
+    pub destination: Address,
+    /// What the socket is bound to (by [`Op::Bind`], with the same id), or [`Address::NONE`].
+    pub source: Address,
+}
+
+impl ConnectHeader {
+    /// The bytes of a header.
+    pub const SIZE: usize = 4 + 2 + 2 + 4 + 16 + 8 + 4 + 2 * Address::SIZE;
+
+    /// The bytes to send.
+    pub fn to_bytes(&self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        let mut out = Writer(&mut bytes);
+        out.put(&CONNECT_MAGIC);
+        out.put(&VERSION.to_le_bytes());
+        out.put(&[0; 2]);
+        out.put(&self.filled.to_le_bytes());
+        out.put(&self.token);
+        out.put(&self.id.to_le_bytes());
+        out.put(&self.flags.to_le_bytes());
+        out.put(&self.destination.to_bytes());
+        out.put(&self.source.to_bytes());
+        bytes
+    }
+
+    /// Reads the first [`ConnectHeader::SIZE`] bytes of a connection; the token is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// What [`Fault`] says; a `filled` shorter than the header is [`Fault::Malformed`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Fault> {
+        let mut input = Reader::open(bytes, CONNECT_MAGIC, Self::SIZE)?;
+        input.u16()?;
+        let header = Self {
+            filled: input.u32()?,
+            token: input.take()?,
+            id: input.u64()?,
+            flags: input.u32()?,
+            destination: input.address()?,
+            source: input.address()?,
+        };
+        if (header.filled as usize) < Self::SIZE { Err(Fault::Malformed) } else { Ok(header) }
+    }
+}
+
+/// Stands before each datagram of a socket without a peer, both ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatagramHeader {
+    /// The far end: where it goes, or where it came from.
+    pub peer: Address,
+    /// This end: to which of our addresses it came; [`Address::NONE`] leaves the choice to the host.
+    pub local: Address,
+    /// The interface's index, 0 for any.
+    pub interface: u16,
+}
+
+impl DatagramHeader {
+    /// The bytes of a header.
+    pub const SIZE: usize = 2 + 2 + 2 * Address::SIZE;
+
+    /// The bytes to send.
+    pub fn to_bytes(&self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        let mut out = Writer(&mut bytes);
+        out.put(&VERSION.to_le_bytes());
+        out.put(&self.interface.to_le_bytes());
+        out.put(&self.peer.to_bytes());
+        out.put(&self.local.to_bytes());
+        bytes
+    }
+
+    /// Reads the first [`DatagramHeader::SIZE`] bytes of a datagram; what follows is its payload.
+    ///
+    /// # Errors
+    ///
+    /// What [`Fault`] says.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Fault> {
+        let mut input = Reader(bytes);
+        match input.u16().map_err(|_| Fault::Foreign)? {
+            VERSION => {}
+            other => return Err(Fault::Version(other)),
+        }
+        let interface = input.u16()?;
+        Ok(Self { interface, peer: input.address()?, local: input.address()? })
+    }
+}
+
+/// Fills a buffer from the front. The sizes above are sums of what is put, and the tests fill each of them.
+struct Writer<'a>(&'a mut [u8]);
+
+impl Writer<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        let buffer = core::mem::take(&mut self.0);
+        if let Some((room, rest)) = buffer.split_at_mut_checked(bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.0 = rest;
+        }
+    }
+}
+
+/// Takes a message apart from the front.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// Checks size, magic number and version.
+    fn open(bytes: &'a [u8], magic: [u8; 4], size: usize) -> Result<Self, Fault> {
+        let mut input = Self(bytes);
+        if input.take::<4>().map_err(|_| Fault::Foreign)? != magic {
+            return Err(Fault::Foreign);
+        }
+        match input.u16().map_err(|_| Fault::Foreign)? {
+            VERSION if bytes.len() >= size => Ok(input),
+            VERSION => Err(Fault::Malformed),
+            other => Err(Fault::Version(other)),
+        }
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        let (first, rest) = self.0.split_first_chunk::<N>().ok_or(Fault::Malformed)?;
+        self.0 = rest;
+        Ok(*first)
+    }
+
+    fn u16(&mut self) -> Result<u16, Fault> {
+        self.take().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, Fault> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, Fault> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    fn i32(&mut self) -> Result<i32, Fault> {
+        self.take().map(i32::from_le_bytes)
+    }
+
+    fn address(&mut self) -> Result<Address, Fault> {
+        self.take().map(|bytes| Address::from_bytes(&bytes))
+    }
+
+    fn data(&mut self) -> Result<Data, Fault> {
+        let len = usize::from(self.u16()?);
+        let bytes = self.take()?;
+        if len > DATA { Err(Fault::Malformed) } else { Ok(Data { bytes, len }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Address = Address::v4([10, 97, 0, 2], 80);
+    const THERE: Address = Address::v6([0xfd; 16], 65535);
+
+    fn request() -> Request {
+        let data = Data::of(&[7; DATA]).expect("it fits");
+        let mut request = Request { address: HERE, data, ..Request::new(Op::SetOption, [9; 16], u64::MAX - 1) };
+        (request.flags, request.level, request.name, request.value) = (NO_REPLY | 3, -6, 13, i32::MIN);
+        request
+    }
+
+    #[test]
+    fn every_message_gives_back_what_was_put_in() {
+        for op in Op::ALL {
+            let request = Request { op, ..request() };
+            assert_eq!(Request::from_bytes(&request.to_bytes()), Ok(request));
+        }
+        let data = Data::of(b"cubic").expect("it fits");
+        let response = Response { errno: 111, local: HERE, remote: THERE, data };
+        assert_eq!(Response::from_bytes(&response.to_bytes()), Ok(response));
+        let (destination, source) = (HERE, THERE);
+        let header = ConnectHeader { filled: 4608, token: [3; 16], id: 5, flags: KEEPALIVE, destination, source };
+        assert_eq!(ConnectHeader::from_bytes(&header.to_bytes()), Ok(header));
+        let header = DatagramHeader { peer: HERE, local: THERE, interface: 9 };
+        assert_eq!(DatagramHeader::from_bytes(&header.to_bytes()), Ok(header));
+    }
+
+    #[test]
+    fn bytes_cut_short_or_of_others_are_refused() {
+        let bytes = request().to_bytes();
+        for end in 0..bytes.len() {
+            assert!(Request::from_bytes(&bytes[..end]).is_err(), "{end}");
+        }
+        assert_eq!(Response::from_bytes(&bytes), Err(Fault::Foreign));
+        let mut other = bytes;
+        other[4] = 9;
+        assert_eq!(Request::from_bytes(&other[..6]), Err(Fault::Version(9)));
+        let mut unknown = bytes;
+        unknown[6..8].copy_from_slice(&999u16.to_le_bytes());
+        assert_eq!(Request::from_bytes(&unknown), Err(Fault::Malformed));
+        let mut long = bytes;
+        let at = Request::SIZE - DATA - 2;
+        long[at..at + 2].copy_from_slice(&257u16.to_le_bytes());
+        assert_eq!(Request::from_bytes(&long), Err(Fault::Malformed));
+    }
+
+    #[test]
+    fn a_token_is_32_digits() {
+        let token = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xa0, 0xb0, 0xc0, 0xd0, 0xe0, 0xff];
+        assert_eq!(token_from_text(&token_to_text(&token)), Some(token));
+        assert_eq!(token_from_text(b"12"), None);
+        assert_eq!(token_from_text(&[b'g'; 32]), None);
+    }
+}
