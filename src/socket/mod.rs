@@ -16,6 +16,7 @@ pub mod connect;
 pub mod detached;
 pub mod dup;
 pub mod epoll;
+pub mod errno;
 pub mod fcntl;
 pub mod file;
 pub mod ioctl;

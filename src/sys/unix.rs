@@ -184,6 +184,12 @@ pub fn peer(fd: BorrowedFd<'_>) -> Option<Peer> {
     option(fd, libc::SO_PEERCRED, nobody).map(|peer| Peer { pid: peer.pid, uid: peer.uid })
 }
 
+/// The user this process acts as.
+pub fn own_uid() -> u32 {
+    // SAFETY: no pointers; the call cannot fail.
+    unsafe { libc::geteuid() }
+}
+
 /// A descriptor that becomes readable when the process ends (pidfd_open(2)).
 ///
 /// # Errors
