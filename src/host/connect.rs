@@ -173,9 +173,8 @@ impl Host {
             // Closing with the header unread shows ERR and HUP.
             Err(error) => return self.outcomes.failed(id, errno::of(error)),
         }
-        let names = socket.with(|stack, id, _| {
-            Ok((stack.local_endpoint(id)?, stack.remote_endpoint(id).unwrap_or(remote)))
-        });
+        let names =
+            socket.with(|stack, id, _| Ok((stack.local_endpoint(id)?, stack.remote_endpoint(id).unwrap_or(remote))));
         let (local, remote) = names.map_or((Address::NONE, mapped(remote)), |(l, r)| (mapped(l), mapped(r)));
         self.outcomes.note(id, (0, local, remote));
         if !self.drain(&end, filled) {

@@ -78,7 +78,9 @@ fn await_answer(name: &[u8]) -> Result<(), String> {
         }
     }
     let name = String::from_utf8_lossy(name);
-    Err(format!("stack {name} has a host that does not answer; end that process, or choose another name (--stack NAME)"))
+    Err(format!(
+        "stack {name} has a host that does not answer; end that process, or choose another name (--stack NAME)"
+    ))
 }
 
 fn ask(name: &[u8]) -> io::Result<()> {
@@ -123,7 +125,11 @@ mod tests {
     #[test]
     fn a_token_or_the_own_user_is_let_in() {
         let guard = Guard { token: [7; 16], uid: 1000 };
-        assert!(guard.admits(&[7; 16], Some(33)) && guard.admits(&[0; 16], Some(1000)) && guard.admits(&[0; 16], Some(0)));
-        assert!(!guard.admits(&[0; 16], Some(33)) && !guard.admits(&[0; 16], None) && !guard.admits(&[8; 16], Some(1000)));
+        assert!(
+            guard.admits(&[7; 16], Some(33)) && guard.admits(&[0; 16], Some(1000)) && guard.admits(&[0; 16], Some(0))
+        );
+        assert!(
+            !guard.admits(&[0; 16], Some(33)) && !guard.admits(&[0; 16], None) && !guard.admits(&[8; 16], Some(1000))
+        );
     }
 }

@@ -127,9 +127,7 @@ impl Host {
 
     /// The next connection of the listener, with an end of ours that is named after it.
     fn arrive(&mut self, held: &Held) -> Result<Arrival, Error> {
-        held.socket.with(|stack, id, _| {
-            if stack.ready(id).is_empty() { Err(Error::WouldBlock) } else { Ok(()) }
-        })?;
+        held.socket.with(|stack, id, _| if stack.ready(id).is_empty() { Err(Error::WouldBlock) } else { Ok(()) })?;
         let end = unix::open(Kind::Stream).map_err(|_| Error::TooManyFiles)?;
         let (child, flow) = held.socket.with(|stack, id, now| stack.accept(id, now))?;
         let socket = held.socket.accepted(child)?;

@@ -36,8 +36,7 @@ impl Host {
                     return;
                 }
                 let deadline = self.next_deadline();
-                let mut kernel =
-                    [libc::pollfd { fd: self.interest.fd(), events: libc::POLLIN, revents: 0 }];
+                let mut kernel = [libc::pollfd { fd: self.interest.fd(), events: libc::POLLIN, revents: 0 }];
                 engine::wait(&[self.engine], &mut kernel, deadline, None);
                 self.on_time();
                 continue;

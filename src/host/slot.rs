@@ -1,7 +1,14 @@
 //! What the host keeps, each thing in a slot of its own: a number that the kernel's epoll and the stack's readiness
 //! both come back with.
 
-use super::{bridge::Bridge, connect::Connecting, connect::Outcomes, gate::{Gate, Guard}, life::Life, listener::Held};
+use super::{
+    bridge::Bridge,
+    connect::Connecting,
+    connect::Outcomes,
+    gate::{Gate, Guard},
+    life::Life,
+    listener::Held,
+};
 use crate::{
     engine::{
         Engine,

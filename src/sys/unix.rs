@@ -130,15 +130,7 @@ pub fn recv(fd: BorrowedFd<'_>, into: &mut [u8], flags: i32) -> io::Result<usize
     let (flags, no_address) = (flags | libc::MSG_DONTWAIT, std::ptr::null_mut::<u8>());
     // SAFETY: the kernel writes at most `into.len()` bytes; no address is asked for.
     checked(unsafe {
-        libc::syscall(
-            libc::SYS_recvfrom,
-            fd.as_raw_fd(),
-            into.as_mut_ptr(),
-            into.len(),
-            flags,
-            no_address,
-            no_address,
-        )
+        libc::syscall(libc::SYS_recvfrom, fd.as_raw_fd(), into.as_mut_ptr(), into.len(), flags, no_address, no_address)
     })
 }
 
