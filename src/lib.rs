@@ -12,6 +12,7 @@ pub mod cx;
 pub mod device;
 pub mod engine;
 pub mod error;
+pub mod host;
 pub mod icmp;
 pub mod ip;
 pub mod neigh;

@@ -21,5 +21,6 @@ pub mod signals;
 pub mod sigpipe;
 pub mod transfer;
 pub mod tun;
+pub mod unix;
 pub mod user;
 pub mod wall;

@@ -78,11 +78,15 @@ struct Row {
 /// # Errors
 /// As getsockopt(2). An unknown level is `NotSupported`, as on Linux.
 pub fn get(fd: i32, level: i32, name: i32, len: i32) -> Result<Value> {
-    let socket = table::socket(fd)?;
-    let known = table_of(&socket, level).ok_or(Error::NotSupported)?;
+    get_of(&table::socket(fd)?, level, name, len)
+}
+
+/// The same of a socket that may have no descriptor.
+pub(super) fn get_of(socket: &Handle, level: i32, name: i32, len: i32) -> Result<Value> {
+    let known = table_of(socket, level).ok_or(Error::NotSupported)?;
     let len = usize::try_from(len).map_err(|_| Error::Invalid)?;
     let row = known.iter().find(|row| row.name == name).ok_or(Error::NoProtocolOption)?;
-    let value = (row.get)(&socket)?;
+    let value = (row.get)(socket)?;
     match value {
         Value::Int(int) if level == libc::IPPROTO_IP && (1..4).contains(&len) && (0..=255).contains(&int) => {
             Ok(Value::bytes(&[int as u8]))
@@ -102,6 +106,11 @@ pub fn set(fd: i32, level: i32, name: i32, value: &[u8]) -> Result<()> {
     if (level, name) == (SOL_SOCKEYE, SOCKEYE_POLLABLE) {
         return pollable::set(fd, &socket, value);
     }
+    set_of(&socket, level, name, value)
+}
+
+/// The same on a socket that may have no descriptor.
+pub(super) fn set_of(socket: &Handle, level: i32, name: i32, value: &[u8]) -> Result<()> {
     // SOL_SOCKET and TCP look at the length before they look at the name.
     let short = value.len() < size_of::<i32>();
     match level {
@@ -111,9 +120,9 @@ pub fn set(fd: i32, level: i32, name: i32, value: &[u8]) -> Result<()> {
         }
         _ => {}
     }
-    let known = table_of(&socket, level).unwrap_or(&[]);
+    let known = table_of(socket, level).unwrap_or(&[]);
     let row = known.iter().find(|row| row.name == name).ok_or(Error::NoProtocolOption)?;
-    (row.set)(&socket, value)
+    (row.set)(socket, value)
 }
 
 /// Takes the socket's pending error, as SO_ERROR does.

@@ -1,0 +1,125 @@
+//! Who uses the stack, what is to be done later, and when the host ends: a second after the last process that asked it
+//! anything has ended and the last socket and unacknowledged byte are gone. A connection in TIME-WAIT does not count.
+
+use super::slot::{Host, Item};
+use crate::{
+    sys::unix,
+    time::{Duration, Instant},
+};
+use std::collections::HashSet;
+
+/// How long a host stays that nobody uses.
+const GRACE: Duration = Duration::from_secs(1);
+/// How long a host that nobody has used yet waits for the program it was started for.
+const FIRST_GRACE: Duration = Duration::from_secs(5);
+/// How often bound sockets are looked at whose programs may be gone without a word.
+const SWEEP: Duration = Duration::from_millis(500);
+/// How long to leave programs waiting when there is no descriptor for them.
+const SHORTAGE: Duration = Duration::from_millis(20);
+
+/// What the host remembers of time and of its users.
+pub struct Life {
+    users: HashSet<i32>,
+    /// Programs that were let in and have not asked yet.
+    pub asking: Vec<u64>,
+    retries: Vec<(Instant, u64)>,
+    shortage: Option<Instant>,
+    sweep_at: Instant,
+    /// Since when nobody has used the stack.
+    unused_since: Option<Instant>,
+    grace: Duration,
+}
+
+impl Life {
+    /// The life of a host that begins `now`.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            users: HashSet::new(),
+            asking: Vec::new(),
+            retries: Vec::new(),
+            shortage: None,
+            sweep_at: now + SWEEP,
+            unused_since: Some(now),
+            grace: FIRST_GRACE,
+        }
+    }
+
+    /// Slot `number` wants to run again `at` that time.
+    pub fn retry(&mut self, number: u64, at: Instant) {
+        self.retries.push((at, number));
+    }
+
+    /// There was no descriptor for a program.
+    pub fn on_shortage(&mut self, now: Instant) {
+        self.shortage = Some(now + SHORTAGE);
+    }
+
+    /// A program has closed a descriptor that may be the last: it is looked at shortly.
+    pub fn sweep_soon(&mut self, now: Instant) {
+        self.sweep_at = self.sweep_at.min(now + SHORTAGE);
+    }
+
+    /// Process `pid` has ended.
+    pub fn left(&mut self, pid: i32) {
+        self.users.remove(&pid);
+    }
+}
+
+impl Host {
+    /// Process `pid` has asked something: the host stays until it ends.
+    pub fn note_user(&mut self, pid: i32) {
+        self.life.grace = GRACE;
+        self.life.unused_since = None;
+        if pid <= 0 || self.life.users.contains(&pid) {
+            return;
+        }
+        let Ok(fd) = unix::watch_process(pid) else { return };
+        let number = self.reserve();
+        if self.interest.add(&fd, libc::EPOLLIN, number).is_ok() {
+            self.life.users.insert(pid);
+            self.put(number, Item::Client(fd, pid), None);
+        }
+    }
+
+    /// When [`Host::on_time`] wants to be called.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let life = &self.life;
+        let retries = life.retries.iter().map(|(at, _)| *at);
+        let sweep = (!self.slots.is_empty()).then_some(life.sweep_at);
+        let end = life.unused_since.map(|since| since + life.grace);
+        // An orphan's last acknowledgement makes no event here.
+        let orphans = (self.slots.is_empty() && end.is_none()).then(|| self.engine.now() + SWEEP);
+        retries.chain(life.shortage).chain(sweep).chain(end).chain(orphans).min()
+    }
+
+    /// Does what is due.
+    pub fn on_time(&mut self) {
+        let now = self.engine.now();
+        if self.life.shortage.is_some_and(|at| at <= now) {
+            self.life.shortage = None;
+            self.hear_programs();
+            self.take_connects();
+        }
+        if self.life.retries.iter().any(|(at, _)| *at <= now) {
+            let (due, later) = self.life.retries.drain(..).partition(|(at, _)| *at <= now);
+            self.life.retries = later;
+            let due: Vec<(Instant, u64)> = due;
+            self.again.extend(due.into_iter().map(|(_, number)| number));
+        }
+        if self.life.sweep_at <= now {
+            self.life.sweep_at = now + SWEEP;
+            self.sweep();
+        }
+    }
+
+    /// Whether nobody has used the stack for long enough.
+    pub fn is_over(&mut self) -> bool {
+        let now = self.engine.now();
+        if !self.slots.is_empty() || self.engine.with(|stack, _| stack.draining()) > 0 {
+            self.life.unused_since = None;
+            return false;
+        }
+        let since = *self.life.unused_since.get_or_insert(now);
+        since + self.life.grace <= now
+    }
+}

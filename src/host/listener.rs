@@ -1,0 +1,181 @@
+//! Sockets that are bound or listen, and the connections that come to them.
+//!
+//! The program's listener is an AF_UNIX one: for each connection an end of ours connects to it, and its name says the
+//! addresses. While the program's queue is full the connection waits here, and the others in the stack's queue.
+
+use super::{
+    bridge::Bridge,
+    request::mapped,
+    slot::{Host, Item},
+};
+use crate::{
+    addr::Flow,
+    error::Error,
+    socket::detached::Detached,
+    sys::unix::{self, Kind},
+    time::{Duration, Instant},
+};
+use sockeye_shim::name::Meaning;
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+};
+
+/// How soon a listener whose queue was full is tried again.
+const RETRY: Duration = Duration::from_millis(3);
+/// Connections delivered before it is the others' turn.
+const ROUNDS: usize = 64;
+/// How long a program may take to give its end the name it was told.
+const NAMING: Duration = Duration::from_secs(2);
+
+/// A socket without a connection.
+pub struct Held {
+    /// The stack's socket.
+    pub socket: Detached,
+    /// The name of the program's end, once it is bound.
+    pub name: Option<Vec<u8>>,
+    /// The program's end has been seen to have that name.
+    pub seen: bool,
+    since: Instant,
+    /// It listens.
+    pub listening: bool,
+    /// The user whose listener it is.
+    pub uid: Option<u32>,
+    /// The connection that found the program's queue full.
+    pub waiting: Option<Arrival>,
+}
+
+/// A connection on its way to the program.
+pub struct Arrival {
+    end: OwnedFd,
+    socket: Detached,
+    id: u64,
+}
+
+/// How a delivery went.
+enum Delivery {
+    Done,
+    /// The program's queue is full.
+    Full(Arrival),
+    /// Nobody listens there any more.
+    Gone,
+}
+
+impl Held {
+    /// A socket that is neither bound nor listens.
+    pub fn new(socket: Detached, now: Instant) -> Self {
+        Self { socket, name: None, seen: false, since: now, listening: false, uid: None, waiting: None }
+    }
+
+    /// The program was told to call its end `name`.
+    pub fn named(&mut self, name: Vec<u8>, now: Instant) {
+        (self.name, self.since) = (Some(name), now);
+    }
+
+    /// Whether nothing has the name of the program's end. One without a name cannot be asked for.
+    pub fn is_gone(&self) -> bool {
+        self.name.as_ref().is_some_and(|name| unix::is_taken(name).is_ok_and(|taken| !taken))
+    }
+
+    /// Whether the program's end is gone and not just on its way.
+    fn is_abandoned(&mut self, now: Instant) -> bool {
+        let is_gone = self.is_gone();
+        self.seen |= self.name.is_some() && !is_gone;
+        is_gone && (self.seen || self.since + NAMING <= now)
+    }
+}
+
+impl Host {
+    /// Hands the connections that have come to the program. A listener whose program is gone is closed.
+    pub fn deliver(&mut self, number: u64, mut held: Box<Held>, id: Option<u64>) {
+        if !held.listening {
+            return self.put(number, Item::Held(held), id);
+        }
+        let mut rounds = 0;
+        loop {
+            let arrival = match held.waiting.take() {
+                Some(arrival) => Ok(arrival),
+                None => self.arrive(&held),
+            };
+            let delivery = match arrival {
+                Ok(arrival) => self.deliver_one(&held, arrival),
+                Err(Error::WouldBlock) => break,
+                // Out of descriptors, most likely: the connection waits in the stack.
+                Err(_) => {
+                    self.life.retry(number, self.engine.now() + RETRY);
+                    break;
+                }
+            };
+            match delivery {
+                Delivery::Done => {}
+                Delivery::Full(arrival) => {
+                    held.waiting = Some(arrival);
+                    self.life.retry(number, self.engine.now() + RETRY);
+                    break;
+                }
+                // Dropping it resets what waits.
+                Delivery::Gone => return,
+            }
+            rounds += 1;
+            if rounds == ROUNDS {
+                self.again.push(number);
+                break;
+            }
+        }
+        self.put(number, Item::Held(held), id);
+    }
+
+    /// The next connection of the listener, with an end of ours that is named after it.
+    fn arrive(&mut self, held: &Held) -> Result<Arrival, Error> {
+        held.socket.with(|stack, id, _| if stack.ready(id).is_empty() { Err(Error::WouldBlock) } else { Ok(()) })?;
+        let end = unix::open(Kind::Stream).map_err(|_| Error::TooManyFiles)?;
+        let (child, flow) = held.socket.with(|stack, id, now| stack.accept(id, now))?;
+        let socket = held.socket.accepted(child)?;
+        let id = self.give_id();
+        let Flow { local, remote } = flow;
+        let name = Meaning::Accepted { id, peer: mapped(remote), local: mapped(local) }.name(&self.name);
+        let name = name.ok_or(Error::Invalid)?;
+        unix::bind(end.as_fd(), name.as_bytes()).map_err(|_| Error::AddrInUse)?;
+        Ok(Arrival { end, socket, id })
+    }
+
+    fn deliver_one(&mut self, held: &Held, arrival: Arrival) -> Delivery {
+        let name = held.name.as_deref().unwrap_or_default();
+        match unix::connect(arrival.end.as_fd(), name) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Delivery::Full(arrival),
+            Err(_) => {
+                arrival.socket.reset_on_close();
+                return Delivery::Gone;
+            }
+        }
+        let Arrival { end, socket, id } = arrival;
+        let listener = unix::peer(end.as_fd()).map(|peer| peer.uid);
+        let number = self.reserve();
+        // Somebody else may have taken the name of a program that is gone.
+        let is_program = listener == held.uid || listener == Some(0) || listener == Some(self.guard.uid);
+        let events = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP;
+        if !is_program || self.interest.add(&end, events, number).is_err() {
+            socket.reset_on_close();
+            return if is_program { Delivery::Done } else { Delivery::Gone };
+        }
+        self.watch(socket.id(), number);
+        self.put(number, Item::Bridge(Box::new(Bridge::new(end, socket))), Some(id));
+        Delivery::Done
+    }
+
+    /// Frees the ports of those bound sockets and listeners whose program's end is gone.
+    pub fn sweep(&mut self) {
+        let now = self.engine.now();
+        let abandoned = |item: &mut Item| match item {
+            Item::Held(held) => held.is_abandoned(now),
+            _ => false,
+        };
+        let gone: Vec<u64> =
+            self.slots.iter_mut().filter_map(|(number, slot)| abandoned(&mut slot.item).then_some(*number)).collect();
+        for number in gone {
+            // Dropping it closes the socket.
+            drop(self.take(number));
+        }
+    }
+}

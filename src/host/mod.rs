@@ -1,0 +1,89 @@
+//! The host process: it owns the device and the stack, and other programs' sockets are ends of AF_UNIX sockets whose
+//! other ends are here. What programs ask, and how everything is named, is the crate `sockeye_shim`.
+//!
+//! | file | what |
+//! |---|---|
+//! | `gate.rs` | the names programs come to, and who may use the stack |
+//! | `serve.rs` `slot.rs` | the loop: one thread that moves the bytes and reads the device |
+//! | `request.rs` | what is asked: bind, listen, options, names |
+//! | `connect.rs` `listener.rs` | connections that are made, and taken |
+//! | `bridge.rs` | a connection's bytes, both ways |
+//! | `resolve.rs` | hosts' names |
+//! | `life.rs` | who uses the stack, and when it ends |
+#![forbid(unsafe_code)]
+
+mod bridge;
+mod connect;
+mod gate;
+mod life;
+mod listener;
+mod request;
+mod resolve;
+mod serve;
+mod slot;
+#[cfg(test)]
+mod tests;
+
+use crate::socket::stacks;
+use gate::{Claim, Gate};
+use sockeye_shim::{format::Token, name};
+
+/// What a host is started with.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The stack's name; if empty it is derived from the device ([`name::stack_of`]).
+    pub name: String,
+    /// The network specification, such as `tap:t0,ip=10.0.0.2/24`.
+    pub net: String,
+    /// What programs prove themselves with; a new one is made up if absent. Programs of the host's own user can ask for
+    /// it, and so can root's.
+    pub token: Option<Token>,
+}
+
+impl Options {
+    /// The stack's name.
+    ///
+    /// # Errors
+    /// A text that says what a name may be.
+    pub fn stack_name(&self) -> Result<Vec<u8>, String> {
+        let name = match self.name.as_bytes() {
+            [] => name::stack_of(self.net.as_bytes()).map(|(name, len)| name[..len].to_vec()),
+            name => Some(name.to_vec()).filter(|name| name::is_stack(name)),
+        };
+        name.ok_or_else(|| {
+            format!(
+                "{:?} cannot be a stack's name: it has 1 to {} letters, digits, '-', '_', '.', ':' or '@' (--stack NAME)",
+                if self.name.is_empty() { &self.net } else { &self.name },
+                name::STACK_MAX
+            )
+        })
+    }
+}
+
+/// Runs a host until the last program and the last connection are gone. Where a host of this name runs already and
+/// answers there is nothing to do.
+///
+/// # Errors
+/// A text that names cause and cure.
+pub fn run(options: &Options) -> Result<(), String> {
+    let name = options.stack_name()?;
+    let gate = match Gate::claim(&name)? {
+        Claim::Ours(gate) => gate,
+        Claim::Another => return Ok(()),
+    };
+    let stack = stacks::create(&options.net).map_err(|_| last_error())?;
+    let engine = stacks::engine(stack).ok_or("the stack is gone")?;
+    let served = gate.open().and_then(|()| {
+        let mut host = slot::Host::new(stack, engine, name, gate, options.token)?;
+        host.serve();
+        Ok(())
+    });
+    // The stack was made above and is freed here alone.
+    let _freed_once = stacks::free(stack);
+    served
+}
+
+fn last_error() -> String {
+    let text = stacks::last_error(|text| text.map(|text| text.to_string_lossy().into_owned())).flatten();
+    text.unwrap_or_else(|| "the stack cannot be made".to_owned())
+}

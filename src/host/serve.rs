@@ -1,0 +1,121 @@
+//! The loop. Requests come before connections and bytes, so that an option set before a write holds for it. A panic in
+//! what one slot does ends that slot alone: its connection is reset.
+
+use super::{
+    bridge::Verdict,
+    slot::{CONNECT, CONTROL, Host, Item, Slot},
+};
+use crate::{
+    engine,
+    sys::{readiness, unix},
+};
+use std::{
+    io,
+    os::fd::AsFd,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+/// Events taken from the kernel at once.
+const EVENTS: usize = 256;
+
+impl Host {
+    /// Serves until nobody uses the stack any more.
+    pub fn serve(&mut self) {
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
+        let mut ready = Vec::new();
+        loop {
+            self.parker.prepare();
+            // Out of memory is all that can go wrong here, and passes.
+            let n = readiness::take(self.interest.fd(), &mut events).unwrap_or(0);
+            ready.append(&mut self.again);
+            self.inbox.take(&mut ready);
+            ready.sort_unstable();
+            ready.dedup();
+            if n == 0 && ready.is_empty() {
+                if self.is_over() {
+                    return;
+                }
+                let deadline = self.next_deadline();
+                let mut kernel = [libc::pollfd { fd: self.interest.fd(), events: libc::POLLIN, revents: 0 }];
+                engine::wait(&[self.engine], &mut kernel, deadline, None);
+                self.on_time();
+                continue;
+            }
+            self.hear_programs();
+            for event in &events[..n] {
+                self.on_kernel_event(event.u64, event.events);
+            }
+            for slot in ready.drain(..) {
+                self.run(slot, 0);
+            }
+            self.on_time();
+        }
+    }
+
+    fn on_kernel_event(&mut self, slot: u64, events: u32) {
+        match slot {
+            CONTROL => {}
+            CONNECT => self.take_connects(),
+            slot => self.run(slot, events),
+        }
+    }
+
+    /// Does what there is to do for a slot.
+    pub fn run(&mut self, number: u64, events: u32) {
+        let Some(slot) = self.take(number) else { return };
+        let id = slot.id;
+        let ran = catch_unwind(AssertUnwindSafe(|| self.act(number, slot, events)));
+        if ran.is_err() {
+            log::error!("a connection's handling failed; it is reset");
+            if let Some(id) = id {
+                self.outcomes.failed(id, libc::EIO);
+            }
+        }
+    }
+
+    /// The slot's own work; what is to stay is put back.
+    fn act(&mut self, number: u64, slot: Slot, events: u32) {
+        let Slot { item, id } = slot;
+        match item {
+            Item::Asker(fd) => self.hear(number, fd, false),
+            Item::Header(fd) => self.read_header(number, fd),
+            Item::Connecting(connecting) => self.advance(number, connecting, events),
+            Item::Held(held) => self.deliver(number, held, id),
+            Item::Client(fd, pid) if events == 0 => self.put(number, Item::Client(fd, pid), None),
+            Item::Client(_, pid) => self.life.left(pid),
+            Item::Bridge(mut bridge) => {
+                bridge.on_end_ready(events);
+                let verdict = bridge.turn(&mut self.buffer);
+                if verdict == Verdict::More {
+                    self.again.push(number);
+                }
+                if verdict != Verdict::Over {
+                    self.put(number, Item::Bridge(bridge), id);
+                }
+            }
+        }
+    }
+
+    /// Lets in every program that waits with a request, and serves those that have asked.
+    pub fn hear_programs(&mut self) {
+        loop {
+            match unix::accept(self.gate.control.as_fd()) {
+                Ok(fd) => {
+                    let number = self.reserve();
+                    self.hear(number, fd, true);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // The program went away before its turn.
+                Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => {}
+                Err(error) => {
+                    self.life.on_shortage(self.engine.now());
+                    log::warn!("cannot hear a program: {error}; raise the limit of open files (ulimit -n)");
+                    break;
+                }
+            }
+        }
+        for number in std::mem::take(&mut self.life.asking) {
+            self.run(number, 0);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What the host keeps, each thing in a slot of its own: a number that the kernel's epoll and the stack's readiness
+//! both come back with.
+
+use super::{
+    bridge::Bridge,
+    connect::Connecting,
+    connect::Outcomes,
+    gate::{Gate, Guard},
+    life::Life,
+    listener::Held,
+};
+use crate::{
+    engine::{
+        Engine,
+        ready::{Parker, Watcher},
+    },
+    ready::Ready,
+    socket::detached::Detached,
+    stack::SocketId,
+    sys::{entropy, placeholder, readiness, unix},
+};
+use parking_lot::Mutex;
+use sockeye_shim::format::Token;
+use std::{
+    collections::HashMap,
+    os::fd::{AsRawFd, OwnedFd, RawFd},
+    sync::Arc,
+};
+
+/// The slots of the two names programs come to.
+pub const CONTROL: u64 = 0;
+pub const CONNECT: u64 = 1;
+const FIRST: u64 = 2;
+
+/// What stands in a slot.
+pub enum Item {
+    /// A program that has not yet said what it asks.
+    Asker(OwnedFd),
+    /// A program's end that has not yet said where it connects to.
+    Header(OwnedFd),
+    /// A connection that is being made.
+    Connecting(Connecting),
+    /// A connection.
+    Bridge(Box<Bridge>),
+    /// A socket that is bound, listens, or whose options are kept.
+    Held(Box<Held>),
+    /// A process that uses the stack, by a descriptor that tells its end.
+    Client(OwnedFd, i32),
+}
+
+/// An item and the id by which programs name it.
+pub struct Slot {
+    pub item: Item,
+    pub id: Option<u64>,
+}
+
+/// The slots whose sockets became ready in the stack. Filled by whichever thread drives, emptied by ours.
+pub struct Inbox {
+    slots: Mutex<Vec<u64>>,
+    parker: Arc<Parker>,
+}
+
+impl Watcher for Inbox {
+    fn on_ready(&self, slot: u64, ready: Ready) {
+        let mut slots = self.slots.lock();
+        if slots.last() != Some(&slot) {
+            slots.push(slot);
+        }
+        drop(slots);
+        self.parker.on_ready(slot, ready);
+    }
+}
+
+impl Inbox {
+    /// Takes what has come.
+    pub fn take(&self, into: &mut Vec<u64>) {
+        into.append(&mut self.slots.lock());
+    }
+}
+
+/// The kernel's epoll instance.
+pub struct Interest(RawFd);
+
+impl Interest {
+    pub fn fd(&self) -> RawFd {
+        self.0
+    }
+
+    /// Asks for edges of `events` on `fd`, to be told as `slot`. It ends when the descriptor is closed.
+    pub fn add(&self, fd: &OwnedFd, events: i32, slot: u64) -> crate::error::Result<()> {
+        let event = libc::epoll_event { events: (events | libc::EPOLLET) as u32, u64: slot };
+        readiness::control(self.0, libc::EPOLL_CTL_ADD, fd.as_raw_fd(), event)
+    }
+}
+
+impl Drop for Interest {
+    fn drop(&mut self) {
+        placeholder::close(self.0);
+    }
+}
+
+/// The host.
+pub struct Host {
+    pub stack: u32,
+    pub engine: &'static Engine,
+    pub name: Vec<u8>,
+    pub gate: Gate,
+    pub guard: Guard,
+    pub interest: Interest,
+    pub inbox: Arc<Inbox>,
+    pub parker: Arc<Parker>,
+    pub slots: HashMap<u64, Slot>,
+    pub ids: HashMap<u64, u64>,
+    pub outcomes: Outcomes,
+    pub life: Life,
+    /// Slots that have more to do at once.
+    pub again: Vec<u64>,
+    pub buffer: Vec<u8>,
+    next_slot: u64,
+    next_given: u64,
+}
+
+impl Host {
+    /// A host for the stack numbered `stack`, whose names are taken.
+    ///
+    /// # Errors
+    /// A text: no descriptor is left.
+    pub fn new(
+        stack: u32,
+        engine: &'static Engine,
+        name: Vec<u8>,
+        gate: Gate,
+        token: Option<Token>,
+    ) -> Result<Self, String> {
+        let epoll = readiness::new(true).map_err(|error| format!("cannot wait for programs: {error}"))?;
+        let interest = Interest(epoll);
+        for (fd, slot) in [(&gate.control, CONTROL), (&gate.connect, CONNECT)] {
+            interest.add(fd, libc::EPOLLIN, slot).map_err(|error| format!("cannot wait for programs: {error}"))?;
+        }
+        let parker = Parker::current();
+        let token = token.unwrap_or_else(|| {
+            let [high, low] = entropy::seed();
+            (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
+        });
+        Ok(Self {
+            stack,
+            engine,
+            name,
+            gate,
+            guard: Guard { token, uid: unix::own_uid() },
+            interest,
+            inbox: Arc::new(Inbox { slots: Mutex::default(), parker: Arc::clone(&parker) }),
+            parker,
+            slots: HashMap::new(),
+            ids: HashMap::new(),
+            outcomes: Outcomes::default(),
+            life: Life::new(engine.now()),
+            again: Vec::new(),
+            buffer: vec![0; super::bridge::CHUNK],
+            next_slot: FIRST,
+            next_given: 0,
+        })
+    }
+
+    /// The number of the next slot.
+    pub fn reserve(&mut self) -> u64 {
+        self.next_slot += 1;
+        self.next_slot - 1
+    }
+
+    /// An id for a connection that no program has named yet.
+    pub fn give_id(&mut self) -> u64 {
+        use sockeye_shim::tag::Tag;
+        self.next_given = (self.next_given + 1) % Tag::GIVEN;
+        Tag::GIVEN | self.next_given
+    }
+
+    /// Fills a slot.
+    pub fn put(&mut self, slot: u64, item: Item, id: Option<u64>) {
+        if let Some(id) = id {
+            self.ids.insert(id, slot);
+        }
+        self.slots.insert(slot, Slot { item, id });
+    }
+
+    /// Empties a slot, to be filled again or dropped.
+    pub fn take(&mut self, slot: u64) -> Option<Slot> {
+        let taken = self.slots.remove(&slot)?;
+        if let Some(id) = taken.id
+            && self.ids.get(&id) == Some(&slot)
+        {
+            self.ids.remove(&id);
+        }
+        Some(taken)
+    }
+
+    /// What a program calls `id`.
+    pub fn named(&self, id: u64) -> Option<&Item> {
+        self.slots.get(self.ids.get(&id)?).map(|slot| &slot.item)
+    }
+
+    /// The stack's socket behind an id.
+    pub fn socket(&self, id: u64) -> Option<&Detached> {
+        match self.named(id)? {
+            Item::Connecting(connecting) => Some(&connecting.socket),
+            Item::Bridge(bridge) => Some(bridge.socket()),
+            Item::Held(held) => Some(&held.socket),
+            Item::Asker(_) | Item::Header(_) | Item::Client(..) => None,
+        }
+    }
+
+    /// Asks the stack for the readiness of a socket, to be told as `slot`. What is so already is looked at once.
+    pub fn watch(&mut self, socket: SocketId, slot: u64) {
+        let inbox: Arc<dyn Watcher> = Arc::clone(&self.inbox) as _;
+        self.engine.watch(socket, Ready::IN | Ready::OUT | Ready::RDHUP, slot, inbox);
+        self.again.push(slot);
+    }
+}

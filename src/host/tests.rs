@@ -1,0 +1,261 @@
+//! A program's part, played over AF_UNIX against a host whose stack has a loopback only.
+
+use super::{Options, run};
+use crate::sys::unix::{self, Kind};
+use sockeye_shim::{
+    address::Address,
+    format::{ConnectHeader, Data, NO_REPLY, Op, Request, Response},
+    name::Meaning,
+    tag::Tag,
+};
+use std::{
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    thread,
+    time::{Duration, Instant},
+};
+
+const TOKEN: [u8; 16] = [5; 16];
+
+/// A program and the name of its stack.
+struct Program {
+    stack: Vec<u8>,
+}
+
+/// Polls a descriptor once, `millis` at most: what it is ready for.
+fn poll(fd: &OwnedFd, events: i16, millis: u64) -> i16 {
+    let until = Instant::now() + Duration::from_millis(millis);
+    loop {
+        let mut fds = [libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 }];
+        crate::sys::readiness::look(&mut fds);
+        if fds[0].revents != 0 || Instant::now() > until {
+            return fds[0].revents;
+        }
+        thread::sleep(Duration::from_micros(200));
+    }
+}
+
+fn read(fd: &OwnedFd, room: usize) -> Result<Vec<u8>, i32> {
+    poll(fd, libc::POLLIN, 5000);
+    let mut bytes = vec![0; room];
+    let n = unix::recv(fd.as_fd(), &mut bytes, 0).map_err(|error| error.raw_os_error().unwrap_or(0))?;
+    bytes.truncate(n);
+    Ok(bytes)
+}
+
+fn read_all(fd: &OwnedFd) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        match read(fd, 65536) {
+            Ok(bytes) if !bytes.is_empty() => all.extend(bytes),
+            _ => return all,
+        }
+    }
+}
+
+fn write_all(fd: &OwnedFd, mut data: &[u8]) {
+    while !data.is_empty() {
+        match unix::send(fd.as_fd(), data, 0) {
+            Ok(n) => data = &data[n..],
+            Err(_) => assert_eq!(poll(fd, libc::POLLOUT, 5000), libc::POLLOUT),
+        }
+    }
+}
+
+impl Program {
+    /// A program on a stack of its own.
+    fn new(name: &str) -> Self {
+        let stack = format!("{}-{name}", std::process::id());
+        let options = Options { name: stack.clone(), net: "null:".to_owned(), token: Some(TOKEN) };
+        thread::spawn(move || run(&options).unwrap());
+        let program = Self { stack: stack.into_bytes() };
+        let until = Instant::now() + Duration::from_secs(5);
+        while program.control().is_none() {
+            assert!(Instant::now() < until, "no host");
+            thread::sleep(Duration::from_millis(1));
+        }
+        program
+    }
+
+    fn name(&self, meaning: Meaning) -> Vec<u8> {
+        meaning.name(&self.stack).unwrap().as_bytes().to_vec()
+    }
+
+    fn control(&self) -> Option<OwnedFd> {
+        let fd = unix::open(Kind::Packets).unwrap();
+        unix::connect(fd.as_fd(), &self.name(Meaning::Control)).ok().map(|()| fd)
+    }
+
+    fn ask(&self, request: &Request) -> Response {
+        let fd = self.control().unwrap();
+        unix::send(fd.as_fd(), &request.to_bytes(), 0).unwrap();
+        if request.flags & NO_REPLY != 0 {
+            return Response::new(0);
+        }
+        Response::from_bytes(&read(&fd, Response::SIZE).unwrap()).unwrap()
+    }
+
+    fn listen(&self, id: u64, port: u16, backlog: i32) -> (OwnedFd, Address) {
+        let address = Address::v4([127, 0, 0, 1], port);
+        let bound = self.ask(&Request { address, ..Request::new(Op::Bind, TOKEN, id) });
+        assert_eq!(bound.errno, 0);
+        let fd = unix::open(Kind::Stream).unwrap();
+        unix::bind(fd.as_fd(), &self.name(Meaning::Bound { id, local: bound.local })).unwrap();
+        unix::listen(fd.as_fd(), backlog).unwrap();
+        let listening = self.ask(&Request { value: backlog, ..Request::new(Op::Listen, TOKEN, id) });
+        assert_eq!(listening.errno, 0);
+        (fd, bound.local)
+    }
+
+    fn connect(&self, id: u64, destination: Address) -> OwnedFd {
+        let fd = unix::open(Kind::Stream).unwrap();
+        unix::connect(fd.as_fd(), &self.name(Meaning::Connect)).unwrap();
+        let filled = 64 * 1024;
+        let header = ConnectHeader { filled, token: TOKEN, id, flags: 0, destination, source: Address::NONE };
+        let mut bytes = header.to_bytes().to_vec();
+        bytes.resize(filled as usize, 0);
+        assert_eq!(unix::send(fd.as_fd(), &bytes, 0).unwrap(), bytes.len());
+        fd
+    }
+
+    fn result(&self, id: u64) -> Response {
+        self.ask(&Request::new(Op::Result, TOKEN, id))
+    }
+
+    /// Two ends of a connection: the one that connected, and the one that was accepted.
+    fn pair(&self, listener: &(OwnedFd, Address), id: u64) -> (OwnedFd, OwnedFd) {
+        let client = self.connect(id, listener.1);
+        assert_eq!(poll(&client, libc::POLLOUT, 5000), libc::POLLOUT);
+        assert_eq!(self.result(id).errno, 0);
+        assert_eq!(poll(&listener.0, libc::POLLIN, 5000), libc::POLLIN);
+        (client, unix::accept(listener.0.as_fd()).unwrap())
+    }
+}
+
+#[test]
+fn bytes_and_ends_go_both_ways() {
+    let program = Program::new("both");
+    let listener = program.listen(1, 0, 8);
+    let (client, server) = program.pair(&listener, 2);
+    let names = program.result(2);
+    assert_eq!(names.remote, listener.1);
+    write_all(&client, b"question");
+    assert_eq!(read(&server, 100).unwrap(), b"question");
+    write_all(&server, b"answer");
+    assert_eq!(read(&client, 100).unwrap(), b"answer");
+    unix::shutdown_write(client.as_fd()).unwrap();
+    assert_eq!(read(&server, 100).unwrap(), b"");
+    write_all(&server, b"after the end");
+    drop(server);
+    assert_eq!(read_all(&client), b"after the end");
+    assert_eq!(unix::take_error(client.as_fd()), 0);
+}
+
+#[test]
+fn a_megabyte_arrives_whole_while_another_goes_the_other_way() {
+    let program = Program::new("bulk");
+    let listener = program.listen(1, 0, 8);
+    let (client, server) = program.pair(&listener, 2);
+    let data: Vec<u8> = (0..3_000_000u32).map(|n| (n * 7 >> 3) as u8).collect();
+    thread::scope(|scope| {
+        for (from, to) in [(&client, &server), (&server, &client)] {
+            let data = &data;
+            scope.spawn(move || {
+                write_all(from, data);
+                unix::shutdown_write(from.as_fd()).unwrap();
+            });
+            scope.spawn(move || assert!(read_all(to) == *data));
+        }
+    });
+}
+
+#[test]
+fn nobody_listening_is_a_refusal() {
+    let program = Program::new("refused");
+    let client = program.connect(3, Address::v4([127, 0, 0, 1], 9));
+    assert!(poll(&client, libc::POLLOUT, 5000) & (libc::POLLERR | libc::POLLHUP) != 0);
+    assert_eq!(program.result(3).errno, libc::ECONNREFUSED);
+    let nowhere = program.connect(4, Address::v4([192, 0, 2, 1], 9));
+    assert!(poll(&nowhere, libc::POLLOUT, 5000) & (libc::POLLERR | libc::POLLHUP) != 0);
+    assert_eq!(program.result(4).errno, libc::ENETUNREACH);
+}
+
+#[test]
+fn data_left_unread_is_a_reset_for_the_other_side() {
+    let program = Program::new("reset");
+    let listener = program.listen(1, 0, 8);
+    let (client, server) = program.pair(&listener, 2);
+    write_all(&client, b"q");
+    assert_eq!(read(&server, 10).unwrap(), b"q");
+    write_all(&server, b"answer");
+    poll(&client, libc::POLLIN, 5000);
+    drop(client);
+    assert_eq!(read(&server, 10), Err(libc::ECONNRESET));
+    let (client, server) = program.pair(&listener, 3);
+    write_all(&client, b"q");
+    assert_eq!(read(&server, 10).unwrap(), b"q");
+    drop(server);
+    assert_eq!(read(&client, 10).unwrap(), b"", "an orderly close");
+}
+
+#[test]
+fn a_port_is_free_as_soon_as_its_listener_is_closed() {
+    let program = Program::new("port");
+    let (fd, local) = program.listen(1, 0, 8);
+    let again = Request { address: local, ..Request::new(Op::Bind, TOKEN, 2) };
+    assert_eq!(program.ask(&again).errno, libc::EADDRINUSE);
+    drop(fd);
+    assert_eq!(program.ask(&again).errno, 0);
+    assert_eq!(program.ask(&again).errno, libc::EINVAL, "bound already");
+}
+
+#[test]
+fn a_full_queue_keeps_connections_waiting() {
+    let program = Program::new("queue");
+    let listener = program.listen(1, 0, 1);
+    let clients: Vec<_> = (10..16).map(|id| program.connect(id, listener.1)).collect();
+    let mut served = 0;
+    while served < clients.len() && poll(&listener.0, libc::POLLIN, 3000) == libc::POLLIN {
+        thread::sleep(Duration::from_millis(10));
+        let server = unix::accept(listener.0.as_fd()).unwrap();
+        write_all(&server, b"!");
+        served += 1;
+    }
+    assert_eq!(served, clients.len());
+    clients.iter().for_each(|client| assert_eq!(read(client, 10).unwrap(), b"!"));
+}
+
+#[test]
+fn options_are_kept_before_the_connection_and_read_after() {
+    let program = Program::new("options");
+    let listener = program.listen(1, 0, 8);
+    let data = Data::of(&1i32.to_ne_bytes()).unwrap();
+    let (level, name) = (libc::IPPROTO_TCP, libc::TCP_NODELAY);
+    let set = Request { level, name, data, flags: NO_REPLY, ..Request::new(Op::SetOption, TOKEN, 2) };
+    assert_eq!(program.ask(&set).errno, 0);
+    let _pair = program.pair(&listener, 2);
+    let get = Request { level, name, value: 4, ..Request::new(Op::GetOption, TOKEN, 2) };
+    assert_eq!(program.ask(&get).data.as_bytes(), 1i32.to_ne_bytes());
+    let unknown = Request { id: 99, ..get };
+    assert_eq!(program.ask(&unknown).data.as_bytes(), 0i32.to_ne_bytes());
+    let info = Request { name: libc::TCP_INFO, value: 256, ..get };
+    assert_eq!(program.ask(&info).data.as_bytes().first(), Some(&1), "established");
+    let given = Request { id: Tag::GIVEN | 77, ..set };
+    assert_eq!(program.ask(&Request { flags: 0, ..given }).errno, libc::ENOENT);
+}
+
+#[test]
+fn strangers_and_strange_bytes_get_nothing() {
+    let program = Program::new("strange");
+    assert_eq!(program.ask(&Request::new(Op::Join, [9; 16], 0)).errno, libc::EACCES);
+    assert_eq!(program.ask(&Request::new(Op::Join, [0; 16], 0)).data.as_bytes(), TOKEN, "the own user");
+    for bytes in [&b"x"[..], &[0; 400], &Request::new(Op::Join, TOKEN, 0).to_bytes()[..40]] {
+        let fd = program.control().unwrap();
+        unix::send(fd.as_fd(), bytes, 0).unwrap();
+        poll(&fd, libc::POLLIN, 1000);
+    }
+    let fd = unix::open(Kind::Stream).unwrap();
+    unix::connect(fd.as_fd(), &program.name(Meaning::Connect)).unwrap();
+    unix::send(fd.as_fd(), &[7; 300], 0).unwrap();
+    assert!(poll(&fd, libc::POLLOUT, 1000) != 0);
+    assert_eq!(program.ask(&Request::new(Op::Join, TOKEN, 0)).errno, 0);
+}

@@ -1,0 +1,231 @@
+//! AF_UNIX sockets with abstract names (unix(7)), and what a host has to know of who is at their other end.
+
+use std::{
+    io,
+    mem::{offset_of, size_of},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+};
+
+/// The longest abstract name, the leading zero byte not counted.
+pub const MAX_NAME: usize = 107;
+
+/// What a socket carries.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// SOCK_STREAM
+    Stream,
+    /// SOCK_SEQPACKET
+    Packets,
+    /// SOCK_DGRAM
+    Datagrams,
+}
+
+/// Who is at the other end (SO_PEERCRED).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The process; 0 when it is not visible from here.
+    pub pid: i32,
+    /// Its user.
+    pub uid: u32,
+}
+
+fn checked(returned: libc::c_long) -> io::Result<usize> {
+    usize::try_from(returned).map_err(|_| io::Error::last_os_error())
+}
+
+/// Takes a descriptor the kernel has just made.
+fn owned(returned: libc::c_long) -> io::Result<OwnedFd> {
+    let fd = checked(returned)? as RawFd;
+    // SAFETY: the kernel returned a new descriptor, which nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// An abstract name as the kernel wants it.
+fn address(name: &[u8]) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
+    if name.len() > MAX_NAME {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut path = [0; 108];
+    for (to, from) in path[1..].iter_mut().zip(name) {
+        *to = *from as libc::c_char;
+    }
+    let len = offset_of!(libc::sockaddr_un, sun_path) + 1 + name.len();
+    Ok((libc::sockaddr_un { sun_family: libc::AF_UNIX as u16, sun_path: path }, len as libc::socklen_t))
+}
+
+/// A new socket that neither blocks nor survives exec.
+///
+/// # Errors
+/// Those of socket(2).
+pub fn open(kind: Kind) -> io::Result<OwnedFd> {
+    let kind = match kind {
+        Kind::Stream => libc::SOCK_STREAM,
+        Kind::Packets => libc::SOCK_SEQPACKET,
+        Kind::Datagrams => libc::SOCK_DGRAM,
+    };
+    // SAFETY: no pointers.
+    owned(unsafe { libc::syscall(libc::SYS_socket, libc::AF_UNIX, kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, 0) })
+}
+
+/// Gives a socket its abstract name.
+///
+/// # Errors
+/// Those of bind(2): `AddrInUse` when somebody has the name.
+pub fn bind(fd: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    let (address, len) = address(name)?;
+    // SAFETY: `address` is valid for `len` bytes.
+    checked(unsafe { libc::syscall(libc::SYS_bind, fd.as_raw_fd(), &raw const address, len) }).map(drop)
+}
+
+/// listen(2).
+///
+/// # Errors
+/// Those of listen(2).
+pub fn listen(fd: BorrowedFd<'_>, backlog: i32) -> io::Result<()> {
+    // SAFETY: no pointers.
+    checked(unsafe { libc::syscall(libc::SYS_listen, fd.as_raw_fd(), backlog) }).map(drop)
+}
+
+/// The next connection; it neither blocks nor survives exec.
+///
+/// # Errors
+/// Those of accept4(2).
+pub fn accept(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let (no_address, flags) = (std::ptr::null_mut::<u8>(), libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC);
+    // SAFETY: no address is asked for.
+    owned(unsafe { libc::syscall(libc::SYS_accept4, fd.as_raw_fd(), no_address, no_address, flags) })
+}
+
+/// Connects to an abstract name.
+///
+/// # Errors
+/// Those of connect(2): `WouldBlock` while the listener's queue is full, `ConnectionRefused` when nobody listens.
+pub fn connect(fd: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    let (address, len) = address(name)?;
+    // SAFETY: `address` is valid for `len` bytes.
+    checked(unsafe { libc::syscall(libc::SYS_connect, fd.as_raw_fd(), &raw const address, len) }).map(drop)
+}
+
+/// Whether any socket has this name.
+///
+/// The kernel is asked by taking the name for a moment: a look-up that costs the same however many sockets there are.
+///
+/// # Errors
+/// No descriptor is left to ask with.
+pub fn is_taken(name: &[u8]) -> io::Result<bool> {
+    use std::os::fd::AsFd;
+    let asking = open(Kind::Stream)?;
+    match bind(asking.as_fd(), name) {
+        Ok(()) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// recv(2) with `flags` (MSG_PEEK, MSG_TRUNC); it never blocks.
+///
+/// # Errors
+/// Those of recv(2).
+pub fn recv(fd: BorrowedFd<'_>, into: &mut [u8], flags: i32) -> io::Result<usize> {
+    let (flags, no_address) = (flags | libc::MSG_DONTWAIT, std::ptr::null_mut::<u8>());
+    // SAFETY: the kernel writes at most `into.len()` bytes; no address is asked for.
+    checked(unsafe {
+        libc::syscall(libc::SYS_recvfrom, fd.as_raw_fd(), into.as_mut_ptr(), into.len(), flags, no_address, no_address)
+    })
+}
+
+/// send(2) with `flags` (MSG_OOB); it neither blocks nor raises SIGPIPE.
+///
+/// # Errors
+/// Those of send(2).
+pub fn send(fd: BorrowedFd<'_>, from: &[u8], flags: i32) -> io::Result<usize> {
+    let (flags, no_address) = (flags | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL, std::ptr::null::<u8>());
+    // SAFETY: the kernel reads at most `from.len()` bytes; there is no address.
+    checked(unsafe {
+        libc::syscall(libc::SYS_sendto, fd.as_raw_fd(), from.as_ptr(), from.len(), flags, no_address, 0usize)
+    })
+}
+
+/// shutdown(2) of the sending side.
+///
+/// # Errors
+/// `NotConnected`: the other end is gone.
+pub fn shutdown_write(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: no pointers.
+    checked(unsafe { libc::syscall(libc::SYS_shutdown, fd.as_raw_fd(), libc::SHUT_WR) }).map(drop)
+}
+
+/// Reads an option of SOL_SOCKET; nothing when the kernel refuses.
+fn option<T: Copy>(fd: BorrowedFd<'_>, name: i32, mut value: T) -> Option<T> {
+    let mut len = size_of::<T>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes into `value`, which is made of integers only (private function).
+    let result = unsafe {
+        libc::syscall(libc::SYS_getsockopt, fd.as_raw_fd(), libc::SOL_SOCKET, name, &raw mut value, &raw mut len)
+    };
+    (result == 0).then_some(value)
+}
+
+/// The error number pending on a socket; 0 if there is none.
+pub fn take_error(fd: BorrowedFd<'_>) -> i32 {
+    option(fd, libc::SO_ERROR, 0i32).unwrap_or(0)
+}
+
+/// Who is at the other end.
+pub fn peer(fd: BorrowedFd<'_>) -> Option<Peer> {
+    let nobody = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    option(fd, libc::SO_PEERCRED, nobody).map(|peer| Peer { pid: peer.pid, uid: peer.uid })
+}
+
+/// The user this process acts as.
+pub fn own_uid() -> u32 {
+    // SAFETY: no pointers; the call cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// A descriptor that becomes readable when the process ends (pidfd_open(2)).
+///
+/// # Errors
+/// The process is gone, or no descriptor is left.
+pub fn watch_process(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers. The descriptor has close-on-exec set.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    fn name(what: &str) -> Vec<u8> {
+        format!("sockeye-test/{}/{what}", std::process::id()).into_bytes()
+    }
+
+    #[test]
+    fn a_name_is_taken_until_its_socket_is_closed() {
+        let name = name("taken");
+        assert!(!is_taken(&name).unwrap());
+        let listener = open(Kind::Stream).unwrap();
+        bind(listener.as_fd(), &name).unwrap();
+        assert!(is_taken(&name).unwrap());
+        drop(listener);
+        assert!(!is_taken(&name).unwrap());
+        assert!(bind(open(Kind::Stream).unwrap().as_fd(), &[b'x'; MAX_NAME + 1]).is_err());
+    }
+
+    #[test]
+    fn an_unread_byte_makes_a_close_a_reset() {
+        let name = name("reset");
+        let listener = open(Kind::Stream).unwrap();
+        bind(listener.as_fd(), &name).unwrap();
+        listen(listener.as_fd(), 1).unwrap();
+        let a = open(Kind::Stream).unwrap();
+        connect(a.as_fd(), &name).unwrap();
+        let b = accept(listener.as_fd()).unwrap();
+        assert_eq!(peer(b.as_fd()).unwrap().pid, std::process::id() as i32);
+        send(a.as_fd(), b"x", 0).unwrap();
+        let mut byte = [0; 2];
+        assert_eq!(recv(b.as_fd(), &mut byte, libc::MSG_PEEK).unwrap(), 1);
+        drop(b);
+        assert_eq!(take_error(a.as_fd()), libc::ECONNRESET);
+    }
+}
