@@ -2,8 +2,10 @@
 
 PREFIX  ?= /usr/local
 LIBDIR  ?= $(PREFIX)/lib
+BINDIR  ?= $(PREFIX)/bin
 INCDIR  ?= $(PREFIX)/include
 MANDIR  ?= $(PREFIX)/share/man
+DATADIR ?= $(PREFIX)/share
 DESTDIR ?=
 CARGO   ?= cargo
 CC      ?= cc
@@ -14,6 +16,8 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 SONAME  := libsockeye.so.0
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
+# Where each shell looks for them, below DATADIR.
+COMPLETIONS := bash-completion/completions/sockeye zsh/site-functions/_sockeye fish/vendor_completions.d/sockeye.fish
 EXAMPLES := $(patsubst examples/%.c,$(TARGET)/examples/%,$(wildcard examples/*.c))
 
 export CARGO
@@ -54,6 +58,12 @@ bench:
 
 install: release
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCDIR) $(DESTDIR)$(MANDIR)/man7
+	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(addprefix $(DESTDIR)$(DATADIR)/,$(dir $(COMPLETIONS)))
+	$(INSTALL) -m 755 $(RELEASE)/sockeye $(DESTDIR)$(BINDIR)/sockeye
+	$(INSTALL) -m 644 docs/sockeye.1 $(DESTDIR)$(MANDIR)/man1/sockeye.1
+	$(RELEASE)/sockeye completions bash > $(DESTDIR)$(DATADIR)/bash-completion/completions/sockeye
+	$(RELEASE)/sockeye completions zsh > $(DESTDIR)$(DATADIR)/zsh/site-functions/_sockeye
+	$(RELEASE)/sockeye completions fish > $(DESTDIR)$(DATADIR)/fish/vendor_completions.d/sockeye.fish
 	$(INSTALL) -m 755 $(RELEASE)/libsockeye.so $(DESTDIR)$(LIBDIR)/libsockeye.so.$(VERSION)
 	ln -sf libsockeye.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libsockeye.so
@@ -67,17 +77,18 @@ install: release
 uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/libsockeye.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libsockeye.so
 	rm -f $(DESTDIR)$(LIBDIR)/libsockeye.a $(DESTDIR)$(LIBDIR)/pkgconfig/sockeye.pc
+	rm -f $(DESTDIR)$(BINDIR)/sockeye $(DESTDIR)$(MANDIR)/man1/sockeye.1 $(addprefix $(DESTDIR)$(DATADIR)/,$(COMPLETIONS))
 	rm -f $(DESTDIR)$(INCDIR)/sockeye.h $(DESTDIR)$(MANDIR)/man7/sockeye.7
 
 clean:
 	$(CARGO) clean
 
 help:
-	@echo "make             builds the library: $(RELEASE)/libsockeye.so and .a, with sockeye.pc beside them"
+	@echo "make             builds the library, $(RELEASE)/libsockeye.so and .a, and the program $(RELEASE)/sockeye"
 	@echo "make demo        shows it at work, in a network namespace of its own (root or user namespaces)"
 	@echo "make test        installs what the tests need and runs all of them (root: they make namespaces and TAPs)"
 	@echo "make bench       measures it beside the kernel's own stack, about a minute (root)"
 	@echo "make examples    builds examples/*.c into $(TARGET)/examples"
-	@echo "make install     installs libraries, header, pkg-config file and man page; PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
+	@echo "make install     installs libraries, header, pkg-config file, program, man pages and completions; PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 	@echo "make uninstall   removes them again"
 	@echo "make clean       removes what was built"

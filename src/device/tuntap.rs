@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
-    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
@@ -218,6 +218,12 @@ impl TunTap {
         let first = reading.datagrams.pop_front();
         self.has_datagrams.store(!reading.datagrams.is_empty(), Relaxed);
         first
+    }
+}
+
+impl AsFd for TunTap {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

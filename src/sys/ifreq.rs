@@ -1,16 +1,17 @@
 //! What netdevice(7) knows of an interface, asked by ioctl on any socket of the namespace.
 
 use std::{
-    ffi::{c_char, c_ulong, c_void},
+    ffi::{c_char, c_int, c_ulong, c_void},
     io, mem,
+    net::Ipv4Addr,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
 
-/// A socket to ask by. AF_UNIX: every kernel has it, and it opens no way to the network.
-fn socket() -> io::Result<OwnedFd> {
+/// A socket of `family` to ask by.
+fn socket(family: c_int) -> io::Result<OwnedFd> {
     let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
     // SAFETY: three numbers go in, a descriptor comes out.
-    let fd = unsafe { libc::syscall(libc::SYS_socket, libc::AF_UNIX, kind, 0) };
+    let fd = unsafe { libc::syscall(libc::SYS_socket, family, kind, 0) };
     match i32::try_from(fd) {
         // SAFETY: the kernel has just made this descriptor, nobody else owns it.
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
@@ -34,8 +35,13 @@ pub(super) fn request(name: &str) -> io::Result<libc::ifreq> {
     Ok(request)
 }
 
+/// By AF_UNIX: every kernel has it, and it opens no way to the network.
 fn ask(request: &mut libc::ifreq, code: c_ulong) -> io::Result<()> {
-    let socket = socket()?;
+    ask_family(libc::AF_UNIX, request, code)
+}
+
+fn ask_family(family: c_int, request: &mut libc::ifreq, code: c_ulong) -> io::Result<()> {
+    let socket = socket(family)?;
     // SAFETY: every `code` used in this file takes a struct ifreq, and those that follow its pointer are given a
     // valid one by `driver`.
     match unsafe { libc::syscall(libc::SYS_ioctl, socket.as_raw_fd(), code, request as *mut libc::ifreq) } {
@@ -90,6 +96,47 @@ pub fn set_mtu(name: &str, mtu: u32) -> io::Result<()> {
     let mut request = request(name)?;
     request.ifr_ifru.ifru_mtu = i32::try_from(mtu).map_err(|_| io::ErrorKind::InvalidInput)?;
     ask(&mut request, libc::SIOCSIFMTU)
+}
+
+/// The interface's first IPv4 address and the length of its network's prefix; `None` when it has no address.
+///
+/// # Errors
+/// ENODEV when there is no such interface.
+pub fn address(name: &str) -> io::Result<Option<(Ipv4Addr, u8)>> {
+    let read = |code| -> io::Result<Ipv4Addr> {
+        let mut request = request(name)?;
+        ask_family(libc::AF_INET, &mut request, code)?;
+        // SAFETY: the kernel has written a struct sockaddr_in, as large as this member of the union.
+        let addr: libc::sockaddr_in = unsafe { mem::transmute(request.ifr_ifru.ifru_addr) };
+        Ok(Ipv4Addr::from(u32::from_be(addr.sin_addr.s_addr)))
+    };
+    let addr = match read(libc::SIOCGIFADDR) {
+        Err(error) if error.raw_os_error() == Some(libc::EADDRNOTAVAIL) => return Ok(None),
+        addr => addr?,
+    };
+    let mask = u32::from(read(libc::SIOCGIFNETMASK)?);
+    Ok(Some((addr, u8::try_from(mask.leading_ones()).unwrap_or(32))))
+}
+
+/// Gives the interface an IPv4 address in a network whose prefix has `prefix` bits (32 at most), in the place of the
+/// one that [`address`] tells. Needs CAP_NET_ADMIN.
+///
+/// # Errors
+/// ENODEV, EPERM, EINVAL (no host may have the address).
+pub fn set_address(name: &str, addr: Ipv4Addr, prefix: u8) -> io::Result<()> {
+    let write = |code, value: u32| {
+        // SAFETY: all members are numbers, for which zero is a value.
+        let mut addr: libc::sockaddr_in = unsafe { mem::zeroed() };
+        addr.sin_family = libc::AF_INET as libc::sa_family_t;
+        addr.sin_addr.s_addr = value.to_be();
+        let mut request = request(name)?;
+        // SAFETY: struct sockaddr_in is made to be cast to struct sockaddr, which has its size.
+        request.ifr_ifru.ifru_addr = unsafe { mem::transmute::<libc::sockaddr_in, libc::sockaddr>(addr) };
+        ask_family(libc::AF_INET, &mut request, code)
+    };
+    write(libc::SIOCSIFADDR, u32::from(addr))?;
+    // The kernel has guessed a mask from the address's class.
+    write(libc::SIOCSIFNETMASK, u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0))
 }
 
 /// struct ethtool_drvinfo of linux/ethtool.h.

@@ -11,6 +11,7 @@ pub mod ifreq;
 pub mod kernel;
 pub mod log;
 pub mod machine;
+pub mod passwd;
 pub mod placeholder;
 pub mod plain;
 pub mod poll;

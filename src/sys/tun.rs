@@ -92,6 +92,24 @@ pub fn set_vnet_header(tun: BorrowedFd<'_>, size: c_int) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_ioctl, tun.as_raw_fd(), libc::TUNSETVNETLE, ptr::from_ref(&little)) })
 }
 
+/// TUNSETPERSIST: whether the device stays when its last descriptor is closed.
+///
+/// # Errors
+/// EBADFD when the descriptor is attached to no device.
+pub fn set_persistent(tun: BorrowedFd<'_>, stays: bool) -> io::Result<()> {
+    // SAFETY: TUNSETPERSIST takes its argument by value.
+    check(unsafe { libc::syscall(libc::SYS_ioctl, tun.as_raw_fd(), libc::TUNSETPERSIST, libc::c_ulong::from(stays)) })
+}
+
+/// TUNSETOWNER: the user who may attach to the device without CAP_NET_ADMIN. A device without one is anybody's.
+///
+/// # Errors
+/// EBADFD when the descriptor is attached to no device; EINVAL when the user namespace does not know `uid`.
+pub fn set_owner(tun: BorrowedFd<'_>, uid: u32) -> io::Result<()> {
+    // SAFETY: TUNSETOWNER takes its argument by value.
+    check(unsafe { libc::syscall(libc::SYS_ioctl, tun.as_raw_fd(), libc::TUNSETOWNER, libc::c_ulong::from(uid)) })
+}
+
 /// Makes reads and writes of the descriptor say EAGAIN instead of waiting.
 ///
 /// # Errors

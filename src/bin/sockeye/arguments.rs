@@ -1,0 +1,68 @@
+//! The command line. Help texts, the manual page and the shells' completions are made from what stands here.
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// A TCP/IP stack outside the kernel
+#[derive(Parser)]
+#[command(name = "sockeye", version, disable_help_subcommand = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    Up(Up),
+    Down(Down),
+    /// Print the version
+    Version,
+    /// Print the completions for a shell
+    #[command(hide = true)]
+    Completions {
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Print the manual page
+    #[command(hide = true)]
+    Man,
+}
+
+/// Make a TAP device that stays, give its kernel side an address, and set it up
+///
+/// A device that is there already is kept and completed, so that the command may be repeated. Says on standard output
+/// what it did, and which network specification a program may use then. A device that was made is removed again when a
+/// later step fails.
+#[derive(Args)]
+pub struct Up {
+    /// The device: up to 15 letters, digits, dots, dashes and underscores
+    pub name: String,
+    /// Address of the kernel's side, and the length of its network's prefix [default: 10.97.0.1/24]
+    ///
+    /// A device that has an address keeps it when this is left out.
+    #[arg(long, value_name = "ADDRESS/PREFIX")]
+    pub ip: Option<String>,
+    /// Make a TUN device: IP without Ethernet
+    #[arg(long)]
+    pub tun: bool,
+    /// Let the device's network out through the kernel's other interfaces, under their addresses
+    ///
+    /// Masquerades by nft, or iptables where there is no nft, and turns on IPv4 forwarding if it is off. A firewall that
+    /// drops forwarded packets is left as it is.
+    #[arg(long)]
+    pub nat: bool,
+    /// The user who may open the device, besides root [default: who called sudo, else who calls this]
+    ///
+    /// A name or a number.
+    #[arg(long)]
+    pub user: Option<String>,
+}
+
+/// Remove a TAP or TUN device, and undo its --nat
+///
+/// IPv4 forwarding is turned off with the last device that has --nat, if `sockeye up` had turned it on.
+#[derive(Args)]
+pub struct Down {
+    /// The device
+    pub name: String,
+}

@@ -1,0 +1,54 @@
+//! The program `sockeye`: what an operator types.
+//!
+//! Exit codes: 0, 1 for what failed, 2 for a command line that is not understood.
+
+mod arguments;
+mod device;
+mod manual;
+mod masquerade;
+mod neighbours;
+
+use arguments::{Arguments, Command};
+use clap::{CommandFactory, Parser};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+/// Why a subcommand did not do what it was asked: one line, with the cure.
+type Failure = String;
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Up(up) => device::up(&up),
+        Command::Down(down) => device::down(&down),
+        Command::Version => Ok(format!("sockeye {}\n", env!("CARGO_PKG_VERSION"))),
+        Command::Completions { shell } => Ok(completions(shell)),
+        Command::Man => Ok(manual::page()),
+    };
+    match result {
+        Ok(text) => print(&text),
+        Err(failure) => {
+            eprintln!("sockeye: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "sockeye", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+/// A reader that has seen enough (`sockeye man | head`) is no failure; a full disk is.
+fn print(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("sockeye: standard output: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}

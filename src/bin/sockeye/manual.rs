@@ -1,0 +1,82 @@
+//! The manual page sockeye(1), made from the command line's own texts and what they leave out. docs/sockeye.1 is a copy,
+//! which tests/cli.rs compares.
+
+use crate::arguments::Arguments;
+use clap::CommandFactory;
+use clap_mangen::Man;
+use std::io;
+
+/// The page in man(7)'s language.
+pub fn page() -> String {
+    let mut page = Vec::new();
+    // Writing to memory does not fail.
+    let _ = write(&mut page);
+    String::from_utf8_lossy(&page).into_owned()
+}
+
+fn write(page: &mut Vec<u8>) -> io::Result<()> {
+    let command = Arguments::command();
+    let man = Man::new(command.clone()).manual("Sockeye manual").date("");
+    man.render_title(page)?;
+    man.render_name_section(page)?;
+    page.extend_from_slice(BEFORE.as_bytes());
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        let name = sub.get_name().to_owned();
+        let sub = sub.clone().bin_name(format!("sockeye {name}")).display_name(format!("sockeye {name}"));
+        let man = Man::new(sub.disable_help_flag(true).disable_version_flag(true));
+        let mut section = Vec::new();
+        man.render_synopsis_section(&mut section)?;
+        section.extend_from_slice(b".PP\n");
+        man.render_description_section(&mut section)?;
+        man.render_options_section(&mut section)?;
+        page.extend_from_slice(format!(".SS \"{name}\"\n").as_bytes());
+        let text = String::from_utf8_lossy(&section);
+        let body = text
+            .lines()
+            .filter(|line| !line.starts_with(".SH") && !line.starts_with(".ie") && !line.starts_with(".el"));
+        for line in body {
+            page.extend_from_slice(line.as_bytes());
+            page.push(b'\n');
+        }
+    }
+    page.extend_from_slice(AFTER.as_bytes());
+    Ok(())
+}
+
+const BEFORE: &str = r#".SH SYNOPSIS
+.B sockeye
+.I COMMAND
+.RI [ OPTIONS ]
+.SH DESCRIPTION
+Sockeye is a TCP/IP stack outside the kernel, described in
+.BR sockeye (7).
+A stack's frames go through a TAP or TUN device; the kernel, at the device's other end, is its neighbour.
+This program makes such devices ready.
+.SH COMMANDS
+"#;
+
+const AFTER: &str = r#".SH EXIT STATUS
+0, or 1 when a command failed, or 2 when the command line was not understood.
+Errors are one line on standard error, with the cure.
+.SH EXAMPLES
+.nf
+sudo sockeye up t0 \-\-nat
+SOCKEYE_NET=tap:t0,ip=10.97.0.2/24,gw=10.97.0.1 ./program
+sudo sockeye down t0
+.fi
+.SH NOTES
+What
+.B up \-\-nat
+changes is kept in the packet filter itself:
+in nft's table
+.BR "ip sockeye" ,
+or in chains of iptables' table
+.B nat
+whose names begin with
+.BR sockeye .
+.SH SEE ALSO
+.BR sockeye (7),
+.BR ip-tuntap (8),
+.BR nft (8),
+.BR iptables (8)
+"#;
