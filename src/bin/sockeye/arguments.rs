@@ -15,6 +15,7 @@ pub struct Arguments {
 pub enum Command {
     Up(Up),
     Down(Down),
+    Host(Host),
     /// Print the version
     Version,
     /// Print the completions for a shell
@@ -65,4 +66,18 @@ pub struct Up {
 pub struct Down {
     /// The device
     pub name: String,
+}
+
+/// Own a device and a stack, and serve the sockets of programs that run with the preload library
+///
+/// Programs that run with LD_PRELOAD=libsockeye_preload.so start it by themselves. It ends when the last program and the
+/// last connection are gone. Where a host of this name runs already there is nothing to do.
+#[derive(Args)]
+pub struct Host {
+    /// The network specification, such as tap:t0,ip=10.97.0.2/24,gw=10.97.0.1
+    #[arg(long, value_name = "SPECIFICATION")]
+    pub net: String,
+    /// The stack's name [default: derived from the device]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub stack: String,
 }

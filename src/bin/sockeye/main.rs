@@ -10,6 +10,7 @@ mod neighbours;
 
 use arguments::{Arguments, Command};
 use clap::{CommandFactory, Parser};
+use sockeye_shim::format::token_from_text;
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Up(up) => device::up(&up),
         Command::Down(down) => device::down(&down),
+        Command::Host(host) => serve(&host),
         Command::Version => Ok(format!("sockeye {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Completions { shell } => Ok(completions(shell)),
         Command::Man => Ok(manual::page()),
@@ -33,6 +35,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn serve(host: &arguments::Host) -> Result<String, Failure> {
+    let token = match std::env::var("SOCKEYE_TOKEN") {
+        Ok(text) => {
+            Some(token_from_text(text.as_bytes()).ok_or("SOCKEYE_TOKEN is not 32 hexadecimal digits; unset it")?)
+        }
+        Err(_) => None,
+    };
+    let options = sockeye::host::Options { name: host.stack.clone(), net: host.net.clone(), token };
+    sockeye::host::run(&options).map(|()| String::new())
 }
 
 fn completions(shell: clap_complete::Shell) -> String {
