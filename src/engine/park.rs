@@ -81,11 +81,6 @@ impl Place {
 
     /// The descriptor to sleep on; -1, which poll(2) passes over, when there is none.
     pub(super) fn fd(&self) -> RawFd {
-        if self.event.get().is_none()
-            && let Ok(event) = Event::new()
-        {
-            return self.event.get_or_init(|| event).fd();
-        }
         self.event.get().map_or(-1, Event::fd)
     }
 
@@ -106,6 +101,12 @@ impl Place {
     /// From here on a notification signals the event. False when one has come already.
     #[must_use]
     pub(super) fn fall_asleep(&self) -> bool {
+        // There before anybody can find the thread asleep, or the first signal would be lost.
+        if self.event.get().is_none()
+            && let Ok(event) = Event::new()
+        {
+            self.event.get_or_init(|| event);
+        }
         self.state.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
@@ -189,5 +190,17 @@ mod tests {
         assert!(place.notify());
         place.wake_up();
         assert!(place.is_notified());
+    }
+
+    #[test]
+    fn whoever_finds_a_thread_asleep_for_the_first_time_has_an_event_to_signal() {
+        let place = Box::leak(Box::new(Place {
+            state: AtomicU32::new(AWAKE),
+            event: OnceLock::new(),
+            handle: OnceLock::new(),
+        }));
+        assert_eq!(place.fd(), -1);
+        assert!(place.fall_asleep());
+        assert!(place.fd() >= 0);
     }
 }
