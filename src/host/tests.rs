@@ -1,7 +1,10 @@
 //! A program's part, played over AF_UNIX against a host whose stack has a loopback only.
 
 use super::{Options, run};
-use crate::sys::unix::{self, Kind};
+use crate::sys::{
+    clock,
+    unix::{self, Kind},
+};
 use sockeye_shim::{
     address::Address,
     format::{ConnectHeader, Data, NO_REPLY, Op, Request, Response},
@@ -11,7 +14,7 @@ use sockeye_shim::{
 use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 const TOKEN: [u8; 16] = [5; 16];
@@ -23,11 +26,11 @@ struct Program {
 
 /// Polls a descriptor once, `millis` at most: what it is ready for.
 fn poll(fd: &OwnedFd, events: i16, millis: u64) -> i16 {
-    let until = Instant::now() + Duration::from_millis(millis);
+    let until = clock::now() + Duration::from_millis(millis);
     loop {
         let mut fds = [libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 }];
         crate::sys::readiness::look(&mut fds);
-        if fds[0].revents != 0 || Instant::now() > until {
+        if fds[0].revents != 0 || clock::now() > until {
             return fds[0].revents;
         }
         thread::sleep(Duration::from_micros(200));
@@ -68,9 +71,9 @@ impl Program {
         let options = Options { name: stack.clone(), net: "null:".to_owned(), token: Some(TOKEN) };
         thread::spawn(move || run(&options).unwrap());
         let program = Self { stack: stack.into_bytes() };
-        let until = Instant::now() + Duration::from_secs(5);
+        let until = clock::now() + Duration::from_secs(5);
         while program.control().is_none() {
-            assert!(Instant::now() < until, "no host");
+            assert!(clock::now() < until, "no host");
             thread::sleep(Duration::from_millis(1));
         }
         program
@@ -155,7 +158,7 @@ fn a_megabyte_arrives_whole_while_another_goes_the_other_way() {
     let program = Program::new("bulk");
     let listener = program.listen(1, 0, 8);
     let (client, server) = program.pair(&listener, 2);
-    let data: Vec<u8> = (0..3_000_000u32).map(|n| (n * 7 >> 3) as u8).collect();
+    let data: Vec<u8> = (0..3_000_000u32).map(|n| ((n * 7) >> 3) as u8).collect();
     thread::scope(|scope| {
         for (from, to) in [(&client, &server), (&server, &client)] {
             let data = &data;
