@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use std::{ffi::OsString, path::PathBuf};
 
 /// A TCP/IP stack outside the kernel
 #[derive(Parser)]
@@ -13,6 +14,7 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 pub enum Command {
+    Run(Run),
     Up(Up),
     Down(Down),
     Host(Host),
@@ -27,6 +29,29 @@ pub enum Command {
     /// Print the manual page
     #[command(hide = true)]
     Man,
+}
+
+/// Run a program whose network is a stack
+///
+/// The program replaces this one, so that its exit status and signals are its own. Programs that use the same device, or
+/// the same name of a stack, share one stack.
+#[derive(Args)]
+pub struct Run {
+    /// Name of the stack to join or to start [default: made from the device, or SOCKEYE_STACK]
+    #[arg(long, value_name = "NAME")]
+    pub stack: Option<String>,
+    /// The network specification, as tap:t0,ip=10.97.0.2/24,gw=10.97.0.1 [default: SOCKEYE_NET]
+    #[arg(long, value_name = "SPEC")]
+    pub net: Option<String>,
+    /// Impair the link, as delay=20ms,loss=1%,seed=7
+    #[arg(long)]
+    pub link: Option<String>,
+    /// Write what goes over the wire to a capture file
+    #[arg(long, value_name = "FILE")]
+    pub pcap: Option<PathBuf>,
+    /// The program and its arguments
+    #[arg(trailing_var_arg = true, required = true, value_names = ["PROGRAM", "ARGUMENTS"])]
+    pub program: Vec<OsString>,
 }
 
 /// Make a TAP device that stays, give its kernel side an address, and set it up

@@ -1,12 +1,15 @@
 //! The program `sockeye`: what an operator types.
 //!
-//! Exit codes: 0, 1 for what failed, 2 for a command line that is not understood.
+//! Exit codes: 0, 1 for what failed, 2 for a command line that is not understood; those of `run` are env(1)'s.
 
 mod arguments;
 mod device;
+mod elf;
 mod manual;
 mod masquerade;
 mod neighbours;
+mod program;
+mod run;
 
 use arguments::{Arguments, Command};
 use clap::{CommandFactory, Parser};
@@ -20,7 +23,20 @@ use std::{
 type Failure = String;
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| {
+        let is_run = std::env::args_os().nth(1).is_some_and(|word| word == "run");
+        if is_run && error.use_stderr() {
+            let _ = error.print();
+            std::process::exit(run::OWN_FAILURE.into());
+        }
+        error.exit()
+    });
+    let result = match arguments.command {
+        Command::Run(arguments) => {
+            let failure = run::run(&arguments);
+            eprintln!("sockeye: {failure}");
+            return ExitCode::from(failure.exit_code());
+        }
         Command::Up(up) => device::up(&up),
         Command::Down(down) => device::down(&down),
         Command::Host(host) => serve(&host),

@@ -1,0 +1,197 @@
+//! `sockeye run`: becomes a program whose network is a stack.
+
+use crate::{
+    arguments::Run,
+    program::{self, Trouble},
+};
+use sockeye::{
+    stack::Config,
+    sys::{entropy, env as trusted, passwd},
+};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    fmt, io,
+    os::unix::{ffi::OsStrExt, process::CommandExt},
+    path::{self, Path, PathBuf},
+    process::Command,
+};
+
+/// Exit code of what this program itself could not do, as env(1) has it.
+pub const OWN_FAILURE: u8 = 125;
+const LIBRARY: &str = "libsockeye_preload.so";
+
+/// Why the program does not run.
+#[derive(Debug)]
+pub enum Failure {
+    /// Something is wrong with the command line or the environment.
+    Setting(String),
+    /// Something is wrong with the program.
+    Program(Trouble),
+}
+
+impl Failure {
+    /// What `sockeye run` ends with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Setting(_) => OWN_FAILURE,
+            Failure::Program(trouble) => trouble.exit_code(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Setting(text) => f.write_str(text),
+            Failure::Program(trouble) => trouble.fmt(f),
+        }
+    }
+}
+
+/// Becomes the program: comes back only when that fails.
+pub fn run(arguments: &Run) -> Failure {
+    match prepare(arguments) {
+        Ok((path, mut command)) => {
+            let error = command.exec();
+            Failure::Program(match error.kind() {
+                io::ErrorKind::NotFound => Trouble::NotFound(path),
+                _ => Trouble::NotExecutable(path, error),
+            })
+        }
+        Err(failure) => failure,
+    }
+}
+
+fn prepare(arguments: &Run) -> Result<(PathBuf, Command), Failure> {
+    let Run { stack, net, link, pcap, program } = arguments;
+    let net = net.clone().or_else(|| trusted::var("SOCKEYE_NET"));
+    let stack = stack.clone().or_else(|| trusted::var("SOCKEYE_STACK"));
+    let net = specification(net, stack.is_some(), link.as_deref(), pcap.as_deref()).map_err(Failure::Setting)?;
+    let library = library().map_err(Failure::Setting)?;
+    let preload = preload(&library, env::var_os("LD_PRELOAD").as_deref()).map_err(Failure::Setting)?;
+    let Some((name, rest)) = program.split_first() else {
+        return Err(Failure::Setting("no program is named; give it behind `--`".to_owned()));
+    };
+    let path = program::find(Path::new(name)).map_err(Failure::Program)?;
+    program::check(&path, passwd::effective()).map_err(Failure::Program)?;
+
+    let mut command = Command::new(&path);
+    command.arg0(name).args(rest).env("LD_PRELOAD", preload);
+    if let Some(net) = net {
+        command.env("SOCKEYE_NET", net);
+    }
+    if let Some(stack) = stack {
+        command.env("SOCKEYE_STACK", stack);
+    }
+    if env::var_os("SOCKEYE_TOKEN").is_none() {
+        command.env("SOCKEYE_TOKEN", token());
+    }
+    Ok((path, command))
+}
+
+/// The specification with link and capture in it, checked; none for the joiner of a stack that is named.
+fn specification(
+    net: Option<String>,
+    is_named: bool,
+    link: Option<&str>,
+    pcap: Option<&Path>,
+) -> Result<Option<String>, String> {
+    let Some(mut net) = net else {
+        return match (is_named, link, pcap) {
+            (true, None, None) => Ok(None),
+            (true, ..) => Err("--link and --pcap belong to a specification; give it as --net".to_owned()),
+            (false, ..) => {
+                Err("no network; give it as --net tap:t0,ip=10.97.0.2/24,gw=10.97.0.1 (`sockeye up t0` makes t0)"
+                    .to_owned())
+            }
+        };
+    };
+    if let Some(link) = link {
+        let inner: Vec<String> = link.split(',').map(|part| part.replacen('=', ":", 1)).collect();
+        net.push_str(&format!(",link={}", inner.join("+")));
+    }
+    if let Some(pcap) = pcap {
+        // The host has another working directory.
+        let path = path::absolute(pcap).map_err(|error| format!("--pcap: {error}"))?;
+        let path = path.to_str().filter(|path| !path.contains([',', ';']));
+        let path = path.ok_or("--pcap: the path has a comma, a semicolon or what is no text; use another")?;
+        net.push_str(&format!(",pcap={path}"));
+    }
+    Config::parse(&net).map(|_| Some(net)).map_err(|error| error.to_string())
+}
+
+/// The preload library: beside the real file of this program, or in the `lib` next to its folder.
+fn library() -> Result<PathBuf, String> {
+    let own = env::current_exe().map_err(|error| format!("the program's own place is not known: {error}"))?;
+    let folder = own.parent().unwrap_or(Path::new("/"));
+    let places = [folder.join(LIBRARY), folder.join("../lib").join(LIBRARY)];
+    match places.iter().find_map(|place| place.canonicalize().ok()) {
+        Some(place) => Ok(place),
+        None => Err(format!("{LIBRARY} is neither beside {} nor in ../lib; run `make install` again", own.display())),
+    }
+}
+
+/// ld.so(8) splits the list at blanks and colons, and knows no way to quote them.
+fn preload(library: &Path, present: Option<&OsStr>) -> Result<OsString, String> {
+    let own = library.as_os_str();
+    if own.as_bytes().iter().any(|byte| matches!(byte, b' ' | b':')) {
+        return Err(format!(
+            "{}: the dynamic loader takes no path with a blank or a colon; move it",
+            library.display()
+        ));
+    }
+    let mut list = own.to_owned();
+    for other in present.unwrap_or_default().as_bytes().split(|byte| matches!(byte, b' ' | b':')) {
+        if !other.is_empty() && other != own.as_bytes() {
+            list.push(":");
+            list.push(OsStr::from_bytes(other));
+        }
+    }
+    Ok(list)
+}
+
+/// 128 random bits: who has them may use the stack.
+fn token() -> String {
+    let [one, two] = entropy::seed();
+    format!("{one:016x}{two:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn link_and_capture_go_into_the_specification() {
+        let net = |link, pcap: Option<&str>| {
+            specification(Some("tap:t0,ip=10.0.0.2/24".into()), false, link, pcap.map(Path::new))
+        };
+        let folded = "tap:t0,ip=10.0.0.2/24,link=delay:20ms+loss:1%,pcap=/tmp/x.pcapng";
+        assert_eq!(net(Some("delay=20ms,loss=1%"), Some("/tmp/x.pcapng")), Ok(Some(folded.into())));
+        assert!(net(None, Some("a,b")).unwrap_err().starts_with("--pcap: "));
+        assert!(net(Some("no=such"), None).is_err());
+        let twice = specification(Some("null:,link=loss:1%".into()), false, Some("loss=1%"), None);
+        assert!(twice.unwrap_err().starts_with("link: is given twice"));
+    }
+
+    #[test]
+    fn a_joiner_needs_a_name_and_a_starter_a_network() {
+        assert_eq!(specification(None, true, None, None), Ok(None));
+        assert!(specification(None, true, Some("loss=1%"), None).unwrap_err().contains("--net"));
+        assert!(specification(None, false, None, None).unwrap_err().starts_with("no network; "));
+    }
+
+    #[test]
+    fn other_preloaded_libraries_stay_behind_ours() {
+        let list = |present: Option<&str>| preload(Path::new("/l/x.so"), present.map(OsStr::new)).unwrap();
+        assert_eq!(list(None), "/l/x.so");
+        assert_eq!(list(Some("/a.so /l/x.so:/b.so")), "/l/x.so:/a.so:/b.so");
+        assert!(preload(Path::new("/a b/x.so"), None).is_err());
+    }
+
+    #[test]
+    fn a_token_has_32_digits() {
+        assert_eq!(token().len(), 32);
+        assert_ne!(token(), token());
+    }
+}
