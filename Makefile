@@ -76,7 +76,7 @@ install: release
 
 uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/libsockeye.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libsockeye.so
-	rm -f $(DESTDIR)$(LIBDIR)/libsockeye.a $(DESTDIR)$(LIBDIR)/pkgconfig/sockeye.pc
+	rm -f $(DESTDIR)$(LIBDIR)/libsockeye.a $(DESTDIR)$(LIBDIR)/libsockeye_preload.so $(DESTDIR)$(LIBDIR)/pkgconfig/sockeye.pc
 	rm -f $(DESTDIR)$(BINDIR)/sockeye $(DESTDIR)$(MANDIR)/man1/sockeye.1 $(addprefix $(DESTDIR)$(DATADIR)/,$(COMPLETIONS))
 	rm -f $(DESTDIR)$(INCDIR)/sockeye.h $(DESTDIR)$(MANDIR)/man7/sockeye.7
 
