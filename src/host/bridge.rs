@@ -7,10 +7,11 @@
 //! | the program shuts down or closes | FIN, after all data |
 //! | the program closes with data unread | reset (RFC 2525 section 2.17) |
 //!
-//! A reset is shown by closing our end while a byte is left in it that was never read. So of what the program writes the
-//! last byte is peeked at and stays, unless the data is bulk: the byte would keep the whole buffer it is in from being
-//! freed, and the program from writing on. Then, and when the program has never written, a reset looks like the end of
-//! data.
+//! A reset is shown by closing our end while a byte is left in it that was never read; the host's own end shows as one,
+//! too. So there is one from the first: the last byte of what stands before a connection's own data, or the byte that the
+//! program sends when it accepts. Of what it writes later the last byte is peeked at and stays. It keeps the buffer it is
+//! in, at most 64 KiB of the kernel's memory, from being freed: only so many connections ([`PINS`]) may do that with
+//! more than a little data. Beyond them a reset that comes after bulk looks like the end of data.
 
 use crate::{
     error::Error,
@@ -21,12 +22,15 @@ use crate::{
 use std::{
     io::{self, IoSlice, IoSliceMut},
     os::fd::{AsFd, OwnedFd},
+    sync::Arc,
 };
 
 /// How much moves at once, and how much is kept of what the other side did not take, each way.
 pub const CHUNK: usize = 256 * 1024;
 /// What is queued by the program is not bulk up to here.
 const SMALL: usize = 4096;
+/// How many connections may each keep a large buffer of the kernel's for the byte in it.
+pub const PINS: usize = 1024;
 /// Chunks that one connection moves each way before it is the others' turn.
 const ROUNDS: usize = 8;
 
@@ -91,6 +95,9 @@ impl Kept {
     }
 }
 
+/// Whoever has a clone keeps a large buffer; the host has the first.
+pub type Pin = Arc<()>;
+
 /// A connection and our end of the program's socket.
 pub struct Bridge {
     end: OwnedFd,
@@ -101,10 +108,12 @@ pub struct Bridge {
     /// From the stack to the program.
     down: Kept,
     down_way: Way,
-    /// A byte that was forwarded is still in our end.
+    /// A byte that is not to be forwarded (any more) is the first in our end.
     retained: bool,
-    /// The last read filled the buffer: what is left may be a part of something large.
-    capped: bool,
+    /// The program has not accepted yet, and that byte is still to come.
+    due: bool,
+    /// The byte may be in a large buffer: one of [`PINS`].
+    pin: Option<Pin>,
     /// The program sends no more.
     end_of_program: bool,
     /// The program's end is closed.
@@ -114,8 +123,17 @@ pub struct Bridge {
 }
 
 impl Bridge {
-    /// Joins our end of a program's socket and a connection that is established.
-    pub fn new(end: OwnedFd, socket: Detached) -> Self {
+    /// Joins our end of a program's socket and a connection that was made for it; a byte is left unread in the end.
+    pub fn connected(end: OwnedFd, socket: Detached) -> Self {
+        Self::new(end, socket, false)
+    }
+
+    /// Joins an end that waits to be accepted by the program and the connection that is behind it.
+    pub fn arrived(end: OwnedFd, socket: Detached) -> Self {
+        Self::new(end, socket, true)
+    }
+
+    fn new(end: OwnedFd, socket: Detached, due: bool) -> Self {
         Self {
             end,
             socket,
@@ -123,8 +141,9 @@ impl Bridge {
             up_way: Way::Open,
             down: Kept::default(),
             down_way: Way::Open,
-            retained: false,
-            capped: false,
+            retained: true,
+            due,
+            pin: None,
             end_of_program: false,
             hung_up: false,
             broken: false,
@@ -143,9 +162,12 @@ impl Bridge {
         self.hung_up |= any(libc::EPOLLHUP);
     }
 
-    /// Moves what there is to move. `buffer` is [`CHUNK`] bytes long.
-    pub fn turn(&mut self, buffer: &mut [u8]) -> Verdict {
-        let up = if self.broken { Moved::PeerReset } else { self.move_up(buffer) };
+    /// Moves what there is to move. `buffer` is [`CHUNK`] bytes long; `pins` is the host's.
+    pub fn turn(&mut self, buffer: &mut [u8], pins: &Pin) -> Verdict {
+        if self.due {
+            self.due = !matches!(unix::recv(self.end.as_fd(), &mut [0], libc::MSG_PEEK), Ok(1..));
+        }
+        let up = if self.broken { Moved::PeerReset } else { self.move_up(buffer, pins) };
         let down = match up {
             Moved::ProgramReset => Moved::Idle,
             Moved::PeerReset | Moved::Idle | Moved::More => self.move_down(buffer),
@@ -158,7 +180,7 @@ impl Bridge {
             }
             // What came before the reset is the program's.
             (_, Moved::More) => Verdict::More,
-            _ if self.broken && (self.down.is_empty() || self.hung_up) => Verdict::Over,
+            _ if self.broken && (self.down.is_empty() && !self.due || self.hung_up) => Verdict::Over,
             _ if self.is_over() => {
                 self.part();
                 Verdict::Over
@@ -184,7 +206,7 @@ impl Bridge {
     }
 
     /// From the program to the stack.
-    fn move_up(&mut self, buffer: &mut [u8]) -> Moved {
+    fn move_up(&mut self, buffer: &mut [u8], pins: &Pin) -> Moved {
         for _ in 0..ROUNDS {
             if !self.up.is_empty() {
                 match send_up(&self.socket, self.up.rest()) {
@@ -196,6 +218,11 @@ impl Bridge {
             }
             match self.up_way {
                 Way::Shut => return Moved::Idle,
+                // Closed and not shut down: closing the stack's socket says so, with SO_LINGER's time.
+                Way::Ended if self.hung_up => {
+                    self.up_way = Way::Shut;
+                    return Moved::Idle;
+                }
                 Way::Ended => {
                     let shut = self.socket.with(|stack, id, now| stack.shutdown(id, Shutdown::Write, now));
                     self.up_way = Way::Shut;
@@ -203,7 +230,7 @@ impl Bridge {
                 }
                 Way::Open => {}
             }
-            let fresh = match self.read_program(buffer) {
+            let fresh = match self.read_program(buffer, pins) {
                 Ok(0..=0) => {
                     self.up_way = Way::Ended;
                     continue;
@@ -222,7 +249,7 @@ impl Bridge {
     }
 
     /// What the program has written since the last call, at the front of `buffer`; 0 at its end.
-    fn read_program(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read_program(&mut self, buffer: &mut [u8], pins: &Pin) -> io::Result<usize> {
         let end = self.end.as_fd();
         let old = usize::from(self.retained);
         let queued = unix::recv(end, &mut buffer[..=SMALL], libc::MSG_PEEK)?;
@@ -233,20 +260,39 @@ impl Bridge {
             }
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let n = if queued <= SMALL && !self.capped {
+        let n = if queued <= SMALL && self.pin.is_none() {
             if queued > 1 {
                 unix::recv(end, &mut buffer[SMALL + 1..SMALL + queued], 0)?;
             }
             self.retained = true;
             queued
         } else {
-            let n = unix::recv(end, buffer, 0)?;
-            self.retained = false;
-            self.capped = n == buffer.len();
-            n
+            self.read_bulk(buffer, pins)?
         };
         buffer.copy_within(old..n, 0);
         Ok(n - old)
+    }
+
+    /// Reads what is queued, but for its last byte if that may stay; how much is in `buffer`.
+    fn read_bulk(&mut self, buffer: &mut [u8], pins: &Pin) -> io::Result<usize> {
+        let end = self.end.as_fd();
+        if self.pin.is_none() && Arc::strong_count(pins) <= PINS {
+            self.pin = Some(Arc::clone(pins));
+        }
+        let queued = unix::queued(end)?.min(buffer.len());
+        if self.retained && queued <= SMALL {
+            // What it was in goes with it, and all behind it is small.
+            self.pin = None;
+        }
+        if self.pin.is_none() && queued > SMALL {
+            self.retained = false;
+            return unix::recv(end, buffer, 0);
+        }
+        let most = queued.saturating_sub(1);
+        let n = if most == 0 { 0 } else { unix::recv(end, &mut buffer[..most], 0)? };
+        // Fewer are read where urgent data is.
+        self.retained = n == most && unix::recv(end, &mut buffer[n..=n], libc::MSG_PEEK)? == 1;
+        Ok(n + usize::from(self.retained))
     }
 
     /// From the stack to the program.
