@@ -72,14 +72,14 @@ pub fn dissolve(fd: i32, tag: Tag, host: &Host<'_>) -> Result<()> {
 
 /// Whose options and address a socket that takes another's place has with the host.
 #[derive(PartialEq, Eq)]
-enum Identity {
+pub(crate) enum Identity {
     Same,
     New,
 }
 
 /// Puts a new socket in the place of one that cannot connect again. Duplicates of the descriptor, and sets that epoll(7)
 /// has it in, stay with the old one.
-fn renew(fd: i32, tag: Tag, identity: Identity) -> Result<Tag> {
+pub(crate) fn renew(fd: i32, tag: Tag, identity: Identity) -> Result<Tag> {
     let flags = tag.flags & !(Tag::CONNECTED | Tag::CONNECTING);
     let name = kernel::own_name(fd)?;
     let new = open::stream(libc::SOCK_STREAM | libc::SOCK_CLOEXEC, flags)?;
