@@ -114,6 +114,11 @@ pub struct Bridge {
     due: bool,
     /// The byte may be in a large buffer: one of [`PINS`].
     pin: Option<Pin>,
+    /// The program has sent an urgent byte, behind what is read without it.
+    urgent: bool,
+    /// Urgent bytes that were not taken, each way.
+    urgent_up: Option<u8>,
+    urgent_down: Option<u8>,
     /// The program sends no more.
     end_of_program: bool,
     /// The program's end is closed.
@@ -144,6 +149,9 @@ impl Bridge {
             retained: true,
             due,
             pin: None,
+            urgent: false,
+            urgent_up: None,
+            urgent_down: None,
             end_of_program: false,
             hung_up: false,
             broken: false,
@@ -160,6 +168,7 @@ impl Bridge {
         let any = |mask: i32| events & mask as u32 != 0;
         self.end_of_program |= any(libc::EPOLLRDHUP | libc::EPOLLHUP);
         self.hung_up |= any(libc::EPOLLHUP);
+        self.urgent |= any(libc::EPOLLPRI);
     }
 
     /// Moves what there is to move. `buffer` is [`CHUNK`] bytes long; `pins` is the host's.
@@ -216,6 +225,13 @@ impl Bridge {
                 }
                 continue;
             }
+            if let Some(byte) = self.urgent_up {
+                match send_urgent(&self.socket, byte) {
+                    Ok(_) => self.urgent_up = None,
+                    Err(Error::WouldBlock) => return Moved::Idle,
+                    Err(_) => return Moved::PeerReset,
+                }
+            }
             match self.up_way {
                 Way::Shut => return Moved::Idle,
                 // Closed and not shut down: closing the stack's socket says so, with SO_LINGER's time.
@@ -231,6 +247,11 @@ impl Bridge {
                 Way::Open => {}
             }
             let fresh = match self.read_program(buffer, pins) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.urgent => {
+                    self.urgent = false;
+                    self.urgent_up = self.read_urgent();
+                    continue;
+                }
                 Ok(0..=0) => {
                     self.up_way = Way::Ended;
                     continue;
@@ -273,6 +294,17 @@ impl Bridge {
         Ok(n - old)
     }
 
+    /// The program's urgent byte. Nothing before it is left but the retained byte, which would hide what is behind.
+    fn read_urgent(&mut self) -> Option<u8> {
+        let end = self.end.as_fd();
+        let mut byte = [0];
+        unix::recv(end, &mut byte, libc::MSG_OOB).ok().filter(|n| *n == 1)?;
+        if std::mem::take(&mut self.retained) {
+            let _taken = unix::recv(end, &mut [0], 0);
+        }
+        Some(byte[0])
+    }
+
     /// Reads what is queued, but for its last byte if that may stay; how much is in `buffer`.
     fn read_bulk(&mut self, buffer: &mut [u8], pins: &Pin) -> io::Result<usize> {
         let end = self.end.as_fd();
@@ -305,6 +337,13 @@ impl Bridge {
                 }
                 continue;
             }
+            if let Some(byte) = self.urgent_down {
+                match unix::send(self.end.as_fd(), &[byte], libc::MSG_OOB) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Moved::Idle,
+                    // If the program is gone its end will tell.
+                    _ => self.urgent_down = None,
+                }
+            }
             match self.down_way {
                 Way::Shut => return Moved::Idle,
                 // What ended it is a reset: our end is closed in a moment.
@@ -317,7 +356,17 @@ impl Bridge {
                 }
                 Way::Open => {}
             }
+            let mut urgent = None;
             let received = self.socket.with(|stack, id, now| {
+                // All that is before the urgent byte is with the program.
+                if stack.is_at_mark(id)? {
+                    let flags = RecvFlags { oob: true, ..RecvFlags::default() };
+                    let mut byte = [0];
+                    if stack.recv(id, &mut [IoSliceMut::new(&mut byte)], flags, now).is_ok_and(|got| got.len == 1) {
+                        urgent = Some(byte[0]);
+                        return Err(Error::WouldBlock);
+                    }
+                }
                 stack.recv(id, &mut [IoSliceMut::new(buffer)], RecvFlags::default(), now).map(|got| got.len)
             });
             let n = match received {
@@ -326,6 +375,10 @@ impl Bridge {
                     continue;
                 }
                 Ok(n) => n,
+                Err(Error::WouldBlock) if urgent.is_some() => {
+                    self.urgent_down = urgent;
+                    continue;
+                }
                 Err(Error::WouldBlock) => return Moved::Idle,
                 Err(_) => return Moved::PeerReset,
             };
@@ -351,6 +404,11 @@ impl Bridge {
             Err(_) => Err(Moved::ProgramReset),
         }
     }
+}
+
+fn send_urgent(socket: &Detached, byte: u8) -> Result<usize, Error> {
+    let flags = SendFlags { oob: true, ..SendFlags::default() };
+    socket.with(|stack, id, now| stack.send(id, &[IoSlice::new(&[byte])], &crate::stack::SendTo::default(), flags, now))
 }
 
 fn send_up(socket: &Detached, data: &[u8]) -> Result<usize, Error> {

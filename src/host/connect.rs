@@ -108,7 +108,7 @@ impl Host {
             match unix::accept(self.gate.connect.as_fd()) {
                 Ok(end) => {
                     let number = self.reserve();
-                    let events = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP;
+                    let events = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP;
                     if self.interest.add(&end, events, number).is_ok() {
                         self.read_header(number, end);
                     }

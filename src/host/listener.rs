@@ -156,7 +156,7 @@ impl Host {
         let number = self.reserve();
         // Somebody else may have taken the name of a program that is gone.
         let is_program = listener == held.uid || listener == Some(0) || listener == Some(self.guard.uid);
-        let events = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP;
+        let events = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP;
         if !is_program || self.interest.add(&end, events, number).is_err() {
             socket.reset_on_close();
             return if is_program { Delivery::Done } else { Delivery::Gone };

@@ -214,7 +214,7 @@ impl Host {
     /// Asks the stack for the readiness of a socket, to be told as `slot`. What is so already is looked at once.
     pub fn watch(&mut self, socket: SocketId, slot: u64) {
         let inbox: Arc<dyn Watcher> = Arc::clone(&self.inbox) as _;
-        self.engine.watch(socket, Ready::IN | Ready::OUT | Ready::RDHUP, slot, inbox);
+        self.engine.watch(socket, Ready::IN | Ready::PRI | Ready::OUT | Ready::RDHUP, slot, inbox);
         self.again.push(slot);
     }
 }
