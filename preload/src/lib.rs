@@ -6,6 +6,7 @@
 #![no_std]
 
 mod exec;
+mod judge;
 mod load;
 mod next;
 mod settings;

@@ -84,10 +84,13 @@ impl Host {
             Item::Connecting(connecting) => self.advance(number, connecting, events),
             Item::Held(held) => self.deliver(number, held, id),
             Item::Client(fd, pid) if events == 0 => self.put(number, Item::Client(fd, pid), None),
-            Item::Client(_, pid) => self.life.left(pid),
+            Item::Client(_, pid) => {
+                self.life.left(pid);
+                self.forget_unnamed(pid);
+            }
             Item::Bridge(mut bridge) => {
                 bridge.on_end_ready(events);
-                let verdict = bridge.turn(&mut self.buffer);
+                let verdict = bridge.turn(&mut self.buffer, &self.pins);
                 if verdict == Verdict::More {
                     self.again.push(number);
                 }

@@ -2,7 +2,7 @@
 //! both come back with.
 
 use super::{
-    bridge::Bridge,
+    bridge::{Bridge, Pin},
     connect::Connecting,
     connect::Outcomes,
     gate::{Gate, Guard},
@@ -116,6 +116,7 @@ pub struct Host {
     /// Slots that have more to do at once.
     pub again: Vec<u64>,
     pub buffer: Vec<u8>,
+    pub pins: Pin,
     next_slot: u64,
     next_given: u64,
 }
@@ -157,6 +158,7 @@ impl Host {
             life: Life::new(engine.now()),
             again: Vec::new(),
             buffer: vec![0; super::bridge::CHUNK],
+            pins: Pin::default(),
             next_slot: FIRST,
             next_given: 0,
         })
@@ -212,7 +214,7 @@ impl Host {
     /// Asks the stack for the readiness of a socket, to be told as `slot`. What is so already is looked at once.
     pub fn watch(&mut self, socket: SocketId, slot: u64) {
         let inbox: Arc<dyn Watcher> = Arc::clone(&self.inbox) as _;
-        self.engine.watch(socket, Ready::IN | Ready::OUT | Ready::RDHUP, slot, inbox);
+        self.engine.watch(socket, Ready::IN | Ready::PRI | Ready::OUT | Ready::RDHUP, slot, inbox);
         self.again.push(slot);
     }
 }

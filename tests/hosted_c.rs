@@ -1,0 +1,71 @@
+//! The programs of `c-tests/`, as they are for the kernel, run with the preload library on a stack of a host's: what they
+//! print is what they print on the kernel's sockets, but for the lines of [`DIFFERENCES`]. Both runs have a network
+//! namespace of their own; in the hosted one the loopback is down, so that nothing can reach the kernel's sockets.
+
+#[path = "build/mod.rs"]
+mod build;
+
+use build::{Program, run};
+use std::{env, fs, path::PathBuf, process::Command, sync::OnceLock, time::Duration};
+
+/// What differs, and why: of each program the lines of the kernel's output that are not to be compared, by number, and as many of
+/// the hosted one's.
+const DIFFERENCES: &[(&str, &[usize], &str)] = &[];
+
+/// The preload library, beside a program `sockeye`: built for this test, in a folder of its own.
+fn preload() -> &'static PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let target = build::scratch().join("hosted-c");
+        let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+        let status = Command::new(cargo)
+            .current_dir(build::root())
+            .args(["build", "-q", "--profile", "preload", "--package", "sockeye-preload", "--target-dir"])
+            .arg(&target)
+            .status();
+        assert!(status.is_ok_and(|status| status.success()), "the preload library cannot be built");
+        target.join("preload/libsockeye_preload.so")
+    })
+}
+
+fn words(text: &[&str]) -> Vec<String> {
+    let mut words = vec!["unshare".to_owned(), "-n".to_owned()];
+    // SAFETY: geteuid has no preconditions.
+    if unsafe { libc::geteuid() } != 0 {
+        words.push("-r".to_owned());
+    }
+    words.extend(text.iter().map(|word| (*word).to_owned()));
+    words
+}
+
+fn same(name: &str) {
+    let program = Program::of_the_kernel(&format!("c-tests/{name}.c"), "hosted").path.display().to_string();
+    let limit = Duration::from_secs(60);
+    let expected = fs::read_to_string(build::root().join(format!("c-tests/{name}.expected")));
+    let kernel = expected.unwrap_or_else(|_| {
+        let up = "ip link set lo up && exec \"$0\"";
+        run(&words(&["sh", "-c", up, &program]), &[], limit).stdout
+    });
+    let preload = preload().display().to_string();
+    let environment =
+        [("LD_PRELOAD", preload.as_str()), ("SOCKEYE_NET", "null:"), ("SOCKEYE_HOST", env!("CARGO_BIN_EXE_sockeye"))];
+    let hosted = run(&words(&[&program]), &environment, limit);
+    let lines = |text: &str| {
+        let skipped = DIFFERENCES.iter().filter(|(program, ..)| *program == name);
+        let skipped: Vec<usize> = skipped.flat_map(|(_, lines, _)| lines.iter().copied()).collect();
+        let kept = text.lines().enumerate().filter(|(at, _)| !skipped.contains(&(at + 1)));
+        kept.map(|(_, line)| format!("{line}\n")).collect::<String>()
+    };
+    let (kernel, ours) = (lines(&kernel), lines(&hosted.stdout));
+    if kernel != ours || hosted.status != "exit 0" {
+        let difference = build::difference(&kernel, &ours);
+        panic!("{name}: {}\n--- kernel\n+++ hosted\n{difference}{}", hosted.status, hosted.stderr);
+    }
+    assert_eq!(hosted.stderr, "", "{name}");
+}
+
+macro_rules! hosted {
+    ($($name:ident)*) => { $(#[test] fn $name() { same(stringify!($name)); })* };
+}
+
+hosted! { dup_family exit_drains full_duplex threads accept_flags }
