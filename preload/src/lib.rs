@@ -8,6 +8,8 @@
 mod exec;
 mod load;
 mod next;
+mod nss;
+mod resolver;
 mod settings;
 mod socket;
 mod start;

@@ -8,15 +8,17 @@
 //! | `request.rs` | what is asked: bind, listen, options, names |
 //! | `connect.rs` `listener.rs` | connections that are made, and taken |
 //! | `bridge.rs` | a connection's bytes, both ways |
-//! | `resolve.rs` | hosts' names |
+//! | `resolve.rs` `lookup.rs` `dns.rs` | hosts' names: known here, asked for, and how one asks |
 //! | `life.rs` | who uses the stack, and when it ends |
 #![forbid(unsafe_code)]
 
 mod bridge;
 mod connect;
+mod dns;
 mod gate;
 mod life;
 mod listener;
+mod lookup;
 mod request;
 mod resolve;
 mod serve;
