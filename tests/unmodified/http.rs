@@ -1,0 +1,70 @@
+//! The kernel's client of a web server on the stack: pages, and load. To be called inside the namespace.
+
+use crate::{netns::OURS, running::PATIENCE};
+use std::{
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A connection to our port.
+pub fn connect(port: u16, limit: Duration) -> io::Result<TcpStream> {
+    let ours: SocketAddr = format!("{OURS}:{port}").parse().expect("an address");
+    let stream = TcpStream::connect_timeout(&ours, limit)?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.set_write_timeout(Some(limit))?;
+    Ok(stream)
+}
+
+/// A page, on a connection of its own.
+pub fn page(port: u16, path: &str, limit: Duration) -> io::Result<Vec<u8>> {
+    let mut stream = connect(port, limit)?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {OURS}\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let head_end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+    let head = String::from_utf8_lossy(&answer[..head_end]).to_ascii_lowercase();
+    if !head.split(' ').nth(1).is_some_and(|code| code == "200") {
+        return Err(io::Error::other(head));
+    }
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let page = answer.split_off(head_end + 4);
+    match length.and_then(|length| length.parse::<usize>().ok()) {
+        Some(length) if length != page.len() => Err(io::Error::other(format!("{} of {length} bytes", page.len()))),
+        _ => Ok(page),
+    }
+}
+
+/// A page of a server that may be on its way up.
+pub fn page_when_up(port: u16, path: &str) -> Vec<u8> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match page(port, path, Duration::from_secs(2)) {
+            Ok(page) => return page,
+            Err(error) => assert!(Instant::now() < end, "port {port}: {error}"),
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Asks for a page so many times, so many at once, each on a connection of its own; gives the errors there were.
+pub fn load(port: u16, path: &str, expected: &[u8], requests: usize, at_once: usize) -> Vec<String> {
+    let begun = AtomicUsize::new(0);
+    let client = || {
+        let mut errors = Vec::new();
+        while begun.fetch_add(1, Ordering::Relaxed) < requests {
+            match page(port, path, PATIENCE) {
+                Ok(page) if page == expected => {}
+                Ok(page) => errors.push(format!("another page, of {} bytes", page.len())),
+                Err(error) => errors.push(error.to_string()),
+            }
+        }
+        errors
+    };
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..at_once).map(|_| scope.spawn(client)).collect();
+        clients.into_iter().flat_map(|client| client.join().expect("a client does not panic")).collect()
+    })
+}
