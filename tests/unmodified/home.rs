@@ -107,7 +107,7 @@ impl Home {
     }
 
     fn net(&self) -> String {
-        spec(&format!(",gw={KERNEL}"))
+        spec(&format!(",gw={KERNEL},dns={KERNEL}"))
     }
 
     /// In the test's folder, and without the variables of whoever runs the tests.

@@ -43,6 +43,7 @@ mod home;
 mod http;
 mod installed;
 mod iperf3;
+mod names;
 mod netcat;
 mod nginx;
 mod process;
