@@ -49,6 +49,24 @@ for text in sys.argv[1:]:
         print(type(error).__name__, error.errno)
 "#;
 
+/// Calls gethostbyname_r(3) with buffers from nothing to one that is enough; says how large that is, and what is in it.
+const SIZES: &str = r#"
+from ctypes import *
+class Host(Structure):
+    _fields_ = [('name', c_char_p), ('aliases', POINTER(c_char_p)), ('family', c_int), ('length', c_int),
+                ('addresses', POINTER(POINTER(c_ubyte * 4)))]
+call, host, result, error = CDLL(None).gethostbyname_r, Host(), c_void_p(), c_int()
+for size in range(1000):
+    buffer = create_string_buffer(b'\7' * 1000, 1001)
+    # Not aligned, and with something behind it.
+    code = call(b'alias.test', byref(host), byref(buffer, 1), c_size_t(size), byref(result), byref(error))
+    assert buffer.raw[1 + size:1000] == b'\7' * (999 - size), size
+    if code != 34:
+        break
+    assert not result.value and error.value == -1
+print(code, size > 60, host.name, host.aliases[0], host.aliases[1], bytes(host.addresses[0][0]), bool(host.addresses[1]))
+"#;
+
 fn name_server(home: &Home) -> Running {
     home.file("server.py", SERVER.as_bytes());
     let server = home.start_kernels(&["python3", "server.py"]);
@@ -88,6 +106,13 @@ both_ways! {
         ]);
         server.end_by(libc::SIGTERM);
         web.end_by(libc::SIGTERM);
+    }
+
+    fn an_answer_stays_within_its_buffer(home: &Home) {
+        let server = name_server(home);
+        let said = home.run(&["python3", "-c", SIZES]).text();
+        assert_eq!(said, "0 True b'web.test' b'alias.test' None b'\\na\\x00\\x01' False\n");
+        server.end_by(libc::SIGTERM);
     }
 
     fn what_is_not_found_says_why(home: &Home) {
