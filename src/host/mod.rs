@@ -26,9 +26,12 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
-use crate::socket::stacks;
+use crate::{socket::stacks, sys::process};
 use gate::{Claim, Gate};
 use sockeye_shim::{format::Token, name};
+
+/// Descriptors a host wants, one for each connection. The program that starts it may have few for itself.
+const DESCRIPTORS: u64 = 1 << 18;
 
 /// What a host is started with.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +72,7 @@ impl Options {
 /// A text that names cause and cure.
 pub fn run(options: &Options) -> Result<(), String> {
     let name = options.stack_name()?;
+    process::raise_descriptor_limit(DESCRIPTORS);
     let gate = match Gate::claim(&name)? {
         Claim::Ours(gate) => gate,
         Claim::Another => return Ok(()),

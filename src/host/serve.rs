@@ -109,8 +109,7 @@ impl Host {
                 // The program went away before its turn.
                 Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => {}
                 Err(error) => {
-                    self.life.on_shortage(self.engine.now());
-                    log::warn!("cannot hear a program: {error}; raise the limit of open files (ulimit -n)");
+                    self.life.on_shortage(self.engine.now(), &error);
                     break;
                 }
             }

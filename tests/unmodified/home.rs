@@ -23,6 +23,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// What programs prove themselves with that are started apart and share a stack.
+const TOKEN: &str = "00112233445566778899aabbccddeeff";
+
 /// How programs come to the stack.
 #[derive(Clone, Copy, Debug)]
 pub enum Way {
@@ -52,12 +55,11 @@ impl Home {
         let is_over = AtomicBool::new(false);
         let held = thread::scope(|scope| {
             let watch = scope.spawn(|| home.watch(&is_over));
-            // The watch ends however the test does.
-            let _ends = Ends(&is_over);
+            let ends = Ends(&is_over);
             test(&home);
             home.end_peers();
             home.is_left_clean();
-            drop(_ends);
+            drop(ends);
             watch.join().expect("the watch does not panic")
         });
         assert!(home.hosted.load(Ordering::Relaxed), "the programs were never on a stack");
@@ -101,7 +103,7 @@ impl Home {
         match self.way {
             Way::ByHand => command.env("LD_PRELOAD", installed::library()).env("SOCKEYE_NET", self.net()),
             // Programs that are started apart, and are to share a stack.
-            Way::SockeyeRun => command.env("SOCKEYE_TOKEN", "00112233445566778899aabbccddeeff"),
+            Way::SockeyeRun => command.env("SOCKEYE_TOKEN", TOKEN),
         };
         command
     }
@@ -124,6 +126,18 @@ impl Home {
     /// Runs a program on the stack to its end.
     pub fn run(&self, command: &[&str]) -> Outcome {
         self.start(command).ended()
+    }
+
+    /// Starts the host before anybody needs it.
+    pub fn start_host(&self) -> Running {
+        let mut command = Command::new(installed::sockeye());
+        self.clean(&mut command).args(["host", "--net", &self.net()]);
+        if let Way::SockeyeRun = self.way {
+            command.env("SOCKEYE_TOKEN", TOKEN);
+        }
+        let host = self.namespace.inside(|| Running::start(&mut command, false));
+        self.await_names(2);
+        host
     }
 
     /// Starts a program that is the kernel's.
@@ -176,7 +190,9 @@ impl Home {
     /// The stack's host.
     #[track_caller]
     pub fn host(&self) -> i32 {
-        let hosts: Vec<i32> = self.programs().into_iter().filter(|pid| is_host(*pid)).collect();
+        // Of several that are started at once all but one find that they are not needed, and end.
+        let has_device = |pid: &i32| process::descriptors(*pid).iter().any(|what| what == "/dev/net/tun");
+        let hosts: Vec<i32> = self.programs().into_iter().filter(|pid| is_host(*pid)).filter(has_device).collect();
         assert_eq!(hosts.len(), 1, "hosts: {hosts:?}");
         hosts[0]
     }
@@ -184,6 +200,15 @@ impl Home {
     /// The stack's abstract names.
     pub fn names(&self) -> Vec<String> {
         self.namespace.inside(process::names)
+    }
+
+    /// Waits until there are so many of them.
+    pub fn await_names(&self, count: usize) {
+        let end = Instant::now() + PATIENCE;
+        while self.names().len() < count {
+            assert!(Instant::now() < end, "names: {:?}", self.names());
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Sockets of the kernel's network that programs on the stack have, until the test is over.
@@ -250,8 +275,8 @@ fn is_host(pid: i32) -> bool {
     process::command_line(pid).contains("sockeye host")
 }
 
-/// Tells the watch to end.
-struct Ends<'a>(&'a AtomicBool);
+/// Tells another thread that it is over, also when the test fails.
+pub struct Ends<'a>(pub &'a AtomicBool);
 
 impl Drop for Ends<'_> {
     fn drop(&mut self) {

@@ -18,23 +18,48 @@ pub fn connect(port: u16, limit: Duration) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// A page, on a connection of its own.
+/// A page, on a connection of its own that the server closes.
 pub fn page(port: u16, path: &str, limit: Duration) -> io::Result<Vec<u8>> {
     let mut stream = connect(port, limit)?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {OURS}\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let head_end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
-    let head = String::from_utf8_lossy(&answer[..head_end]).to_ascii_lowercase();
+    let (mut page, length) = begin(&mut stream)?;
+    stream.read_to_end(&mut page)?;
+    match length {
+        Some(length) if length != page.len() => Err(io::Error::other(format!("{} of {length} bytes", page.len()))),
+        _ => Ok(page),
+    }
+}
+
+/// A page, on a connection of its own that we close: it is in TIME-WAIT here, not there.
+pub fn page_of_known_length(port: u16, path: &str, limit: Duration) -> io::Result<Vec<u8>> {
+    let mut stream = connect(port, limit)?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {OURS}\r\n\r\n")?;
+    let (mut page, length) = begin(&mut stream)?;
+    let begun = page.len();
+    page.resize(length.ok_or(io::ErrorKind::InvalidData)?, 0);
+    stream.read_exact(&mut page[begun..])?;
+    Ok(page)
+}
+
+/// Reads the head of an answer: the page's beginning, and its length if that is said.
+fn begin(stream: &mut TcpStream) -> io::Result<(Vec<u8>, Option<usize>)> {
+    let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
+    let head_end = loop {
+        if let Some(at) = answer.windows(4).position(|four| four == b"\r\n\r\n") {
+            break at;
+        }
+        match stream.read(&mut piece)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            n => answer.extend_from_slice(&piece[..n]),
+        }
+    };
+    let page = answer.split_off(head_end + 4);
+    let head = String::from_utf8_lossy(&answer).to_ascii_lowercase();
     if !head.split(' ').nth(1).is_some_and(|code| code == "200") {
         return Err(io::Error::other(head));
     }
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-    let page = answer.split_off(head_end + 4);
-    match length.and_then(|length| length.parse::<usize>().ok()) {
-        Some(length) if length != page.len() => Err(io::Error::other(format!("{} of {length} bytes", page.len()))),
-        _ => Ok(page),
-    }
+    Ok((page, length.and_then(|length| length.parse().ok())))
 }
 
 /// A page of a server that may be on its way up.

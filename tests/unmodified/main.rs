@@ -39,7 +39,9 @@ macro_rules! both_ways {
 }
 
 mod curl;
+mod descriptors;
 mod home;
+mod host_killed;
 mod http;
 mod installed;
 mod iperf3;
@@ -48,6 +50,7 @@ mod netcat;
 mod nginx;
 mod process;
 mod python;
+mod random_kills;
 mod redis;
 mod running;
 mod wget;

@@ -58,15 +58,21 @@ impl<'a> Nginx<'a> {
     pub fn workers(&self) -> Vec<i32> {
         let end = Instant::now() + PATIENCE;
         loop {
-            let mut workers = process::children(self.master(), &self.home.programs());
-            workers.retain(|pid| process::command_line(*pid) == "nginx: worker process");
-            workers.sort_unstable();
+            let workers = self.workers_left();
             if workers.len() == 2 {
                 return workers;
             }
             assert!(Instant::now() < end, "workers: {workers:?}; {}", self.log());
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// The processes that serve now, whoever their parent is.
+    pub fn workers_left(&self) -> Vec<i32> {
+        let mut workers = self.home.programs();
+        workers.retain(|pid| process::command_line(*pid) == "nginx: worker process");
+        workers.sort_unstable();
+        workers
     }
 
     /// Whether one of these still runs.

@@ -23,20 +23,10 @@ pub fn of_namespace(namespace: u64) -> Vec<i32> {
     pids.filter(|pid| *pid != own).filter(is_there).filter(|pid| !command_line(*pid).is_empty()).collect()
 }
 
-/// The program a process runs.
-pub fn program(pid: i32) -> PathBuf {
-    fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default()
-}
-
 /// A process and its arguments; empty for one that has ended.
 pub fn command_line(pid: i32) -> String {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&line).replace('\0', " ").trim().to_owned()
-}
-
-/// The processes among `pids` whose parent is `parent`.
-pub fn children(parent: i32, pids: &[i32]) -> Vec<i32> {
-    pids.iter().copied().filter(|pid| status(*pid, "PPid:") == Some(parent.cast_unsigned().into())).collect()
 }
 
 /// What a process's descriptors are, those that can be read.
