@@ -9,6 +9,8 @@ mod exec;
 mod judge;
 mod load;
 mod next;
+mod nss;
+mod resolver;
 mod settings;
 mod socket;
 mod start;

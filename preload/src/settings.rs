@@ -213,12 +213,13 @@ pub fn say(line: &[u8]) {
     let _ = unsafe { sockeye_shim::kernel::call(libc::SYS_writev, [2, pieces.as_ptr() as usize, 3, 0, 0, 0]) };
 }
 
-/// Takes the settings before the program can change its environment.
+/// Takes the settings before the program can change its environment, and says where names come from.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static CONSTRUCTOR: extern "C" fn() = {
     extern "C" fn constructor() {
         settings();
+        crate::nss::configure();
     }
     constructor
 };

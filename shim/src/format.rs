@@ -88,18 +88,22 @@ pub enum Op {
     /// `id`: the program has closed a descriptor of a listener, of a bound socket, or of one whose options are held. Not
     /// necessarily the last one: the host looks whether the socket is still there.
     Closed = 8,
-    /// `data` a host's name, `value` AF_INET, AF_INET6, or 0 for both: answer: `data`, [`Address::SIZE`] bytes for
-    /// each address (port 0), best first. ENOENT: no such name; EAGAIN: no answer from any server.
+    /// `data` a host's name, `value` AF_INET, AF_INET6, or 0 for those that the stack speaks. Answer: `data`, one byte
+    /// that counts the addresses, [`Address::SIZE`] bytes for each (port 0), best first, as many as fit; then the name
+    /// itself, if the one given is an alias. ENOENT: no such name; ENODATA: it has no such address; EAGAIN: no server
+    /// knows for now.
     Resolve = 9,
     /// `id`, `flags`: the program's datagram end is bound to its name; make the other end and connect it there.
     Datagram = 10,
     /// `id`, `address`: connect(2) of a datagram socket; port 0 and unspecified dissolves it. Queued datagrams of
     /// others are dropped or re-framed. Answer: `local`.
     Associate = 11,
+    /// `address`: which host has it? Answer: `data`, its name. Errors as [`Op::Resolve`].
+    Reverse = 12,
 }
 
 impl Op {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Join,
         Self::Bind,
         Self::Listen,
@@ -111,6 +115,7 @@ impl Op {
         Self::Resolve,
         Self::Datagram,
         Self::Associate,
+        Self::Reverse,
     ];
 
     fn from_number(number: u16) -> Option<Self> {

@@ -116,8 +116,7 @@ impl Host {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => {}
                 Err(error) => {
-                    self.life.on_shortage(self.engine.now());
-                    log::warn!("cannot take a connection: {error}; raise the limit of open files (ulimit -n)");
+                    self.life.on_shortage(self.engine.now(), &error);
                     return;
                 }
             }

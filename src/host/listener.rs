@@ -102,7 +102,7 @@ impl Host {
             let delivery = match arrival {
                 Ok(arrival) => self.deliver_one(&held, arrival),
                 Err(Error::WouldBlock) => break,
-                // Out of descriptors, most likely: the connection waits in the stack.
+                // Out of descriptors: the connection waits in the stack.
                 Err(_) => {
                     self.life.retry(number, self.engine.now() + RETRY);
                     break;
@@ -130,7 +130,10 @@ impl Host {
     /// The next connection of the listener, with an end of ours that is named after it.
     fn arrive(&mut self, held: &Held) -> Result<Arrival, Error> {
         held.socket.with(|stack, id, _| if stack.ready(id).is_empty() { Err(Error::WouldBlock) } else { Ok(()) })?;
-        let end = unix::open(Kind::Stream).map_err(|_| Error::TooManyFiles)?;
+        let end = unix::open(Kind::Stream).map_err(|error| {
+            self.life.on_shortage(self.engine.now(), &error);
+            Error::TooManyFiles
+        })?;
         let (child, flow) = held.socket.with(|stack, id, now| stack.accept(id, now))?;
         let socket = held.socket.accepted(child)?;
         let id = self.give_id();

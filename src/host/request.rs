@@ -78,6 +78,9 @@ impl Host {
                 let uid = peer.map(|peer| peer.uid);
                 let response = if self.guard.admits(&request.token, uid) {
                     peer.into_iter().for_each(|peer| self.note_user(peer.pid));
+                    if matches!(request.op, Op::Resolve | Op::Reverse) {
+                        return self.look_up(number, asker, &request, is_new);
+                    }
                     self.answer(&request, peer).unwrap_or_else(|error| Response::new(errno::of(error)))
                 } else {
                     Response::new(libc::EACCES)
@@ -118,7 +121,8 @@ impl Host {
                 self.on_closed(request.id);
                 Ok(nothing)
             }
-            Op::Resolve => super::resolve::resolve(request).and_then(|found| data(&found)),
+            // Those may have to wait: `hear` passes them on before it comes here.
+            Op::Resolve | Op::Reverse => Err(Error::Invalid),
             Op::Datagram | Op::Associate => Err(Error::ProtocolNotSupported),
         }
     }

@@ -83,6 +83,7 @@ impl Host {
             Item::Header(fd) => self.read_header(number, fd),
             Item::Connecting(connecting) => self.advance(number, connecting, events),
             Item::Held(held) => self.deliver(number, held, id),
+            Item::Lookup(lookup) => self.go_on_with(number, lookup, events),
             Item::Client(fd, pid) if events == 0 => self.put(number, Item::Client(fd, pid), None),
             Item::Client(_, pid) => {
                 self.life.left(pid);
@@ -113,8 +114,7 @@ impl Host {
                 // The program went away before its turn.
                 Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => {}
                 Err(error) => {
-                    self.life.on_shortage(self.engine.now());
-                    log::warn!("cannot hear a program: {error}; raise the limit of open files (ulimit -n)");
+                    self.life.on_shortage(self.engine.now(), &error);
                     break;
                 }
             }

@@ -8,6 +8,7 @@ use super::{
     gate::{Gate, Guard},
     life::Life,
     listener::Held,
+    lookup::Lookup,
 };
 use crate::{
     engine::{
@@ -44,6 +45,8 @@ pub enum Item {
     Bridge(Box<Bridge>),
     /// A socket that is bound, listens, or whose options are kept.
     Held(Box<Held>),
+    /// A program that waits for what name servers say.
+    Lookup(Box<Lookup>),
     /// A process that uses the stack, by a descriptor that tells its end.
     Client(OwnedFd, i32),
 }
@@ -207,7 +210,7 @@ impl Host {
             Item::Connecting(connecting) => Some(&connecting.socket),
             Item::Bridge(bridge) => Some(bridge.socket()),
             Item::Held(held) => Some(&held.socket),
-            Item::Asker(_) | Item::Header(_) | Item::Client(..) => None,
+            Item::Asker(_) | Item::Header(_) | Item::Lookup(_) | Item::Client(..) => None,
         }
     }
 

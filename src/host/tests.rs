@@ -291,3 +291,21 @@ fn strangers_and_strange_bytes_get_nothing() {
     assert!(poll(&fd, libc::POLLOUT, 1000) != 0);
     assert_eq!(program.ask(&Request::new(Op::Join, TOKEN, 0)).errno, 0);
 }
+
+#[test]
+fn names_that_nobody_needs_to_be_asked_for_are_answered_at_once() {
+    let program = Program::new("names");
+    let resolve = |name: &str| {
+        let data = Data::of(name.as_bytes()).unwrap();
+        program.ask(&Request { data, ..Request::new(Op::Resolve, TOKEN, 0) })
+    };
+    let loopback = Address::v4([127, 0, 0, 1], 0);
+    assert_eq!(resolve("localhost").data.as_bytes(), [&[1], &loopback.to_bytes()[..]].concat());
+    assert_eq!(resolve("nowhere.test").errno, libc::ENOENT, "without a name server");
+    assert_eq!(resolve("\u{1f41f}").errno, libc::ENOENT);
+    let called = |address| program.ask(&Request { address, ..Request::new(Op::Reverse, TOKEN, 0) });
+    assert_eq!(called(loopback).data.as_bytes(), b"localhost");
+    assert_eq!(called(Address::v4([192, 0, 2, 1], 0)).errno, libc::ENOENT);
+    let stranger = program.ask(&Request::new(Op::Reverse, [9; 16], 0));
+    assert_eq!(stranger.errno, libc::EACCES);
+}
