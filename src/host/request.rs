@@ -78,7 +78,11 @@ impl Host {
                 let uid = peer.map(|peer| peer.uid);
                 let response = if self.guard.admits(&request.token, uid) {
                     peer.into_iter().for_each(|peer| self.note_user(peer.pid));
-                    self.answer(&request, uid).unwrap_or_else(|error| Response::new(errno::of(error)))
+                    let answer = self.answer(&request, uid);
+                    if let (Some(peer), Some(held)) = (peer, self.held(request.id)) {
+                        held.user = peer.pid;
+                    }
+                    answer.unwrap_or_else(|error| Response::new(errno::of(error)))
                 } else {
                     Response::new(libc::EACCES)
                 };

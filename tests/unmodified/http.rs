@@ -55,7 +55,7 @@ fn begin(stream: &mut TcpStream) -> io::Result<(Vec<u8>, Option<usize>)> {
     };
     let page = answer.split_off(head_end + 4);
     let head = String::from_utf8_lossy(&answer).to_ascii_lowercase();
-    if !head.split(' ').nth(1).is_some_and(|code| code == "200") {
+    if head.split(' ').nth(1) != Some("200") {
         return Err(io::Error::other(head));
     }
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
