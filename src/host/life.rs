@@ -67,6 +67,16 @@ impl Life {
         self.sweep_at = self.sweep_at.min(now + SHORTAGE);
     }
 
+    /// Whether process `pid` uses the stack.
+    pub fn is_user(&self, pid: i32) -> bool {
+        self.users.contains(&pid)
+    }
+
+    /// Whether any process does.
+    pub fn has_users(&self) -> bool {
+        !self.users.is_empty()
+    }
+
     /// Process `pid` has ended.
     pub fn left(&mut self, pid: i32) {
         self.users.remove(&pid);

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     socket::{detached::Detached, errno, options::Value},
     stack::{Family, Protocol},
-    sys::unix::{self, Peer},
+    sys::unix,
 };
 use sockeye_shim::{
     address::Address,
@@ -81,7 +81,11 @@ impl Host {
                     if matches!(request.op, Op::Resolve | Op::Reverse) {
                         return self.look_up(number, asker, &request, is_new);
                     }
-                    self.answer(&request, peer).unwrap_or_else(|error| Response::new(errno::of(error)))
+                    let answer = self.answer(&request, uid);
+                    if let (Some(peer), Some(held)) = (peer, self.held(request.id)) {
+                        held.pid = peer.pid;
+                    }
+                    answer.unwrap_or_else(|error| Response::new(errno::of(error)))
                 } else {
                     Response::new(libc::EACCES)
                 };
@@ -96,13 +100,12 @@ impl Host {
         }
     }
 
-    fn answer(&mut self, request: &Request, peer: Option<Peer>) -> Result<Response> {
-        let (uid, pid) = (peer.map(|peer| peer.uid), peer.map(|peer| peer.pid));
+    fn answer(&mut self, request: &Request, uid: Option<u32>) -> Result<Response> {
         let nothing = Response::new(0);
         let data = |bytes: &[u8]| Data::of(bytes).map(|data| Response { data, ..nothing }).ok_or(Error::MessageTooLong);
         match request.op {
             Op::Join => data(&self.guard.token),
-            Op::Bind => self.bind(request, pid).map(|local| Response { local, ..nothing }),
+            Op::Bind => self.bind(request).map(|local| Response { local, ..nothing }),
             Op::Listen => self.listen(request, uid).map(|()| nothing),
             Op::Result => Ok(self.result(request.id)),
             Op::Names => {
@@ -114,7 +117,7 @@ impl Host {
             }
             Op::SetOption => {
                 let (level, name) = (request.level, request.name);
-                self.named_or_new(request, pid)?.set_option(level, name, request.data.as_bytes()).map(|()| nothing)
+                self.named_or_new(request)?.set_option(level, name, request.data.as_bytes()).map(|()| nothing)
             }
             Op::GetOption => data(&self.option(request)?),
             Op::Closed => {
@@ -134,7 +137,7 @@ impl Host {
     }
 
     /// The socket of a request; one that is new is kept for it.
-    fn named_or_new(&mut self, request: &Request, pid: Option<i32>) -> Result<&Detached> {
+    fn named_or_new(&mut self, request: &Request) -> Result<&Detached> {
         if self.socket(request.id).is_none() {
             if request.id & Tag::GIVEN != 0 {
                 return Err(Error::NotFound);
@@ -143,19 +146,19 @@ impl Host {
             let socket = Detached::open(self.stack, family, protocol)?;
             let number = self.reserve();
             let now = self.engine.now();
-            self.put(number, Item::Held(Box::new(Held::new(socket, pid, now))), Some(request.id));
+            self.put(number, Item::Held(Box::new(Held::new(socket, now))), Some(request.id));
         }
         self.socket(request.id).ok_or(Error::NotFound)
     }
 
-    fn bind(&mut self, request: &Request, pid: Option<i32>) -> Result<Address> {
+    fn bind(&mut self, request: &Request) -> Result<Address> {
         let is_v6only = request.flags & u32::from(Tag::V6 | Tag::V6ONLY) == u32::from(Tag::V6 | Tag::V6ONLY);
         let local = endpoint(&request.address).map_err(|_| Error::AddrNotAvailable)?;
         if is_v6only {
             return Err(Error::AddrNotAvailable);
         }
         let is_new = self.named(request.id).is_none();
-        let bound = self.bind_to(request, local, pid);
+        let bound = self.bind_to(request, local);
         if bound.is_err() && is_new {
             // What was opened for nothing but this is closed again.
             self.ids.get(&request.id).copied().map(|number| self.take(number));
@@ -163,9 +166,9 @@ impl Host {
         bound
     }
 
-    fn bind_to(&mut self, request: &Request, local: Endpoint, pid: Option<i32>) -> Result<Address> {
+    fn bind_to(&mut self, request: &Request, local: Endpoint) -> Result<Address> {
         let flags = request.flags;
-        let socket = self.named_or_new(request, pid)?;
+        let socket = self.named_or_new(request)?;
         let set = |socket: &Detached| {
             socket.with(|stack, id, now| {
                 let settings = stack.settings(id)?;

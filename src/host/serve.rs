@@ -85,10 +85,7 @@ impl Host {
             Item::Held(held) => self.deliver(number, held, id),
             Item::Lookup(lookup) => self.go_on_with(number, lookup, events),
             Item::Client(fd, pid) if events == 0 => self.put(number, Item::Client(fd, pid), None),
-            Item::Client(_, pid) => {
-                self.life.left(pid);
-                self.forget_unnamed(pid);
-            }
+            Item::Client(_, pid) => self.life.left(pid),
             Item::Bridge(mut bridge) => {
                 bridge.on_end_ready(events);
                 let verdict = bridge.turn(&mut self.buffer, &self.pins);
