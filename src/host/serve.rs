@@ -23,7 +23,7 @@ impl Host {
     pub fn serve(&mut self) {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
         let mut ready = Vec::new();
-        loop {
+        while !self.life.is_stopped() {
             self.parker.prepare();
             // Out of memory is all that can go wrong here, and passes.
             let n = readiness::take(self.interest.fd(), &mut events).unwrap_or(0);
