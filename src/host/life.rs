@@ -31,6 +31,7 @@ pub struct Life {
     /// Since when nobody has used the stack.
     unused_since: Option<Instant>,
     grace: Duration,
+    stopped: bool,
 }
 
 impl Life {
@@ -45,6 +46,7 @@ impl Life {
             sweep_at: now + SWEEP,
             unused_since: Some(now),
             grace: FIRST_GRACE,
+            stopped: false,
         }
     }
 
@@ -75,6 +77,17 @@ impl Life {
     /// Whether any process does.
     pub fn has_users(&self) -> bool {
         !self.users.is_empty()
+    }
+
+    /// The host is to end. Returns how many processes use it.
+    pub fn stop(&mut self) -> usize {
+        self.stopped = true;
+        self.users.len()
+    }
+
+    /// Whether the host is to end.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
     }
 
     /// Process `pid` has ended.

@@ -13,7 +13,7 @@ use crate::{
 };
 use sockeye_shim::{
     address::Address,
-    format::{DATA, Data, Fault, NO_REPLY, Op, REUSEADDR, Request, Response},
+    format::{DATA, Data, Fault, MEANT, NO_REPLY, Op, REUSEADDR, Request, Response},
     name::Meaning,
     tag::Tag,
 };
@@ -58,7 +58,7 @@ fn shown(endpoint: Endpoint, family: Family) -> Address {
 impl Host {
     /// A program was let in, or may have said now what it asks.
     pub fn hear(&mut self, number: u64, asker: OwnedFd, is_new: bool) {
-        let mut bytes = [0; Request::SIZE];
+        let mut bytes = [0; Request::SIZE + MEANT];
         let n = match unix::recv(asker.as_fd(), &mut bytes, 0) {
             Ok(0) => return,
             Ok(n) => n,
@@ -77,15 +77,16 @@ impl Host {
                 let peer = unix::peer(asker.as_fd());
                 let uid = peer.map(|peer| peer.uid);
                 let response = if self.guard.admits(&request.token, uid) {
-                    peer.into_iter().for_each(|peer| self.note_user(peer.pid));
-                    if matches!(request.op, Op::Resolve | Op::Reverse) {
-                        return self.look_up(number, asker, &request, is_new);
+                    let meant = bytes.get(Request::SIZE..n).unwrap_or_default();
+                    let pid = peer.map_or(0, |peer| peer.pid);
+                    match request.op {
+                        Op::Sockets => self.show_sockets(asker.as_fd(), request.id),
+                        Op::Resolve | Op::Reverse => {
+                            self.note_user(pid);
+                            return self.look_up(number, asker, &request, is_new);
+                        }
+                        _ => self.serve_program(&request, meant, uid, pid),
                     }
-                    let answer = self.answer(&request, uid);
-                    if let (Some(peer), Some(held)) = (peer, self.held(request.id)) {
-                        held.pid = peer.pid;
-                    }
-                    answer.unwrap_or_else(|error| Response::new(errno::of(error)))
                 } else {
                     Response::new(libc::EACCES)
                 };
@@ -100,11 +101,26 @@ impl Host {
         }
     }
 
-    fn answer(&mut self, request: &Request, uid: Option<u32>) -> Result<Response> {
+    fn serve_program(&mut self, request: &Request, meant: &[u8], uid: Option<u32>, pid: i32) -> Response {
+        // The operator's program is no user of the stack.
+        if request.op != Op::Stop {
+            self.note_user(pid);
+        }
+        let response = self.answer(request, meant, uid).unwrap_or_else(|error| Response::new(errno::of(error)));
+        if let Some(held) = self.held(request.id) {
+            held.pid = pid;
+        }
+        response
+    }
+
+    fn answer(&mut self, request: &Request, meant: &[u8], uid: Option<u32>) -> Result<Response> {
         let nothing = Response::new(0);
         let data = |bytes: &[u8]| Data::of(bytes).map(|data| Response { data, ..nothing }).ok_or(Error::MessageTooLong);
         match request.op {
-            Op::Join => data(&self.guard.token),
+            Op::Join => match super::join::objection(&self.config, &self.name, meant) {
+                Some(line) => Ok(Response { data: line, ..Response::new(libc::EINVAL) }),
+                None => data(&self.guard.token),
+            },
             Op::Bind => self.bind(request).map(|local| Response { local, ..nothing }),
             Op::Listen => self.listen(request, uid).map(|()| nothing),
             Op::Result => Ok(self.result(request.id)),
@@ -127,6 +143,8 @@ impl Host {
             // Those may have to wait: `hear` passes them on before it comes here.
             Op::Resolve | Op::Reverse => Err(Error::Invalid),
             Op::Datagram | Op::Associate => Err(Error::ProtocolNotSupported),
+            Op::Stop => data(&self.stop()),
+            Op::Sockets => Err(Error::Invalid),
         }
     }
 
