@@ -22,7 +22,8 @@ fn answer(result: Result<()>) -> c_int {
 
 /// The bytes of an address that a program gives, as many as any internet address has.
 unsafe fn given<'a>(at: *const sockaddr, len: socklen_t) -> &'a [u8] {
-    if at.is_null() {
+    // Longer ones than there are (struct sockaddr_storage) are none, and refused as short ones are.
+    if at.is_null() || len > 128 {
         return &[];
     }
     // SAFETY: the caller of the socket call vouches for `len` bytes.
@@ -81,7 +82,7 @@ pub unsafe extern "C" fn connect(fd: c_int, at: *const sockaddr, len: socklen_t)
     // SAFETY: the caller's own arguments.
     let bytes = unsafe { given(at, len) };
     let tag = match address::family(bytes) {
-        Some(libc::AF_INET | libc::AF_INET6 | libc::AF_UNSPEC) => open::tag(fd),
+        None | Some(libc::AF_INET | libc::AF_INET6 | libc::AF_UNSPEC) => open::tag(fd),
         _ => None,
     };
     let Some(tag) = tag else {
@@ -275,7 +276,12 @@ pub unsafe extern "C" fn recvfrom(
     at: *mut sockaddr,
     len: *mut socklen_t,
 ) -> ssize_t {
-    let nameless = !at.is_null() && open::tag(fd).is_some();
+    let tag = if at.is_null() && flags & libc::MSG_ERRQUEUE == 0 { None } else { open::tag(fd) };
+    let nameless = tag.is_some() && !at.is_null();
+    if tag.is_some() && flags & libc::MSG_ERRQUEUE != 0 {
+        // TCP's is empty unless it was asked for; AF_UNIX would wait for data.
+        return fail(Errno(libc::EAGAIN)) as ssize_t;
+    }
     let (name, name_len) = if nameless { (core::ptr::null_mut(), core::ptr::null_mut()) } else { (at, len) };
     let got = next!(
         c"recvfrom" as fn(c_int, *mut c_void, size_t, c_int, *mut sockaddr, *mut socklen_t) -> ssize_t,
@@ -296,6 +302,9 @@ pub unsafe extern "C" fn recvfrom(
 /// recvmsg(2): as [`recvfrom`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
+    if flags & libc::MSG_ERRQUEUE != 0 && open::tag(fd).is_some() {
+        return fail(Errno(libc::EAGAIN)) as ssize_t;
+    }
     // SAFETY: the caller's own message.
     let name = if message.is_null() { core::ptr::null_mut() } else { unsafe { (*message).msg_name } };
     let nameless = !name.is_null() && open::tag(fd).is_some();

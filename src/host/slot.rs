@@ -220,7 +220,8 @@ impl Host {
     /// Asks the stack for the readiness of a socket, to be told as `slot`. What is so already is looked at once.
     pub fn watch(&mut self, socket: SocketId, slot: u64) {
         let inbox: Arc<dyn Watcher> = Arc::clone(&self.inbox) as _;
-        self.engine.watch(socket, Ready::IN | Ready::PRI | Ready::OUT | Ready::RDHUP, slot, inbox);
+        let wanted = Ready::IN | Ready::PRI | Ready::OUT | Ready::RDHUP | Ready::ERR | Ready::HUP;
+        self.engine.watch(socket, wanted, slot, inbox);
         self.again.push(slot);
     }
 }
