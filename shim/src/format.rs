@@ -68,7 +68,10 @@ pub enum Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Op {
-    /// Nothing but whether the host is there. Answer: `data` is the stack's [`Token`] (16 bytes).
+    /// Whether the host is there, and whether its stack is the one that is meant: the request may be followed, in the same
+    /// packet, by up to [`MEANT`] bytes: the network specification and, each after a NUL, those of `SOCKEYE_LINK=...`,
+    /// `SOCKEYE_PCAP=...` and `SOCKEYE_LOG=...` that are set. Answer: `data` is the stack's [`Token`] (16 bytes). EINVAL:
+    /// the stack is another, and `data` says how, in a line for the user.
     Join = 1,
     /// `id`, `flags`, `address`: reserve the address, port 0 for any. A second time: EINVAL. Answer: `local`.
     Bind = 2,
@@ -96,10 +99,17 @@ pub enum Op {
     /// `id`, `address`: connect(2) of a datagram socket; port 0 and unspecified dissolves it. Queued datagrams of
     /// others are dropped or re-framed. Answer: `local`.
     Associate = 11,
+    /// `id` 0, or what the last answer said: which sockets there are. Answer: several packets, each a
+    /// [`crate::report::Report`] or, the last, a response with `id` for the next request in `data` (8 bytes, 0: there are
+    /// no more).
+    Sockets = 32,
+    /// The host is to end: connections are reset. Answer: `data`, how many processes used it and how many connections were
+    /// open (4 bytes each).
+    Stop = 33,
 }
 
 impl Op {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Join,
         Self::Bind,
         Self::Listen,
@@ -111,6 +121,8 @@ impl Op {
         Self::Resolve,
         Self::Datagram,
         Self::Associate,
+        Self::Sockets,
+        Self::Stop,
     ];
 
     fn from_number(number: u16) -> Option<Self> {
@@ -127,6 +139,9 @@ pub const KEEPALIVE: u32 = 1 << 17;
 
 /// How much data a request or a response has room for; `struct tcp_info` and a host's name fit.
 pub const DATA: usize = 256;
+
+/// How much text may follow an [`Op::Join`].
+pub const MEANT: usize = 2048;
 
 /// Data of a length up to [`DATA`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

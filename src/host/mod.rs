@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `gate.rs` | the names programs come to, and who may use the stack |
 //! | `serve.rs` `slot.rs` | the loop: one thread that moves the bytes and reads the device |
+//! | `start.rs` `client.rs` | what others see: starting a host, asking it |
+//! | `join.rs` | whether the stack is the one that a program means |
 //! | `request.rs` | what is asked: bind, listen, options, names |
 //! | `connect.rs` `listener.rs` | connections that are made, and taken |
 //! | `bridge.rs` | a connection's bytes, both ways |
@@ -13,18 +15,21 @@
 #![forbid(unsafe_code)]
 
 mod bridge;
+pub mod client;
 mod connect;
 mod gate;
+mod join;
 mod life;
 mod listener;
 mod request;
 mod resolve;
 mod serve;
 mod slot;
+pub mod start;
 #[cfg(test)]
 mod tests;
 
-use crate::socket::stacks;
+use crate::{socket::stacks, sys::env};
 use gate::{Claim, Gate};
 use sockeye_shim::{format::Token, name};
 
@@ -71,10 +76,11 @@ pub fn run(options: &Options) -> Result<(), String> {
         Claim::Ours(gate) => gate,
         Claim::Another => return Ok(()),
     };
+    let config = stacks::describe(&options.net, env::var).map_err(|error| error.to_string())?;
     let stack = stacks::create(&options.net).map_err(|_| last_error())?;
     let engine = stacks::engine(stack).ok_or("the stack is gone")?;
     let served = gate.open().and_then(|()| {
-        let mut host = slot::Host::new(stack, engine, name, gate, options.token)?;
+        let mut host = slot::Host::new(stack, engine, (name, config), gate, options.token)?;
         host.serve();
         Ok(())
     });

@@ -13,7 +13,7 @@ use crate::{
 };
 use sockeye_shim::{
     address::Address,
-    format::{DATA, Data, Fault, NO_REPLY, Op, REUSEADDR, Request, Response},
+    format::{DATA, Data, Fault, MEANT, NO_REPLY, Op, REUSEADDR, Request, Response},
     name::Meaning,
     tag::Tag,
 };
@@ -58,7 +58,7 @@ fn shown(endpoint: Endpoint, family: Family) -> Address {
 impl Host {
     /// A program was let in, or may have said now what it asks.
     pub fn hear(&mut self, number: u64, asker: OwnedFd, is_new: bool) {
-        let mut bytes = [0; Request::SIZE];
+        let mut bytes = [0; Request::SIZE + MEANT];
         let n = match unix::recv(asker.as_fd(), &mut bytes, 0) {
             Ok(0) => return,
             Ok(n) => n,
@@ -78,7 +78,8 @@ impl Host {
                 let uid = peer.map(|peer| peer.uid);
                 let response = if self.guard.admits(&request.token, uid) {
                     peer.into_iter().for_each(|peer| self.note_user(peer.pid));
-                    self.answer(&request, uid).unwrap_or_else(|error| Response::new(errno::of(error)))
+                    let meant = bytes.get(Request::SIZE..n).unwrap_or_default();
+                    self.answer(&request, meant, uid).unwrap_or_else(|error| Response::new(errno::of(error)))
                 } else {
                     Response::new(libc::EACCES)
                 };
@@ -93,11 +94,14 @@ impl Host {
         }
     }
 
-    fn answer(&mut self, request: &Request, uid: Option<u32>) -> Result<Response> {
+    fn answer(&mut self, request: &Request, meant: &[u8], uid: Option<u32>) -> Result<Response> {
         let nothing = Response::new(0);
         let data = |bytes: &[u8]| Data::of(bytes).map(|data| Response { data, ..nothing }).ok_or(Error::MessageTooLong);
         match request.op {
-            Op::Join => data(&self.guard.token),
+            Op::Join => match super::join::objection(&self.config, &self.name, meant) {
+                Some(line) => Ok(Response { data: line, ..Response::new(libc::EINVAL) }),
+                None => data(&self.guard.token),
+            },
             Op::Bind => self.bind(request).map(|local| Response { local, ..nothing }),
             Op::Listen => self.listen(request, uid).map(|()| nothing),
             Op::Result => Ok(self.result(request.id)),
@@ -119,6 +123,7 @@ impl Host {
             }
             Op::Resolve => super::resolve::resolve(request).and_then(|found| data(&found)),
             Op::Datagram | Op::Associate => Err(Error::ProtocolNotSupported),
+            Op::Sockets | Op::Stop => Err(Error::Invalid),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
     },
     ready::Ready,
     socket::detached::Detached,
-    stack::SocketId,
+    stack::{Config, SocketId},
     sys::{entropy, placeholder, readiness, unix},
 };
 use parking_lot::Mutex;
@@ -104,6 +104,8 @@ pub struct Host {
     pub stack: u32,
     pub engine: &'static Engine,
     pub name: Vec<u8>,
+    /// What the stack was made from.
+    pub config: Config,
     pub gate: Gate,
     pub guard: Guard,
     pub interest: Interest,
@@ -128,7 +130,7 @@ impl Host {
     pub fn new(
         stack: u32,
         engine: &'static Engine,
-        name: Vec<u8>,
+        (name, config): (Vec<u8>, Config),
         gate: Gate,
         token: Option<Token>,
     ) -> Result<Self, String> {
@@ -146,6 +148,7 @@ impl Host {
             stack,
             engine,
             name,
+            config,
             gate,
             guard: Guard { token, uid: unix::own_uid() },
             interest,

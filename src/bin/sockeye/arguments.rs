@@ -34,14 +34,15 @@ pub enum Command {
 /// Run a program whose network is a stack
 ///
 /// The program replaces this one, so that its exit status and signals are its own. Programs that use the same device, or
-/// the same name of a stack, share one stack.
+/// the same name of a stack, share one stack: the first starts it, the others join it and must mean the same network. It
+/// ends when the last of them and the last connection are gone.
 #[derive(Args)]
 pub struct Run {
     /// Name of the stack to join or to start [default: made from the device, or SOCKEYE_STACK]
     #[arg(long, value_name = "NAME")]
     pub stack: Option<String>,
     /// The network specification, as tap:t0,ip=10.97.0.2/24,gw=10.97.0.1 [default: SOCKEYE_NET]
-    #[arg(long, value_name = "SPEC")]
+    #[arg(short, long, value_name = "SPEC")]
     pub net: Option<String>,
     /// Impair the link, as delay=20ms,loss=1%,seed=7
     #[arg(long)]

@@ -60,6 +60,8 @@ fn serve(host: &arguments::Host) -> Result<String, Failure> {
         }
         Err(_) => None,
     };
+    // Those of whoever started it are not meant for it.
+    sockeye::sys::process::lift_limits();
     let options = sockeye::host::Options { name: host.stack.clone(), net: host.net.clone(), token };
     sockeye::host::run(&options).map(|()| String::new())
 }
