@@ -265,8 +265,9 @@ run_ss() {
 
 # The handshake, and a count of what came and went.
 summarise() {
-  # -Z: reading a file needs no other user, and here there may be none.
-  tcpdump -Z root -nr "$1" >"$work/packets" 2>"$work/complaints" || { cat "$work/complaints" >&2; exit 1; }
+  # Reading a file needs no other user; in a user namespace tcpdump cannot become one, and may only be nobody.
+  tcpdump -Z root -nr "$1" >"$work/packets" 2>"$work/complaints" ||
+    unshare --user tcpdump -nr "$1" >"$work/packets" 2>>"$work/complaints" || { cat "$work/complaints" >&2; exit 1; }
   grep -m 3 -F '> ' <(grep -F 'Flags' "$work/packets") | cut -c 1-118 | sed 's/^/  /'
   echo "  ..."
   awk -v ours="$ours_2" '
