@@ -17,7 +17,8 @@ outside() {
   .ci/tools build demo
   work=$(mktemp -d "${TMPDIR:-/tmp}/sockeye-demo.XXXXXX")
   child=
-  trap '[ -z "$child" ] || kill $child 2>/dev/null || true; rm -rf "$work"' EXIT
+  # unshare heeds no other signal; with it ends the first process of the namespace, and with that all of them.
+  trap '[ -z "$child" ] || { kill -KILL $child; wait $child; } 2>/dev/null || true; rm -rf "$work"' EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
 
