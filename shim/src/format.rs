@@ -395,10 +395,23 @@ impl DatagramHeader {
 }
 
 /// Fills a buffer from the front. The sizes above are sums of what is put, and the tests fill each of them.
-struct Writer<'a>(&'a mut [u8]);
+pub(crate) struct Writer<'a>(&'a mut [u8]);
 
-impl Writer<'_> {
-    fn put(&mut self, bytes: &[u8]) {
+impl<'a> Writer<'a> {
+    /// Begins with magic number and version.
+    pub(crate) fn open(bytes: &'a mut [u8], magic: [u8; 4]) -> Self {
+        let mut out = Self(bytes);
+        out.put(&magic);
+        out.put(&VERSION.to_le_bytes());
+        out
+    }
+
+    pub(crate) fn put_data(&mut self, data: &Data) {
+        self.put(&(data.len as u16).to_le_bytes());
+        self.put(&data.bytes);
+    }
+
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
         let buffer = core::mem::take(&mut self.0);
         if let Some((room, rest)) = buffer.split_at_mut_checked(bytes.len()) {
             room.copy_from_slice(bytes);
@@ -408,11 +421,11 @@ impl Writer<'_> {
 }
 
 /// Takes a message apart from the front.
-struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     /// Checks size, magic number and version.
-    fn open(bytes: &'a [u8], magic: [u8; 4], size: usize) -> Result<Self, Fault> {
+    pub(crate) fn open(bytes: &'a [u8], magic: [u8; 4], size: usize) -> Result<Self, Fault> {
         let mut input = Self(bytes);
         if input.take::<4>().map_err(|_| Fault::Foreign)? != magic {
             return Err(Fault::Foreign);
@@ -424,33 +437,33 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+    pub(crate) fn take<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
         let (first, rest) = self.0.split_first_chunk::<N>().ok_or(Fault::Malformed)?;
         self.0 = rest;
         Ok(*first)
     }
 
-    fn u16(&mut self) -> Result<u16, Fault> {
+    pub(crate) fn u16(&mut self) -> Result<u16, Fault> {
         self.take().map(u16::from_le_bytes)
     }
 
-    fn u32(&mut self) -> Result<u32, Fault> {
+    pub(crate) fn u32(&mut self) -> Result<u32, Fault> {
         self.take().map(u32::from_le_bytes)
     }
 
-    fn u64(&mut self) -> Result<u64, Fault> {
+    pub(crate) fn u64(&mut self) -> Result<u64, Fault> {
         self.take().map(u64::from_le_bytes)
     }
 
-    fn i32(&mut self) -> Result<i32, Fault> {
+    pub(crate) fn i32(&mut self) -> Result<i32, Fault> {
         self.take().map(i32::from_le_bytes)
     }
 
-    fn address(&mut self) -> Result<Address, Fault> {
+    pub(crate) fn address(&mut self) -> Result<Address, Fault> {
         self.take().map(|bytes| Address::from_bytes(&bytes))
     }
 
-    fn data(&mut self) -> Result<Data, Fault> {
+    pub(crate) fn data(&mut self) -> Result<Data, Fault> {
         let len = usize::from(self.u16()?);
         let bytes = self.take()?;
         if len > DATA { Err(Fault::Malformed) } else { Ok(Data { bytes, len }) }

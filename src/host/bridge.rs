@@ -136,6 +136,11 @@ impl Bridge {
         &self.socket
     }
 
+    /// The process at the other end: who connected it, or listens.
+    pub fn user(&self) -> i32 {
+        unix::peer(self.end.as_fd()).map_or(0, |peer| peer.pid)
+    }
+
     /// Our end was reported ready: `events` are epoll(7)'s.
     pub fn on_end_ready(&mut self, events: u32) {
         let any = |mask: i32| events & mask as u32 != 0;

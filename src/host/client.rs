@@ -1,12 +1,13 @@
 //! Asking a host, for who is no program of its stack's: the launcher and the operator.
 
 use crate::sys::{
-    readiness,
+    clock, readiness,
     unix::{self, Kind},
 };
 use sockeye_shim::{
     format::{Fault, Op, Request, Response, Token},
     name::Meaning,
+    report::Report,
 };
 use std::{
     fmt, io,
@@ -90,9 +91,11 @@ impl Asked {
             io::ErrorKind::WouldBlock => Trouble::Silent,
             _ => error.into(),
         })?;
-        // An abstract name is whoever's bound it first: the token is for nobody but our own host, or root's.
+        // An abstract name is whoever's bound it first: a program and its token are for nobody but our own host, or
+        // root's. Without a token, the host may be looked at all the same.
+        let is_secret = request.op == Op::Join || request.token != [0; 16];
         let owner = unix::peer(socket.as_fd()).map(|peer| peer.uid);
-        if owner != Some(0) && owner != Some(unix::own_uid()) {
+        if is_secret && owner != Some(0) && owner != Some(unix::own_uid()) {
             return Err(Trouble::Another);
         }
         let packet = [&request.to_bytes()[..], more].concat();
@@ -151,9 +154,76 @@ pub fn join(name: &[u8], token: Option<Token>, meant: &[u8]) -> Result<Token, Tr
         let response = Asked::new(name, &Request::new(Op::Join, token, 0), meant)?.response()?;
         response.data.as_bytes().try_into().map_err(|_| Trouble::Silent)
     };
-    match token.map_or(Err(Trouble::Another), ask) {
-        // What is known may be another stack's.
+    with_token(token, ask)
+}
+
+/// Asks with the token that is known, and without: what is known may be another stack's.
+fn with_token<R>(token: Option<Token>, ask: impl Fn(Token) -> Result<R, Trouble>) -> Result<R, Trouble> {
+    match token.map_or(Err(Trouble::Another), &ask) {
         Err(Trouble::Another) => ask([0; 16]),
         other => other,
     }
+}
+
+/// All sockets of the stack called `name`.
+///
+/// # Errors
+/// Why this is not possible.
+pub fn sockets(name: &[u8], token: Option<Token>) -> Result<Vec<Report>, Trouble> {
+    with_token(token, |token| {
+        let (mut found, mut from) = (Vec::new(), 0);
+        loop {
+            let asked = Asked::new(name, &Request::new(Op::Sockets, token, from), &[])?;
+            let last = loop {
+                let (bytes, n) = asked.packet::<{ Response::SIZE + Report::SIZE }>()?;
+                match Report::from_bytes(&bytes[..n]) {
+                    Ok(report) => found.push(report),
+                    Err(_) => break judge(Response::from_bytes(&bytes[..n]))?,
+                }
+            };
+            from = last.data.as_bytes().try_into().map(u64::from_le_bytes).map_err(|_| Trouble::Silent)?;
+            if from == 0 {
+                return Ok(found);
+            }
+        }
+    })
+}
+
+/// What the end of a host cut off.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// Processes that used the stack.
+    pub programs: u32,
+    /// Connections that were open.
+    pub connections: u32,
+}
+
+/// Ends the host of the stack called `name`, and waits until its name is free.
+///
+/// # Errors
+/// Why this is not possible.
+pub fn stop(name: &[u8], token: Option<Token>) -> Result<Stopped, Trouble> {
+    let response = with_token(token, |token| Asked::new(name, &Request::new(Op::Stop, token, 0), &[])?.response())?;
+    let counts: [u8; 8] = response.data.as_bytes().try_into().map_err(|_| Trouble::Silent)?;
+    let [a, b, c, d, e, f, g, h] = counts;
+    let control = Meaning::Control.name(name).ok_or(Trouble::Absent)?;
+    let until = clock::now() + PATIENCE;
+    while unix::is_taken(control.as_bytes())? {
+        if clock::now() > until {
+            return Err(Trouble::Silent);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(Stopped { programs: u32::from_le_bytes([a, b, c, d]), connections: u32::from_le_bytes([e, f, g, h]) })
+}
+
+/// The names of the stacks that run in this network namespace, sorted.
+pub fn stacks() -> Vec<String> {
+    let table = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let name = |line: &str| Some(line.rsplit_once(" @sockeye/")?.1.strip_suffix("/ctl")?.to_owned());
+    let mut names: Vec<String> = table.lines().filter_map(name).collect();
+    names.sort();
+    // A connection that waits to be accepted has its listener's name.
+    names.dedup();
+    names
 }

@@ -28,6 +28,7 @@ pub struct Life {
     /// Since when nobody has used the stack.
     unused_since: Option<Instant>,
     grace: Duration,
+    stopped: bool,
 }
 
 impl Life {
@@ -41,6 +42,7 @@ impl Life {
             sweep_at: now + SWEEP,
             unused_since: Some(now),
             grace: FIRST_GRACE,
+            stopped: false,
         }
     }
 
@@ -57,6 +59,17 @@ impl Life {
     /// A program has closed a descriptor that may be the last: it is looked at shortly.
     pub fn sweep_soon(&mut self, now: Instant) {
         self.sweep_at = self.sweep_at.min(now + SHORTAGE);
+    }
+
+    /// The host is to end. Returns how many processes use it.
+    pub fn stop(&mut self) -> usize {
+        self.stopped = true;
+        self.users.len()
+    }
+
+    /// Whether the host is to end.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
     }
 
     /// Process `pid` has ended.

@@ -39,6 +39,8 @@ pub struct Held {
     since: Instant,
     /// It listens.
     pub listening: bool,
+    /// The process that asked for it last.
+    pub pid: i32,
     /// The user whose listener it is.
     pub uid: Option<u32>,
     /// The connection that found the program's queue full.
@@ -64,7 +66,7 @@ enum Delivery {
 impl Held {
     /// A socket that is neither bound nor listens.
     pub fn new(socket: Detached, now: Instant) -> Self {
-        Self { socket, name: None, seen: false, since: now, listening: false, uid: None, waiting: None }
+        Self { socket, name: None, seen: false, since: now, listening: false, pid: 0, uid: None, waiting: None }
     }
 
     /// The program was told to call its end `name`.

@@ -10,6 +10,7 @@
 //! | `request.rs` | what is asked: bind, listen, options, names |
 //! | `connect.rs` `listener.rs` | connections that are made, and taken |
 //! | `bridge.rs` | a connection's bytes, both ways |
+//! | `operator.rs` | what `sockeye ss` and `sockeye stop` ask |
 //! | `resolve.rs` | hosts' names |
 //! | `life.rs` | who uses the stack, and when it ends |
 #![forbid(unsafe_code)]
@@ -21,6 +22,7 @@ mod gate;
 mod join;
 mod life;
 mod listener;
+mod operator;
 mod request;
 mod resolve;
 mod serve;
@@ -82,11 +84,11 @@ pub fn run(options: &Options) -> Result<(), String> {
     let served = gate.open().and_then(|()| {
         let mut host = slot::Host::new(stack, engine, (name, config), gate, options.token)?;
         host.serve();
-        Ok(())
+        Ok(host)
     });
-    // The stack was made above and is freed here alone.
+    // The stack was made above and is freed here alone. What is still open is reset, and then so are programs' ends.
     let _freed_once = stacks::free(stack);
-    served
+    served.map(drop)
 }
 
 fn last_error() -> String {

@@ -77,9 +77,12 @@ impl Host {
                 let peer = unix::peer(asker.as_fd());
                 let uid = peer.map(|peer| peer.uid);
                 let response = if self.guard.admits(&request.token, uid) {
-                    peer.into_iter().for_each(|peer| self.note_user(peer.pid));
                     let meant = bytes.get(Request::SIZE..n).unwrap_or_default();
-                    self.answer(&request, meant, uid).unwrap_or_else(|error| Response::new(errno::of(error)))
+                    let pid = peer.map_or(0, |peer| peer.pid);
+                    match request.op {
+                        Op::Sockets => self.show_sockets(asker.as_fd(), request.id),
+                        _ => self.serve_program(&request, meant, uid, pid),
+                    }
                 } else {
                     Response::new(libc::EACCES)
                 };
@@ -92,6 +95,18 @@ impl Host {
             // A program that does not wait for its answer any more has gone.
             let _ = unix::send(asker.as_fd(), &response.to_bytes(), 0);
         }
+    }
+
+    fn serve_program(&mut self, request: &Request, meant: &[u8], uid: Option<u32>, pid: i32) -> Response {
+        // The operator's program is no user of the stack.
+        if request.op != Op::Stop {
+            self.note_user(pid);
+        }
+        let response = self.answer(request, meant, uid).unwrap_or_else(|error| Response::new(errno::of(error)));
+        if let Some(held) = self.held(request.id) {
+            held.pid = pid;
+        }
+        response
     }
 
     fn answer(&mut self, request: &Request, meant: &[u8], uid: Option<u32>) -> Result<Response> {
@@ -123,7 +138,8 @@ impl Host {
             }
             Op::Resolve => super::resolve::resolve(request).and_then(|found| data(&found)),
             Op::Datagram | Op::Associate => Err(Error::ProtocolNotSupported),
-            Op::Sockets | Op::Stop => Err(Error::Invalid),
+            Op::Stop => data(&self.stop()),
+            Op::Sockets => Err(Error::Invalid),
         }
     }
 

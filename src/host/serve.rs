@@ -24,7 +24,7 @@ impl Host {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
         let mut ready = Vec::new();
         self.engine.reside();
-        loop {
+        while !self.life.is_stopped() {
             self.parker.prepare();
             // Out of memory is all that can go wrong here, and passes.
             let n = readiness::take(self.interest.fd(), &mut events).unwrap_or(0);

@@ -2,14 +2,14 @@
 //! (preload/src/start.rs), without libc.
 
 use super::client::{self, Trouble};
-use crate::sys::{daemon, readiness, transfer};
+use crate::sys::{clock, daemon, readiness, transfer};
 use sockeye_shim::format::{Token, token_to_text};
 use std::{
     fs::File,
     os::{fd::AsFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// How long a host may take to be there.
@@ -71,14 +71,14 @@ fn unable(program: &Path, error: &std::io::Error) -> String {
 }
 
 fn await_host(wanted: &Wanted, meant: &[u8], words: &File, say: &mut impl FnMut(&str)) -> Result<Token, Failure> {
-    let mut until = Instant::now() + PATIENCE;
+    let mut until = clock::now() + PATIENCE;
     let (mut said, mut is_open) = (Vec::new(), true);
-    while Instant::now() < until {
+    while clock::now() < until {
         let joined = client::join(&wanted.name, Some(wanted.new_token), meant);
         if is_open {
             let wait = if joined == Err(Trouble::Absent) { STEP } else { Duration::ZERO };
             is_open = hear(words, wait, &mut said);
-            until = if is_open { until } else { Instant::now() + OTHERS };
+            until = if is_open { until } else { clock::now() + OTHERS };
         } else if joined == Err(Trouble::Absent) {
             // It has ended. Where it said nothing it met another host, which may be ending in turn.
             if !said.is_empty() {

@@ -1,11 +1,11 @@
 //! What kernel descriptors are ready for, without waiting (one look by poll(2)) or with, and the kernel's own epoll(7).
 
-use super::placeholder::checked;
+use super::{clock, placeholder::checked};
 use crate::error::Result;
 use std::{
     ffi::{c_int, c_long},
     os::fd::{AsRawFd, BorrowedFd},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// `struct pollfd`.
@@ -28,10 +28,10 @@ pub fn look(fds: &mut [PollFd]) {
 
 /// Waits until `fd` can be read, or has come to its end; false when the time is up.
 pub fn wait_readable(fd: BorrowedFd<'_>, limit: Duration) -> bool {
-    let until = Instant::now() + limit;
+    let until = clock::now() + limit;
     let mut fds = [libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
     loop {
-        let left = until.saturating_duration_since(Instant::now());
+        let left = until.since(clock::now());
         let millis = c_int::try_from(left.as_micros().div_ceil(1000)).unwrap_or(c_int::MAX);
         // SAFETY: one pollfd.
         if unsafe { libc::poll(fds.as_mut_ptr(), 1, millis) } > 0 {
