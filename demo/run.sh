@@ -199,7 +199,7 @@ nginx_under_load() {
   start wrk wrk -t 1 -c 50 -d 2s "http://$ours:8080/"
   local load=$started
   sleep 1
-  run_ss
+  run sockeye ss -ltnp
   wait "$load" || { cat wrk.log; die "wrk failed"; }
   if grep -E 'Socket errors|Non-2xx' wrk.log; then die "requests failed"; fi
   awk '/requests in/ { printf "  %d requests in %s, none failed; ", $1, substr($4, 1, length($4) - 1) } /^Requests\/sec/ { printf "%d a second\n", $2; done = 1 }
@@ -230,7 +230,7 @@ over_a_bad_line() {
     curl -sS -o ours "http://$kernel_2:$port/$lossy"
   local fetch=$started
   sleep 0.7
-  run_ss
+  run sockeye ss -tinp --stack tap-t1
   wait "$fetch" || { cat curl.log; die "curl failed"; }
   curl -sS -o theirs "http://$kernel_2:$port/$lossy"
   cmp ours theirs
@@ -256,12 +256,6 @@ embedded_programs() {
   wait "$server" 2>/dev/null || true
   await "the end of the C server" server is_free t1
   run "$examples/fetch" $kernel_2 $port "/$bulk"
-}
-
-# The sockets of the stack, the first few of each kind.
-run_ss() {
-  sockeye help ss >/dev/null 2>&1 || return 0
-  run sockeye ss
 }
 
 # The handshake, and a count of what came and went.
