@@ -229,7 +229,7 @@ over_a_bad_line() {
   start curl sockeye run --link loss=1%,delay=10ms,seed=7 --pcap bad.pcapng -- \
     curl -sS -o ours "http://$kernel_2:$port/$lossy"
   local fetch=$started
-  sleep 0.7
+  sleep 1.2
   run sockeye ss -tinp --stack tap-t1
   wait "$fetch" || { cat curl.log; die "curl failed"; }
   curl -sS -o theirs "http://$kernel_2:$port/$lossy"
