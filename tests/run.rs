@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     process::{self, Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// A folder with our program, a library to preload, and programs made for a test; gone with it.
@@ -119,11 +119,13 @@ fn the_host_is_there_before_the_program_and_goes_after_it() {
         assert!(second.wait().expect("a child").success() && first.wait().expect("a child").success());
         assert_eq!(installed.hosts().len(), 1, "one host for both");
     });
-    let start = Instant::now();
-    while !installed.hosts().is_empty() {
-        assert!(start.elapsed() < Duration::from_secs(5), "the host stays");
+    for _ in 0..250 {
+        if installed.hosts().is_empty() {
+            return;
+        }
         thread::sleep(Duration::from_millis(20));
     }
+    panic!("the host stays");
 }
 
 #[test]
