@@ -229,7 +229,10 @@ over_a_bad_line() {
   start curl sockeye run --link loss=1%,delay=10ms,seed=7 --pcap bad.pcapng -- \
     curl -sS -o ours "http://$kernel_2:$port/$lossy"
   local fetch=$started
-  sleep 1.2
+  while kill -0 "$fetch" 2>/dev/null && ! sockeye ss -tH --stack tap-t1 2>/dev/null | grep -q ESTAB; do
+    sleep 0.05
+  done
+  sleep 0.3
   run sockeye ss -tinp --stack tap-t1
   wait "$fetch" || { cat curl.log; die "curl failed"; }
   curl -sS -o theirs "http://$kernel_2:$port/$lossy"
