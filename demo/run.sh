@@ -9,7 +9,7 @@ readonly net="tap:t0,ip=$ours/24,gw=$kernel"
 # A second wire, for stacks beside the first.
 readonly ours_2=10.98.0.2 kernel_2=10.98.0.1
 readonly net_2="tap:t1,ip=$ours_2/24,gw=$kernel_2"
-bulk=${DEMO_BYTES:-100000000} lossy=${DEMO_LOSSY_BYTES:-2500000}
+bulk=${DEMO_BYTES:-100000000} lossy=${DEMO_LOSSY_BYTES:-10000000}
 
 # ---- outside: tools, build, and a namespace -------------------------------------------------------------------------
 
