@@ -133,6 +133,18 @@ impl Stack {
         }
     }
 
+    /// TCP_CC_INFO; `None` if the socket's algorithm tells nothing of itself, or there is none yet.
+    ///
+    /// # Errors
+    /// `NoProtocolOption` for other sockets.
+    pub fn tcp_congestion_info(&self, id: SocketId) -> Result<Option<tcp::congestion::bbr::BbrInfo>> {
+        match &self.sockets.owned(id)?.body {
+            Body::Connection(connection) => Ok(connection.congestion_info()),
+            Body::Idle(_) | Body::Listener(_) => Ok(None),
+            Body::Datagram(_) => Err(Error::NoProtocolOption),
+        }
+    }
+
     /// TCP_MAXSEG as Linux reports it: the present MSS, or the user's before there is a connection.
     ///
     /// # Errors

@@ -46,11 +46,19 @@ impl Connection {
         }
         let acked = released.unsacked + sacked.bytes;
         self.stats.delivered = self.stats.delivered.wrapping_add(acked.div_ceil(u32::from(self.mss())));
-        // Reports of disorder do not make the window grow; what they told counts when data is acknowledged (as Linux).
-        if released.bytes > 0 {
+        if outstanding > 0 {
             let app_limited = self.recovery.app_limited;
             let min_rtt = self.rtt.min_rtt();
-            self.cc.on_ack(&AckSample { acked, in_flight, app_limited, rtt, min_rtt, now: cx.now });
+            let rate = self.snd.rate.take_sample(min_rtt, cx.now);
+            let advanced = released.bytes > 0;
+            if let Some(used) =
+                self.window_use.on_ack(in_flight, app_limited, self.rtt.rto(), cx.now).filter(|_| !self.is_full)
+            {
+                self.cc.on_unused(used);
+            }
+            self.cc.on_ack(&AckSample { acked, advanced, in_flight, app_limited, rtt, min_rtt, rate, now: cx.now });
+        }
+        if released.bytes > 0 {
             self.restart_retransmit_timer(cx.now);
             self.note_room();
             if self.snd.is_fin_acked() {

@@ -4,12 +4,14 @@ use super::{
     Settings, State,
     ack::Acks,
     challenge::Limiter,
-    congestion::AnyController,
+    congestion::{AnyController, used::WindowUse},
     handshake::Opening,
     info::Stats,
     keepalive::KeepAlive,
+    limited::Limited,
     mss,
     output::Pending,
+    pacing::Pacing,
     persist::Persist,
     recovery::Recovery,
     recv_queue::RecvQueue,
@@ -90,6 +92,7 @@ pub struct Connection {
     pub(super) clock: Clock,
     pub(super) rtt: RttEstimator,
     pub(super) cc: AnyController,
+    pub(super) window_use: WindowUse,
     pub(super) recovery: Recovery,
     pub(super) urgent: Urgent,
     pub(super) limiter: Limiter,
@@ -97,6 +100,8 @@ pub struct Connection {
     pub(super) keepalive: KeepAlive,
     pub(super) timers: TimerTable,
     pub(super) pending: Pending,
+    pub(super) pacing: Pacing,
+    pub(super) limited: Limited,
     /// Readiness that came up since it was last taken.
     pub(super) events: Ready,
     /// The send buffer was too full to write: OUT comes up when there is room.
@@ -125,7 +130,7 @@ impl Connection {
         let segment = mss::limit(mss::default_for(flow.remote.addr), &settings, &path, flow.remote.addr);
         let window = RecvWindow::new(&settings, SeqNum(0), now);
         let cc = AnyController::named(settings.congestion, segment)
-            .unwrap_or_else(|| AnyController::Reno(super::congestion::reno::Reno::new(segment)));
+            .unwrap_or_else(|| AnyController::Cubic(super::congestion::cubic::Cubic::new(segment)));
         Self {
             settings,
             flow,
@@ -142,6 +147,7 @@ impl Connection {
             clock: Clock::new(super::isn::timestamp_offset(&flow, secret)),
             rtt: RttEstimator::new(),
             cc,
+            window_use: WindowUse::default(),
             recovery: Recovery::new(opening.iss),
             urgent: Urgent::default(),
             limiter: Limiter::default(),
@@ -149,6 +155,8 @@ impl Connection {
             keepalive: KeepAlive::new(now),
             timers: TimerTable::new(),
             pending: Pending::syn(),
+            pacing: Pacing::default(),
+            limited: Limited::default(),
             events: Ready::NONE,
             is_full: false,
             stats: Stats::new(now),
@@ -177,8 +185,10 @@ impl Connection {
                     cx.mib.tcp_time_waited += 1;
                     self.finish();
                 }
+                // What waited is asked for by [`Connection::poll_transmit`].
+                Timer::Pacing => {}
                 // Nothing sets these.
-                Timer::Reo | Timer::Tlp | Timer::Pacing => {}
+                Timer::Reo | Timer::Tlp => {}
             }
         }
         self.arm_timers(cx.now);

@@ -1,6 +1,10 @@
 //! TCP_INFO: what a connection tells of itself, in the layout of Linux's `struct tcp_info`.
 
-use super::{Connection, State, congestion::Controller, timer::Timer};
+use super::{
+    Connection, State,
+    congestion::{AnyController, Controller, bbr::BbrInfo},
+    timer::Timer,
+};
 use crate::{
     buf::Packet,
     time::{Duration, Instant},
@@ -170,6 +174,14 @@ fn millis_since(at: Instant, now: Instant) -> u32 {
 }
 
 impl Connection {
+    /// What TCP_CC_INFO tells; `None` if the algorithm tells nothing of itself.
+    pub fn congestion_info(&self) -> Option<BbrInfo> {
+        match &self.cc {
+            AnyController::Bbr(bbr) => Some(bbr.info()),
+            AnyController::Cubic(_) | AnyController::Reno(_) => None,
+        }
+    }
+
     /// The TCP_INFO of this connection, in Linux's layout (`struct tcp_info`).
     pub fn info(&self, now: Instant) -> Info {
         let mut info = Info::default();
@@ -203,7 +215,8 @@ impl Connection {
                 info.wscale = self.peer.shift() | self.window.shift() << 4;
             }
         }
-        info.flags = u8::from(self.recovery.app_limited);
+        info.flags = u8::from(self.snd.rate.is_reported_app_limited());
+        info.delivery_rate = self.snd.rate.reported_rate();
     }
 
     fn fill_sending(&self, info: &mut Info) {
@@ -219,8 +232,8 @@ impl Connection {
         info.snd_ssthresh = if ssthresh == u32::MAX { 0x7fff_ffff } else { ssthresh / mss };
         info.snd_cwnd = (self.cc.window() / mss).max(1);
         info.reordering = super::sack::DUP_THRESH;
-        info.pacing_rate = self.cc.pacing_rate().unwrap_or(u64::MAX);
-        info.max_pacing_rate = u64::MAX;
+        info.pacing_rate = self.pacing_rate();
+        info.max_pacing_rate = self.settings.max_pacing_rate;
         info.notsent_bytes = self.snd.unsent();
         info.snd_wnd = self.peer.size();
     }
@@ -244,6 +257,8 @@ impl Connection {
         info.rtt = self.rtt.srtt().map_or(0, micros);
         info.rttvar = micros(self.rtt.rttvar());
         info.min_rtt = self.rtt.min_rtt().map_or(u32::MAX, micros);
+        let [busy, window, buffer] = self.limited.times(now).map(|time| time.as_micros() as u64);
+        (info.busy_time, info.rwnd_limited, info.sndbuf_limited) = (busy, window, buffer);
         info.last_data_sent = millis_since(self.stats.data_sent_at, now);
         info.last_data_recv = millis_since(self.stats.data_received_at, now);
         info.last_ack_recv = millis_since(self.stats.acked_at, now);

@@ -17,7 +17,10 @@
 //! | `sack` | the scoreboard | RFC 2018, 6675 |
 //! | `recovery` | repairing losses | RFC 5681, 6582, 6675, 3042, 3522, 4015 |
 //! | `rtt` | round trips and time-outs | RFC 6298 |
-//! | `congestion` | how much may be in flight | RFC 5681, 3465, 6928, 7661 |
+//! | `congestion` | how much may be in flight | RFC 5681, 3465, 6928, 7661, 9406, 9438; draft-ietf-ccwg-bbr |
+//! | `pacing` | spreading segments over time, the size of frames | draft-ietf-ccwg-bbr section 5.6 |
+//! | `limited` | what keeps a sender back | tcp_info |
+//! | `rate` | how fast the path delivers | draft-ietf-ccwg-bbr section 4.1 |
 //! | `timestamps` | time stamps, old duplicates | RFC 7323 |
 //! | `challenge` | forged segments | RFC 5961 |
 //! | `mss`, `pmtu` | segment sizes, what ICMP says | RFC 6691, 1191, 8201, 5927 |
@@ -41,11 +44,14 @@ pub mod info;
 mod input;
 pub mod isn;
 mod keepalive;
+pub mod limited;
 pub mod mss;
 pub mod nagle;
 mod output;
+mod pacing;
 mod persist;
 mod pmtu;
+pub mod rate;
 mod ready;
 pub mod recovery;
 mod recv;

@@ -6,6 +6,7 @@ use super::{
     abort::Reset,
     ack::Owed,
     congestion::Controller,
+    limited::Doing,
     mss,
     nagle::{self, Candidate, Verdict},
     timer::Timer,
@@ -41,7 +42,7 @@ pub(super) struct Pending {
     pub more: bool,
     /// Behind the last partial segment sent, for Nagle's algorithm (Minshall's SND.SML).
     pub small_end: Option<SeqNum>,
-    /// When data was sent last.
+    /// When data was sent last, or sending was taken up again after a silence.
     pub sent_at: Option<Instant>,
 }
 
@@ -111,28 +112,34 @@ impl Connection {
     fn transmit_data(&mut self, out: &mut Frame, cx: &mut Cx<'_>) -> bool {
         if self.snd.unacked() == 0 && self.snd.unsent() == 0 {
             self.recovery.app_limited = true;
+            self.limited.set(Doing::Nothing, cx.now);
             return false;
         }
         let sack = self.sack_option();
         let options = Options { timestamps: self.clock.option(cx.now), sack, ..Options::default() };
         let limit = mss::limit(self.peer_mss, &self.settings, &self.path, self.flow.remote.addr);
         let segment = u32::from(limit).saturating_sub(options.len() as u32).max(1);
+        let at_once = self.recovery.retransmit_now;
         let Some(burst) = self.next_retransmission(segment).or_else(|| self.next_new(segment, cx.now)) else {
             return false;
         };
+        if !at_once && self.is_paced_out(segment, cx.now) {
+            return false;
+        }
         self.send_burst(burst, segment, out, cx);
         true
     }
 
     /// The largest payload of one frame, a whole number of segments. A frame takes at most half of the congestion window
-    /// and of the peer's, so that acknowledgements of one half come while the other is on its way.
+    /// and of the peer's, so that acknowledgements of one half come while the other is on its way, and no more than leaves in
+    /// about a millisecond.
     fn max_payload(&self, segment: u32) -> u32 {
         if self.path.max_frame <= self.path.mtu || self.urgent.is_sending(self.snd.una()) {
             return segment;
         }
         let headers = mss::ip_header(self.flow.remote.addr) + 60;
         let frame = self.path.max_frame.min(65_535).saturating_sub(headers);
-        let most = frame.min(self.cc.window() / 2).min(self.peer.max() / 2);
+        let most = frame.min(self.cc.window() / 2).min(self.peer.max() / 2).min(self.frame_goal(segment));
         (most - most % segment).max(segment)
     }
 
@@ -161,10 +168,15 @@ impl Connection {
         let fin = self.snd.has_fin() && !self.snd.is_fin_sent();
         if waiting == 0 && !fin {
             self.recovery.app_limited = true;
+            if self.is_full {
+                self.limited.set(Doing::BufferLimited, now);
+            }
             return None;
         }
         if let Some(sent_at) = self.pending.sent_at.filter(|_| self.snd.unacked() == 0) {
             self.cc.on_idle(now.since(sent_at), self.rtt.rto());
+            self.pending.sent_at = Some(now);
+            self.window_use.reset(now);
         }
         let window = self.peer.usable(self.snd.una(), self.snd.nxt());
         let room = self.cc.window().saturating_sub(self.pipe());
@@ -181,6 +193,8 @@ impl Connection {
             return Some(Burst { seq: self.snd.nxt(), len: 1, again: false });
         }
         self.recovery.app_limited = window < room;
+        let short = window < waiting.min(segment) && window < room;
+        self.limited.set(if short { Doing::WindowLimited } else { Doing::Busy }, now);
         let candidate = Candidate {
             waiting,
             allowed: window.min(room),
@@ -263,6 +277,7 @@ impl Connection {
             self.note_room();
         }
         self.pending.sent_at = Some(cx.now);
+        self.note_paced(header.len() as u32 * count + data, cx.now);
         self.stats.on_data_sent(count, data, cx.now);
         if !self.timers.is_set(Timer::Retransmit) || (again && seq == self.snd.una()) {
             self.restart_retransmit_timer(cx.now);

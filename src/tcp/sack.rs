@@ -84,7 +84,14 @@ mod tests {
             .rev()
             .map(|c| {
                 let fate = if c == 'S' { Fate::Sacked } else { Fate::InFlight };
-                let sent = Sent { start: SeqNum(0), end: SeqNum(1000), at: Instant::ZERO, fate, retransmitted: false };
+                let sent = Sent {
+                    start: SeqNum(0),
+                    end: SeqNum(1000),
+                    at: Instant::ZERO,
+                    fate,
+                    retransmitted: false,
+                    stamp: Default::default(),
+                };
                 if judge.is_lost(&sent) { 'x' } else { c }
             })
             .collect();

@@ -28,6 +28,7 @@ impl Connection {
             State::Established | State::CloseWait => {}
             _ => return Err(Error::BrokenPipe),
         }
+        self.note_app_limited();
         let wanted: usize = data.iter().map(|part| part.len()).sum();
         let mut room = self.send_room();
         let mut taken = 0;
@@ -52,6 +53,15 @@ impl Connection {
             self.urgent.on_written(self.snd.end());
         }
         Ok(taken)
+    }
+
+    /// The application writes again: if everything it wrote before has left although more might have, the rate was its own
+    /// (draft-ietf-ccwg-bbr section 4.1.2.4, CheckIfApplicationLimited).
+    fn note_app_limited(&mut self) {
+        let pipe = self.pipe();
+        if self.snd.unsent() < u32::from(self.mss()) && pipe < self.cc.window() && self.snd.lost() == 0 {
+            self.snd.rate.on_app_limited(pipe);
+        }
     }
 
     /// Bytes that may be queued now.

@@ -1,6 +1,7 @@
 //! The send queue: the bytes the application has written and the peer has not acknowledged, with a record of every
 //! stretch of them that was sent. The records are what loss detection judges (RFC 6675; the time stamps are RACK's).
 
+use super::rate::{DeliveryRate, Stamp};
 use crate::{
     buf::{Rope, Slice},
     time::Instant,
@@ -34,6 +35,8 @@ pub struct Sent {
     pub fate: Fate,
     /// Whether it was ever sent again: no round trip can be measured by it (Karn's algorithm, RFC 6298 section 3).
     pub retransmitted: bool,
+    /// How the delivery stood when it was sent last.
+    pub stamp: Stamp,
 }
 
 impl Sent {
@@ -74,6 +77,8 @@ pub struct SendQueue {
     sacked: u32,
     lost: u32,
     resent: u32,
+    /// What was delivered, and how fast.
+    pub rate: DeliveryRate,
 }
 
 impl SendQueue {
@@ -89,6 +94,7 @@ impl SendQueue {
             sacked: 0,
             lost: 0,
             resent: 0,
+            rate: DeliveryRate::default(),
         }
     }
 
@@ -207,7 +213,8 @@ impl SendQueue {
     /// Notes that the next `len` numbers are being sent for the first time.
     pub fn on_sent(&mut self, len: u32, now: Instant) {
         let (start, end) = (self.nxt, self.nxt + len);
-        self.sent.push_back(Sent { start, end, at: now, fate: Fate::InFlight, retransmitted: false });
+        let stamp = self.rate.on_sent(len, self.pipe(), now);
+        self.sent.push_back(Sent { start, end, at: now, fate: Fate::InFlight, retransmitted: false, stamp });
         self.nxt = end;
     }
 
@@ -223,10 +230,12 @@ impl SendQueue {
     pub fn on_resent(&mut self, seq: SeqNum, len: u32, now: Instant) {
         let index = self.sent.partition_point(|sent| sent.end <= seq);
         self.split(index, seq + len);
+        let stamp = self.rate.on_sent(len, self.pipe(), now);
         self.set_fate(index, Fate::Resent);
         if let Some(sent) = self.sent.get_mut(index) {
             sent.at = now;
             sent.retransmitted = true;
+            sent.stamp = stamp;
         }
     }
 
@@ -240,6 +249,9 @@ impl SendQueue {
             let upto = first.end.min(ack);
             let gone = upto - first.start;
             released.retransmitted |= first.retransmitted;
+            if first.fate != Fate::Sacked {
+                self.rate.on_delivered(&first, gone);
+            }
             match first.fate {
                 Fate::InFlight => released.unsacked += gone,
                 Fate::Sacked => self.sacked -= gone,
@@ -294,7 +306,9 @@ impl SendQueue {
                     index += 1;
                 }
                 self.split(index, end);
-                news += self.set_fate(index, Fate::Sacked);
+                let len = self.set_fate(index, Fate::Sacked);
+                self.rate.on_delivered(&sent, len);
+                news += len;
                 if !sent.retransmitted {
                     sent_at = Some(sent.at);
                 }
@@ -390,7 +404,10 @@ impl SendQueue {
         match fate {
             Fate::InFlight => {}
             Fate::Sacked => self.sacked += len,
-            Fate::Lost => self.lost += len,
+            Fate::Lost => {
+                self.lost += len;
+                self.rate.on_lost(len);
+            }
             Fate::Resent => self.resent += len,
         }
         len

@@ -57,6 +57,8 @@ pub struct Settings {
     pub notsent_lowat: Option<u32>,
     /// TCP_CONGESTION: the algorithm's name, one of [`crate::tcp::congestion::NAMES`].
     pub congestion: &'static str,
+    /// SO_MAX_PACING_RATE, bytes a second; `u64::MAX` is no limit.
+    pub max_pacing_rate: u64,
 }
 
 /// 16 MiB: the most an autotuned buffer grows to.
@@ -85,7 +87,8 @@ impl Default for Settings {
             recv_buffer: BufferSize::Auto { max: MAX_BUFFER },
             recv_lowat: 1,
             notsent_lowat: None,
-            congestion: "reno",
+            congestion: super::congestion::DEFAULT,
+            max_pacing_rate: super::pacing::UNLIMITED,
         }
     }
 }

@@ -200,8 +200,7 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row { name: libc::SO_RXQ_OVFL, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
     Row { name: libc::SO_BUSY_POLL, get: zero, set: |_, v| only_off(v, Error::NotPermitted) },
-    // Unlimited, until there is pacing.
-    Row { name: libc::SO_MAX_PACING_RATE, get: |_| Ok(Value::bytes(&u64::MAX.to_ne_bytes())), set: set_pacing },
+    Row { name: libc::SO_MAX_PACING_RATE, get: pacing, set: set_pacing },
     Row { name: libc::SO_INCOMING_CPU, get: |_| Ok(Value::Int(-1)), set: read_only },
     Row { name: SO_INCOMING_NAPI_ID, get: zero, set: read_only },
     Row { name: SO_COOKIE, get: |s| Ok(Value::whole(&s.file.to_bits().to_ne_bytes())), set: read_only },
@@ -364,8 +363,29 @@ fn stamp_by(s: &Handle, option: i32, value: &[u8]) -> Result<()> {
     change(s, |o| o.timestamp = on)
 }
 
-fn set_pacing(_: &Handle, value: &[u8]) -> Result<()> {
-    if value.iter().all(|byte| *byte == 0xff) { Ok(()) } else { Err(Error::NoProtocolOption) }
+fn pacing(s: &Handle) -> Result<Value> {
+    let rate =
+        s.with(|stack, id, _| Ok(stack.tcp_settings(id).map_or(u64::MAX, |settings| settings.max_pacing_rate)))?;
+    Ok(Value::bytes(&rate.to_ne_bytes()))
+}
+
+/// SO_MAX_PACING_RATE, bytes a second, 32 or 64 bits wide; all ones is no limit. Datagrams are not paced (nor are they on
+/// Linux without the queueing discipline for it).
+fn set_pacing(s: &Handle, value: &[u8]) -> Result<()> {
+    let rate = match value.first_chunk() {
+        Some(wide) => u64::from_ne_bytes(*wide),
+        None => match int(value)? as u32 {
+            u32::MAX => u64::MAX,
+            rate => rate.into(),
+        },
+    };
+    if s.with(|stack, id, _| Ok(stack.tcp_settings(id).is_ok()))? {
+        tcp_change(s, |o| o.max_pacing_rate = rate)
+    } else if rate == u64::MAX {
+        Ok(())
+    } else {
+        Err(Error::NoProtocolOption)
+    }
 }
 
 #[cfg(test)]

@@ -170,8 +170,14 @@ pub(super) const TABLE: &[Row] = &[
             tcp_change(s, |o| o.notsent_lowat = (lowat != 0).then_some(lowat))
         },
     },
-    // The algorithms there are tell nothing of themselves.
-    Row { name: TCP_CC_INFO, get: |_| Ok(Value::bytes(&[])), set: read_only },
+    Row {
+        name: TCP_CC_INFO,
+        get: |s| {
+            let info = s.with(|stack, id, _| stack.tcp_congestion_info(id))?;
+            Ok(info.map_or(Value::bytes(&[]), |info| Value::bytes(&info.to_bytes())))
+        },
+        set: read_only,
+    },
     Row { name: TCP_SAVE_SYN, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
     // No protocol above (kTLS) is known by any name.
     Row {

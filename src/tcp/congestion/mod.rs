@@ -1,18 +1,33 @@
 //! Congestion control: how much may be in flight. One algorithm a file; a connection holds one of them by value.
 
+pub mod bbr;
+pub mod cubic;
+pub mod hystart;
 pub mod reno;
+pub mod used;
+pub mod window;
 
-use crate::time::{Duration, Instant};
+use crate::{
+    tcp::rate::RateSample,
+    time::{Duration, Instant},
+};
+use bbr::Bbr;
+use cubic::Cubic;
 use reno::Reno;
+
+/// The algorithm of a socket that asks for none (as Linux).
+pub const DEFAULT: &str = "cubic";
 
 /// The largest window: what the largest window scale can advertise (RFC 7323 section 2.3).
 pub const MAX_WINDOW: u32 = 1 << 30;
 
-/// What an acknowledgement of new data says.
-#[derive(Copy, Clone, Debug)]
+/// What an acknowledgement says.
+#[derive(Copy, Clone, Debug, Default)]
 pub struct AckSample {
     /// Bytes newly acknowledged, cumulatively or by SACK.
     pub acked: u32,
+    /// It acknowledges new data cumulatively.
+    pub advanced: bool,
     /// Bytes in flight before this acknowledgement.
     pub in_flight: u32,
     /// The sender had less to send (or the peer's window took less) than the congestion window allowed: it says nothing
@@ -22,6 +37,8 @@ pub struct AckSample {
     pub rtt: Option<Duration>,
     /// The shortest round trip of the path.
     pub min_rtt: Option<Duration>,
+    /// What was delivered, and how fast.
+    pub rate: RateSample,
     /// The time.
     pub now: Instant,
 }
@@ -37,12 +54,16 @@ pub trait Controller {
     /// The slow start threshold; `u32::MAX` before the first loss.
     fn ssthresh(&self) -> u32;
 
-    /// New data was acknowledged.
+    /// Something was acknowledged, cumulatively or by SACK.
     fn on_ack(&mut self, ack: &AckSample);
 
     /// A loss was detected (not by time-out) with `in_flight` bytes in flight: fast recovery begins. Called once for all
     /// losses of one window.
     fn on_loss(&mut self, in_flight: u32, now: Instant);
+
+    /// The peer echoed congestion marks (RFC 3168 section 6.1.2) with `in_flight` bytes in flight. Called once for all
+    /// marks of one window; [`Controller::on_recovered`] ends it.
+    fn on_ecn(&mut self, in_flight: u32, now: Instant);
 
     /// Everything that was in flight at the loss (or time-out) is acknowledged: recovery is over.
     fn on_recovered(&mut self, now: Instant);
@@ -55,6 +76,9 @@ pub trait Controller {
 
     /// Nothing was in flight for `idle`, and data is to be sent now.
     fn on_idle(&mut self, idle: Duration, rto: Duration);
+
+    /// For a whole time-out no more than `used` bytes of the window were in flight.
+    fn on_unused(&mut self, used: u32);
 
     /// The SYN or SYN-ACK was lost: the first window is one segment (RFC 6928 section 2).
     fn on_handshake_lost(&mut self);
@@ -102,6 +126,10 @@ macro_rules! controllers {
 }
 
 controllers! {
+    /// Version 3 (draft-ietf-ccwg-bbr).
+    Bbr = "bbr",
+    /// RFC 9438, with RFC 9406.
+    Cubic = "cubic",
     /// RFC 5681, with RFC 3465 and 6582.
     Reno = "reno",
 }
@@ -123,6 +151,10 @@ impl Controller for AnyController {
         each!(self, it => it.on_loss(in_flight, now));
     }
 
+    fn on_ecn(&mut self, in_flight: u32, now: Instant) {
+        each!(self, it => it.on_ecn(in_flight, now));
+    }
+
     fn on_recovered(&mut self, now: Instant) {
         each!(self, it => it.on_recovered(now));
     }
@@ -137,6 +169,10 @@ impl Controller for AnyController {
 
     fn on_idle(&mut self, idle: Duration, rto: Duration) {
         each!(self, it => it.on_idle(idle, rto));
+    }
+
+    fn on_unused(&mut self, used: u32) {
+        each!(self, it => it.on_unused(used));
     }
 
     fn on_handshake_lost(&mut self) {

@@ -1,139 +1,88 @@
-//! Reno (RFC 5681): slow start, congestion avoidance and halving, with growth counted in bytes (RFC 3465; without its
-//! limit of two segments an acknowledgement, as Linux: receivers that coalesce acknowledge dozens at once).
+//! Reno (RFC 5681): slow start, congestion avoidance and halving, with growth counted in bytes (RFC 3465).
 
-use super::{AckSample, Controller, MAX_WINDOW, initial_window};
+use super::{
+    AckSample, Controller,
+    window::{Phase, Window},
+};
 use crate::time::{Duration, Instant};
-
-/// Where the connection stands after a loss.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-enum Phase {
-    /// No loss is being repaired.
-    Open,
-    /// Fast recovery: the window stays as the loss set it.
-    Recovery,
-    /// After a time-out: slow start, while what was in flight is not yet acknowledged.
-    Loss,
-}
 
 /// The state of the algorithm.
 #[derive(Clone, Debug)]
 pub struct Reno {
-    cwnd: u32,
-    ssthresh: u32,
+    window: Window,
     /// Bytes acknowledged in congestion avoidance that have not yet made the window grow.
     credit: u32,
-    mss: u16,
-    phase: Phase,
-    /// Window and threshold before the loss that is being repaired.
-    before: (u32, u32),
 }
 
 impl Reno {
     /// The state at the start of a connection.
     pub fn new(mss: u16) -> Self {
-        let mss = mss.max(1);
-        let cwnd = initial_window(mss);
-        Self { cwnd, ssthresh: u32::MAX, credit: 0, mss, phase: Phase::Open, before: (cwnd, u32::MAX) }
-    }
-
-    /// Half of what was in flight, but two segments at least (RFC 5681 equation 4).
-    fn halved(&self, in_flight: u32) -> u32 {
-        (in_flight / 2).max(2 * u32::from(self.mss))
-    }
-
-    /// Whether the window was in use, so that it may grow (RFC 7661 section 4.1). In slow start half in use is enough,
-    /// as in Linux: the other half is the growth of this round trip, which nobody had the time to use yet.
-    fn is_validated(&self, ack: &AckSample) -> bool {
-        !ack.app_limited || (self.cwnd < self.ssthresh && self.cwnd / 2 < ack.in_flight)
+        Self { window: Window::new(mss), credit: 0 }
     }
 }
 
 impl Controller for Reno {
     fn window(&self) -> u32 {
-        self.cwnd
+        self.window.cwnd
     }
 
     fn ssthresh(&self) -> u32 {
-        self.ssthresh
+        self.window.ssthresh
     }
 
     fn on_ack(&mut self, ack: &AckSample) {
-        if self.phase == Phase::Recovery || !self.is_validated(ack) {
+        if !self.window.may_grow(ack) {
             return;
         }
-        // Slow start up to the threshold (RFC 5681 equation 2, RFC 3465 section 2.2) ...
-        let slow = ack.acked.min(self.ssthresh.saturating_sub(self.cwnd));
-        self.cwnd = self.cwnd.saturating_add(slow).min(MAX_WINDOW);
-        // ... and what is left of the acknowledgement counts for avoidance: one segment a window (RFC 3465 section 2.1).
-        self.credit = self.credit.saturating_add(ack.acked - slow);
-        let windows = self.credit / self.cwnd;
-        if windows > 0 && self.cwnd >= self.ssthresh {
-            self.credit -= windows * self.cwnd;
-            self.cwnd = self.cwnd.saturating_add(windows.saturating_mul(u32::from(self.mss))).min(MAX_WINDOW);
+        // What slow start leaves of the acknowledgement counts for avoidance: one segment a window (RFC 3465 section 2.1).
+        let left = self.window.slow_start(ack.acked);
+        self.credit = self.credit.saturating_add(left);
+        let windows = self.credit / self.window.cwnd;
+        if windows > 0 && !self.window.is_slow_start() {
+            self.credit -= windows * self.window.cwnd;
+            self.window.grow(windows.saturating_mul(self.window.segment()));
         }
     }
 
     fn on_loss(&mut self, in_flight: u32, _now: Instant) {
-        if self.phase == Phase::Open {
-            self.before = (self.cwnd, self.ssthresh);
-        }
-        self.ssthresh = self.halved(in_flight);
-        self.cwnd = self.ssthresh;
+        // Half of what was in flight (RFC 5681 equation 4).
+        self.window.on_loss(in_flight / 2);
         self.credit = 0;
-        self.phase = Phase::Recovery;
+    }
+
+    fn on_ecn(&mut self, in_flight: u32, _now: Instant) {
+        // As for a loss (RFC 3168 section 6.1.2).
+        self.window.on_loss(in_flight / 2);
+        self.credit = 0;
     }
 
     fn on_recovered(&mut self, _now: Instant) {
-        self.phase = Phase::Open;
+        self.window.phase = Phase::Open;
     }
 
     fn on_rto(&mut self, in_flight: u32, _now: Instant) {
-        if self.phase == Phase::Open {
-            self.before = (self.cwnd, self.ssthresh);
-        }
-        // Of several time-outs in a row the first sets the threshold (RFC 5681 section 3.1), and one within recovery
-        // does not halve again what the loss has halved.
-        if self.phase == Phase::Open {
-            self.ssthresh = self.halved(in_flight);
-        }
-        self.cwnd = u32::from(self.mss);
+        self.window.on_rto(in_flight / 2);
         self.credit = 0;
-        self.phase = Phase::Loss;
     }
 
     fn undo(&mut self, _now: Instant) {
-        let (cwnd, ssthresh) = self.before;
-        self.cwnd = self.cwnd.max(cwnd);
-        self.ssthresh = self.ssthresh.max(ssthresh);
-        self.phase = Phase::Open;
+        self.window.undo();
     }
 
     fn on_idle(&mut self, idle: Duration, rto: Duration) {
-        // RFC 5681 section 4.1 restarts at once from the initial window; as Linux, the window is halved for each time-out
-        // of silence down to that, and the threshold remembers three quarters of it (RFC 2861 section 2.2).
-        let restart = initial_window(self.mss).min(self.cwnd);
-        if rto.is_zero() || idle <= rto {
-            return;
-        }
-        self.ssthresh = self.ssthresh.max(self.cwnd / 4 * 3);
-        let halvings = (idle.as_nanos() / rto.as_nanos()).min(31) as u32;
-        self.cwnd = (self.cwnd >> halvings).max(restart);
-        self.credit = 0;
+        self.window.on_idle(idle, rto);
+    }
+
+    fn on_unused(&mut self, used: u32) {
+        self.window.on_unused(used);
     }
 
     fn on_handshake_lost(&mut self) {
-        self.cwnd = u32::from(self.mss);
+        self.window.on_handshake_lost();
     }
 
     fn set_mss(&mut self, mss: u16) {
-        let mss = mss.max(1);
-        // A window that is still the first one is that of the new size; any other keeps its bytes (a path MTU that
-        // shrinks says nothing about congestion, RFC 1191 section 6.4).
-        if self.cwnd == initial_window(self.mss) && self.ssthresh == u32::MAX {
-            self.cwnd = initial_window(mss);
-        }
-        self.mss = mss;
-        self.cwnd = self.cwnd.max(u32::from(mss));
+        self.window.set_mss(mss);
     }
 }
 
@@ -150,8 +99,8 @@ mod tests {
 
     /// An acknowledgement of `acked` bytes of a full window.
     fn ack(reno: &mut Reno, acked: u32) {
-        let in_flight = reno.cwnd;
-        reno.on_ack(&AckSample { acked, in_flight, app_limited: false, rtt: None, min_rtt: None, now: NOW });
+        let in_flight = reno.window();
+        reno.on_ack(&AckSample { acked, in_flight, advanced: true, ..AckSample::default() });
     }
 
     #[test]
@@ -228,7 +177,7 @@ mod tests {
     #[test]
     fn a_window_that_is_not_used_does_not_grow() {
         let mut reno = reno();
-        let idle = AckSample { acked: MSS, in_flight: MSS, app_limited: true, rtt: None, min_rtt: None, now: NOW };
+        let idle = AckSample { acked: MSS, in_flight: MSS, advanced: true, app_limited: true, ..AckSample::default() };
         (0..100).for_each(|_| reno.on_ack(&idle));
         assert_eq!(reno.window(), 10 * MSS);
         reno.on_ack(&AckSample { in_flight: 6 * MSS, ..idle });
@@ -264,7 +213,7 @@ mod tests {
     fn the_window_has_a_limit() {
         let mut reno = reno();
         (0..10).for_each(|_| ack(&mut reno, u32::MAX));
-        assert_eq!(reno.window(), MAX_WINDOW);
+        assert_eq!(reno.window(), super::super::MAX_WINDOW);
         reno.on_loss(u32::MAX, NOW);
         (0..10).for_each(|_| ack(&mut reno, u32::MAX));
     }

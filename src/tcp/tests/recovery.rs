@@ -11,7 +11,8 @@ use crate::{
 /// An established connection with ten segments of 1000 bytes out; `sack` is whether the peer has SACK.
 fn ten_out(sack: bool) -> Tester {
     let syn_ack = seg("S.", 0, 1, 0).mss(1000);
-    let mut t = Tester::established_with(Settings::default(), if sack { syn_ack.sack_ok() } else { syn_ack });
+    let reno = Settings { congestion: "reno", ..Settings::default() };
+    let mut t = Tester::established_with(reno, if sack { syn_ack.sack_ok() } else { syn_ack });
     t.write(30_000).unwrap();
     assert_eq!(t.output().len(), 10);
     t

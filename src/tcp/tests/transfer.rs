@@ -105,14 +105,26 @@ fn bad_links_deliver_everything_in_order() {
 #[test]
 fn a_connection_is_small() {
     let size = size_of::<crate::tcp::Connection>();
-    assert!(size <= 1152, "{size} bytes");
+    assert!(size <= 1280, "{size} bytes");
+}
+
+/// Segments of a connection whose rate the user limits leave spread over the time, and timers fire once a millisecond at most.
+#[test]
+fn a_rate_that_the_user_sets_is_kept_to() {
+    for name in crate::tcp::congestion::NAMES {
+        let settings = Settings { congestion: name, max_pacing_rate: 1_250_000, ..Settings::default() };
+        let run = run(7, Link::default(), OFFLOAD, settings, [2_500_000, 0]);
+        let rate = 20.0 / run.took.as_secs_f64();
+        assert!((8.5..10.1).contains(&rate), "{name}: {rate:.2} Mbit/s");
+        assert_eq!(run.retransmitted, 0);
+    }
 }
 
 /// Megabits a second through a link of 100 Mbit/s and 20 ms with a queue of one bandwidth-delay product.
-fn rate(path: Path, loss: f64, reorder: f64) -> f64 {
+fn rate(congestion: &'static str, path: Path, loss: f64, reorder: f64, bytes: u64) -> f64 {
     let link = Link { delay: 10 * MS, loss, reorder, rate: 12_500_000, queue: 250_000, ..Link::default() };
-    let bytes = 3_000_000;
-    let run = run(5, link, path, Settings::default(), [bytes, 0]);
+    let settings = Settings { congestion, ..Settings::default() };
+    let run = run(5, link, path, settings, [bytes, 0]);
     bytes as f64 * 8.0 / run.took.as_secs_f64() / 1e6
 }
 
@@ -121,8 +133,30 @@ fn a_bottleneck_is_filled_and_losses_cost_what_they_cost_reno() {
     for path in [PLAIN, OFFLOAD] {
         let table = [(0.0, 0.0, 60.0), (0.001, 0.0, 20.0), (0.01, 0.0, 5.0), (0.03, 0.0, 2.0), (0.0, 0.02, 25.0)];
         for (loss, reorder, least) in table {
-            let rate = rate(path, loss, reorder);
+            let rate = rate("reno", path, loss, reorder, 3_000_000);
             assert!(rate > least, "loss {loss}, reordered {reorder}: {rate:.1} Mbit/s with {path:?}");
+        }
+    }
+}
+
+#[test]
+fn bbr_fills_a_bottleneck_whatever_is_lost_below_its_threshold() {
+    for path in [PLAIN, OFFLOAD] {
+        for (loss, least) in [(0.0, 60.0), (0.001, 50.0), (0.01, 25.0)] {
+            let rate = rate("bbr", path, loss, 0.0, 12_000_000);
+            eprintln!("bbr {loss} {rate:.1}");
+            assert!(rate > least, "loss {loss}: {rate:.1} Mbit/s with {path:?}");
+        }
+    }
+}
+
+#[test]
+fn cubic_fills_a_bottleneck_and_gets_what_losses_leave() {
+    for path in [PLAIN, OFFLOAD] {
+        for (loss, least) in [(0.0, 60.0), (0.001, 25.0), (0.01, 6.0)] {
+            let rate = rate("cubic", path, loss, 0.0, 12_000_000);
+            eprintln!("cubic {loss} {rate:.1}");
+            assert!(rate > least, "loss {loss}: {rate:.1} Mbit/s with {path:?}");
         }
     }
 }
