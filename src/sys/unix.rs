@@ -106,7 +106,7 @@ pub fn connect(fd: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     checked(unsafe { libc::syscall(libc::SYS_connect, fd.as_raw_fd(), &raw const address, len) }).map(drop)
 }
 
-/// Whether any socket has this name.
+/// Whether any stream socket has this name.
 ///
 /// The kernel is asked by taking the name for a moment: a look-up that costs the same however many sockets there are.
 ///
@@ -200,6 +200,15 @@ pub fn take_error(fd: BorrowedFd<'_>) -> i32 {
 pub fn peer(fd: BorrowedFd<'_>) -> Option<Peer> {
     let nobody = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
     option(fd, libc::SO_PEERCRED, nobody).map(|peer| Peer { pid: peer.pid, uid: peer.uid })
+}
+
+/// The number by which the kernel tells a socket from others; 0 if it does not say.
+pub fn inode(fd: BorrowedFd<'_>) -> u32 {
+    // SAFETY: integers only, for which zeros are a value.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel fills what is valid for it.
+    let result = unsafe { libc::fstat(fd.as_raw_fd(), &raw mut stat) };
+    if result == 0 { u32::try_from(stat.st_ino).unwrap_or(0) } else { 0 }
 }
 
 /// The user this process acts as.
