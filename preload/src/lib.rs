@@ -5,9 +5,11 @@
 //! run in signal handlers, in the children of vfork, inside malloc, and before any constructor.
 #![no_std]
 
+mod datagram;
 mod exec;
 mod load;
 mod next;
+mod read;
 mod settings;
 mod socket;
 mod start;

@@ -37,7 +37,7 @@ impl Tag {
     pub const BOUND: u16 = 1 << 3;
     /// connect() was called, and it is not known yet how it ended.
     pub const CONNECTING: u16 = 1 << 4;
-    /// Connected, or accepted. A datagram socket has a peer, and its datagrams no header.
+    /// Connected, or accepted. A datagram socket has a peer.
     pub const CONNECTED: u16 = 1 << 5;
     /// SO_REUSEPORT is set.
     pub const REUSEPORT: u16 = 1 << 6;
@@ -45,6 +45,9 @@ impl Tag {
     pub const NODELAY: u16 = 1 << 7;
     /// The host holds options for this id although there is no connection yet: it wants to know when it is closed.
     pub const TOLD: u16 = 1 << 8;
+
+    /// There is a way to every unicast address: a datagram socket need not ask before it sends.
+    pub const ROUTED: u16 = 1 << 9;
 
     /// Whether a flag is set.
     pub const fn is(self, flag: u16) -> bool {

@@ -166,6 +166,7 @@ impl Host {
 
     /// Frees the ports of those bound sockets and listeners whose program's end is gone.
     pub fn sweep(&mut self) {
+        self.sweep_datagrams();
         let now = self.engine.now();
         let abandoned = |item: &mut Item| match item {
             Item::Held(held) => held.is_abandoned(now),

@@ -8,12 +8,14 @@
 //! | `request.rs` | what is asked: bind, listen, options, names |
 //! | `connect.rs` `listener.rs` | connections that are made, and taken |
 //! | `bridge.rs` | a connection's bytes, both ways |
+//! | `datagram.rs` | datagram sockets |
 //! | `resolve.rs` | hosts' names |
 //! | `life.rs` | who uses the stack, and when it ends |
 #![forbid(unsafe_code)]
 
 mod bridge;
 mod connect;
+mod datagram;
 mod gate;
 mod life;
 mod listener;

@@ -5,6 +5,7 @@ use super::{
     bridge::Bridge,
     connect::Connecting,
     connect::Outcomes,
+    datagram::Datagram,
     gate::{Gate, Guard},
     life::Life,
     listener::Held,
@@ -44,6 +45,8 @@ pub enum Item {
     Bridge(Box<Bridge>),
     /// A socket that is bound, listens, or whose options are kept.
     Held(Box<Held>),
+    /// A datagram socket.
+    Datagram(Box<Datagram>),
     /// A process that uses the stack, by a descriptor that tells its end.
     Client(OwnedFd, i32),
 }
@@ -205,6 +208,7 @@ impl Host {
             Item::Connecting(connecting) => Some(&connecting.socket),
             Item::Bridge(bridge) => Some(bridge.socket()),
             Item::Held(held) => Some(&held.socket),
+            Item::Datagram(datagram) => Some(datagram.socket()),
             Item::Asker(_) | Item::Header(_) | Item::Client(..) => None,
         }
     }
