@@ -34,8 +34,10 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
-/// Datagrams moved each way before it is the others' turn.
+/// Datagrams moved to a program before it is the others' turn.
 const ROUNDS: usize = 64;
+/// The same from a program: what goes to another of this stack must not overflow its queue before it had its turn.
+const UP_ROUNDS: usize = 8;
 /// How soon a program's end that has no name yet is looked for again.
 const RETRY: Duration = Duration::from_millis(1);
 /// How long it may take to get its name.
@@ -53,6 +55,8 @@ pub struct Datagram {
     /// Our end is connected to the program's.
     joined: bool,
     socket: Detached,
+    /// What the program's end has no room for waits in the stack.
+    queues: bool,
     /// A datagram that the program had no room for.
     kept: Vec<u8>,
     /// The error that the program was signalled, and has not asked for yet.
@@ -76,7 +80,7 @@ impl Datagram {
 
     /// From the program to the stack. True if there may be more.
     fn move_up(&mut self, buffer: &mut [u8]) -> bool {
-        for _ in 0..ROUNDS {
+        for _ in 0..UP_ROUNDS {
             match unix::recv(self.end.as_fd(), buffer, 0) {
                 Ok(n) => self.send_up(&buffer[..n]),
                 Err(_) => return false,
@@ -152,10 +156,14 @@ impl Datagram {
                     continue;
                 }
             };
-            if let Err(error) = unix::send(self.end.as_fd(), &buffer[..len], 0)
-                && error.kind() == io::ErrorKind::WouldBlock
-            {
-                self.kept = buffer[..len].to_vec();
+            let sent = unix::send(self.end.as_fd(), &buffer[..len], 0);
+            if sent.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                // The queue at the program's end is the socket's, unless it must not be as long as was asked for.
+                if self.queues {
+                    self.kept = buffer[..len].to_vec();
+                } else {
+                    self.count_overflow();
+                }
             }
         }
         true
@@ -289,7 +297,8 @@ impl Host {
         self.engine.forget(socket.id());
         self.watch(socket.id(), number);
         let since = self.engine.now();
-        let datagram = Datagram { end, names, key, joined: false, socket, kept: Vec::new(), error: None, since };
+        let mut datagram =
+            Datagram { end, names, key, joined: false, socket, queues: false, kept: Vec::new(), error: None, since };
         datagram.fit_buffer();
         self.put(number, Item::Datagram(Box::new(datagram)), Some(request.id));
         Ok(())
@@ -386,9 +395,17 @@ impl Host {
 
 impl Datagram {
     /// Gives our end room for what the program may have unread (SO_RCVBUF).
-    fn fit_buffer(&self) {
+    fn fit_buffer(&mut self) {
         let asked = self.socket.with(|stack, id, _| Ok(stack.settings(id)?.recv_buffer)).unwrap_or(0);
-        // Else it stays as it is: net.core.wmem_default.
-        let _ = unix::set_send_buffer(self.end.as_fd(), asked.max(LEAST_BUFFER) / 2);
+        let has = unix::set_send_buffer(self.end.as_fd(), asked.max(LEAST_BUFFER) / 2);
+        self.queues = has.is_err() || has.is_ok_and(|has| has < asked);
+    }
+
+    fn count_overflow(&self) {
+        // A socket that is gone has nothing to count.
+        let _ = self.socket.with(|stack, _, _| {
+            stack.count_overflow();
+            Ok(())
+        });
     }
 }

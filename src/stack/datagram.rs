@@ -154,6 +154,12 @@ impl Stack {
         Ok(())
     }
 
+    /// A datagram that was received here found no room further on.
+    pub fn count_overflow(&mut self) {
+        self.world.mib.udp_rcvbuf_errors += 1;
+        self.world.mib.udp_in_errors += 1;
+    }
+
     /// Whether a datagram may be sent to `remote`; none is.
     ///
     /// # Errors

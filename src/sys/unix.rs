@@ -129,16 +129,19 @@ pub fn has_datagrams(fd: BorrowedFd<'_>, name: &[u8]) -> bool {
     }
 }
 
-/// SO_SNDBUF, of which the kernel makes twice as much.
+/// SO_SNDBUF, of which the kernel makes twice as much: how much it has then. Beyond net.core.wmem_max only for root.
 ///
 /// # Errors
 /// Those of setsockopt(2).
-pub fn set_send_buffer(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
+pub fn set_send_buffer(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<usize> {
     let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
-    let (level, name, len) = (libc::SOL_SOCKET, libc::SO_SNDBUF, size_of::<i32>());
-    // SAFETY: the kernel reads `len` bytes of an int.
-    checked(unsafe { libc::syscall(libc::SYS_setsockopt, fd.as_raw_fd(), level, name, &raw const bytes, len) })
-        .map(drop)
+    let set = |name: i32| {
+        let (level, len) = (libc::SOL_SOCKET, size_of::<i32>());
+        // SAFETY: the kernel reads `len` bytes of an int.
+        checked(unsafe { libc::syscall(libc::SYS_setsockopt, fd.as_raw_fd(), level, name, &raw const bytes, len) })
+    };
+    set(libc::SO_SNDBUFFORCE).or_else(|_| set(libc::SO_SNDBUF))?;
+    Ok(option(fd, libc::SO_SNDBUF, 0i32).and_then(|has| usize::try_from(has).ok()).unwrap_or(0))
 }
 
 /// Whether any stream socket has this name.
