@@ -1,9 +1,11 @@
 // Signals in blocking calls: EINTR, SA_RESTART, the calls that never restart, signal masks, SIGPIPE and MSG_NOSIGNAL.
 #include "api.h"
+#include <sys/syscall.h>
 
 static volatile int hits;
 static char buf[1 << 16];
 static pthread_t main_thread;
+static int main_id;
 
 static void handler(int s) { (void)s, hits++; }
 
@@ -12,12 +14,26 @@ static void handle(int sig, int flags) {
   MUST(sigaction(sig, &sa, NULL));
 }
 
-struct plan { int first_ms, then_ms, fd; };
+struct plan { int then_ms, fd; };
+
+// Waits until the main thread sleeps in a call, and not for a lock (valgrind has one around everything).
+static void until_it_waits(void) {
+  char path[64], state[64] = "";
+  long call = SYS_futex;
+  snprintf(path, sizeof path, "/proc/self/task/%d/syscall", main_id);
+  for (long end = milliseconds() + 20000; milliseconds() < end; usleep(20000)) {
+    FILE *f = fopen(path, "r");
+    long before = call;
+    call = f && fgets(state, sizeof state, f) && *state != 'r' ? strtol(state, NULL, 10) : SYS_futex;
+    if (f) fclose(f);
+    if (call != SYS_futex && call == before) return;
+  }
+}
 
 // Interrupts the main thread, then makes the call it waits in succeed.
 static void *disturb(void *arg) {
   struct plan p = *(struct plan *)arg;
-  usleep(p.first_ms * 1000);
+  until_it_waits();
   pthread_kill(main_thread, SIGUSR1);
   usleep(p.then_ms * 1000);
   if (p.fd >= 0) send_all(p.fd, "late", 4);
@@ -26,7 +42,7 @@ static void *disturb(void *arg) {
 
 #define DISTURBED(call, feed)                                              \
   do {                                                                     \
-    struct plan plan = {50, 100, feed};                                    \
+    struct plan plan = {100, feed};                                    \
     pthread_t t;                                                           \
     hits = 0;                                                              \
     MUST(pthread_create(&t, NULL, disturb, &plan));                        \
@@ -36,7 +52,8 @@ static void *disturb(void *arg) {
   } while (0)
 
 static void *dial_later(void *arg) {
-  usleep(150000);
+  while (!hits) usleep(1000);
+  usleep(100000);
   int c = MUST(socket(AF_INET, SOCK_STREAM, 0));
   MUST(connect(c, ADDR(*(struct sockaddr_in *)arg)));
   return (void *)(long)c;
@@ -59,8 +76,9 @@ static void waits(const char *what, int flags) {
 
   int l = listener(5, &where);
   pthread_t dialler;
+  hits = 0;
   MUST(pthread_create(&dialler, NULL, dial_later, &where));
-  struct plan plan = {50, 0, -1};
+  struct plan plan = {0, -1};
   pthread_t t;
   MUST(pthread_create(&t, NULL, disturb, &plan));
   int s = accept(l, NULL, NULL);
@@ -183,7 +201,7 @@ static void broken_pipe(void) {
 }
 
 int main(void) {
-  main_thread = pthread_self();
+  main_thread = pthread_self(), main_id = gettid();
   waits("without SA_RESTART", 0);
   waits("with SA_RESTART", SA_RESTART);
   masks();
