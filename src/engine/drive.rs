@@ -82,6 +82,27 @@ impl Engine {
         self.process(Some(leader), port, &mut reader.batch)
     }
 
+    /// From here on the calling thread drives alone, in the library or out of it, until the stack stops: for a process
+    /// that does nothing else. It calls [`Engine::tend`] or [`wait`] again and again.
+    pub fn reside(&'static self) {
+        let me = Place::mine();
+        while !self.lead.reside(me) {
+            super::helper::nap(me, Some(Duration::from_millis(1)));
+        }
+    }
+
+    /// Reads and processes what the device has and runs the timers that are due, without sleeping: for the thread that
+    /// resides, while it has other things to do. True if there was something to read.
+    pub fn tend(&'static self) -> bool {
+        let me = Place::mine();
+        let had_frames = self.read(me);
+        let deadline = self.inner.lock().stack.next_deadline();
+        if deadline.is_some_and(|at| at <= super::now()) {
+            self.turn(Some(me), Stack::on_timer);
+        }
+        had_frames
+    }
+
     /// Whether a read is worth a try before a poll: more frames are likely there, or due.
     fn is_eager(&self) -> bool {
         self.port.read().as_ref().is_some_and(|port| port.reader().eager || port.is_due(super::now()))

@@ -15,6 +15,8 @@ struct State {
     turns: u64,
     /// The helper sleeps without a limit and wants to be woken when the holder leaves.
     helper_sleeps: bool,
+    /// The holder never leaves: it does nothing but drive, and what is driven for.
+    resides: bool,
 }
 
 pub(super) struct Lead {
@@ -69,6 +71,19 @@ impl Lead {
         }
     }
 
+    /// Takes the lead to keep it, wherever the thread is. False if another thread has it.
+    pub(super) fn reside(&self, me: &'static Place) -> bool {
+        let taken = self.take(me);
+        self.state.lock().resides |= taken;
+        taken
+    }
+
+    /// Ends [`Lead::reside`].
+    pub(super) fn move_out(&self, me: &'static Place) {
+        self.state.lock().resides = false;
+        self.abandon(me);
+    }
+
     /// One socket more, or less, is waited for outside the library.
     pub(super) fn rely_on_helper(&self, more: bool) {
         match more {
@@ -94,7 +109,7 @@ impl Lead {
 
     fn hand(&self, me: &'static Place, to: Option<&'static Place>) -> bool {
         let mut state = self.state.lock();
-        if !state.holder.is_some_and(|holder| holder.is(me)) {
+        if state.resides || !state.holder.is_some_and(|holder| holder.is(me)) {
             return false;
         }
         state.holder = to;
@@ -176,6 +191,18 @@ mod tests {
         assert!(helper.is_notified() && !lead.take(helper));
         assert!(lead.is_held_by(b) && !lead.is_held_by(helper));
         assert!(lead.give(b, a) && lead.take(a));
+    }
+
+    #[test]
+    fn who_resides_keeps_the_lead_until_it_moves_out() {
+        let (helper, a, b) = (Place::new(), Place::new(), Place::new());
+        let lead = Lead::new(helper);
+        assert!(lead.reside(a) && !lead.reside(b));
+        lead.leave(a);
+        assert!(!lead.give(a, b) && !lead.take_over() && !lead.take(b));
+        assert!(lead.is_held_by(a) && lead.is_inside());
+        lead.move_out(a);
+        assert!(!lead.is_inside() && lead.take(b));
     }
 
     #[test]

@@ -173,6 +173,7 @@ impl Engine {
         }
         self.with(Stack::abort_all);
         self.with(Stack::on_device_gone);
+        self.lead.move_out(Place::mine());
         self.lead.rouse();
         self.helper.wake();
         self.await_departure();

@@ -23,6 +23,7 @@ impl Host {
     pub fn serve(&mut self) {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
         let mut ready = Vec::new();
+        self.engine.reside();
         loop {
             self.parker.prepare();
             // Out of memory is all that can go wrong here, and passes.
@@ -49,6 +50,7 @@ impl Host {
                 self.run(slot, 0);
             }
             self.on_time();
+            self.engine.tend();
         }
     }
 

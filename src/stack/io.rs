@@ -4,7 +4,7 @@ use super::{Received, SendTo, SocketId, Stack, sockets::Body};
 use crate::{
     error::{Error, Result},
     ready::Ready,
-    tcp::{RecvFlags, SendFlags, Shutdown, State},
+    tcp::{RecvFlags, SendFlags, Shutdown, State, run::Run},
     time::Instant,
 };
 use std::io::{IoSlice, IoSliceMut};
@@ -65,6 +65,23 @@ impl Stack {
                 received.map(|len| Received { len, full_len: len, ..Received::default() })
             }
         };
+        self.settle(now);
+        received
+    }
+
+    /// Takes a connection's data in the packets it came in; see [`crate::tcp::Connection::recv_run`].
+    ///
+    /// # Errors
+    /// As recv(2); `Invalid` if it is no connection.
+    pub fn recv_run(&mut self, id: SocketId, enough: usize, now: Instant) -> Result<Run> {
+        let entry = self.sockets.owned_mut(id)?;
+        let Body::Connection(connection) = &mut entry.body else { return Err(Error::Invalid) };
+        if entry.is_down && connection.readable() == 0 {
+            entry.error = None;
+            return Err(Error::NetDown);
+        }
+        let received = connection.recv_run(enough, &mut self.world.cx(now));
+        self.after(id, now);
         self.settle(now);
         received
     }

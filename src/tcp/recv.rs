@@ -1,8 +1,9 @@
 //! The application's receive call (RFC 9293 section 3.10.3; results in the order of Linux's tcp_recvmsg) and the window
 //! updates that follow from it.
 
-use super::{Connection, RecvFlags, State, urgent::OutOfBand};
+use super::{Connection, RecvFlags, State, run::Run, urgent::OutOfBand};
 use crate::{
+    buf::Packet,
     cx::Cx,
     error::{Error, Result},
 };
@@ -37,6 +38,28 @@ impl Connection {
             State::Closed => Err(Error::NotConnected),
             _ => Err(Error::WouldBlock),
         }
+    }
+
+    /// As [`Connection::recv`], but the bytes stay in the packets they came in: whole ones, until there are `enough`.
+    /// None at the end. Up to the urgent byte they are copied, `enough` at most.
+    ///
+    /// # Errors
+    /// As [`Connection::recv`].
+    pub fn recv_run(&mut self, enough: usize, cx: &mut Cx<'_>) -> Result<Run> {
+        let mut run = Run::default();
+        if self.urgent.mark().is_none() {
+            run = self.rcv.take(enough);
+        }
+        if !run.is_empty() {
+            self.after_read(run.len(), cx);
+            return Ok(run);
+        }
+        let mut copy = vec![0; enough.min(self.rcv.readable())];
+        let n = self.recv(&mut [IoSliceMut::new(&mut copy)], RecvFlags::default(), cx)?;
+        if n > 0 {
+            run.push(Packet::copy_from(&copy[..n]));
+        }
+        Ok(run)
     }
 
     /// Takes bytes off the queue. Reading stops before the urgent byte; a read that starts there leaves it out, unless

@@ -126,6 +126,11 @@ impl RecvQueue {
         n
     }
 
+    /// Takes bytes in the packets they came in: whole ones, until there are `enough`.
+    pub fn take(&mut self, enough: usize) -> Run {
+        self.ready.split_front(enough)
+    }
+
     /// Copies bytes from `offset` on into `out` and leaves them queued; returns how many.
     pub fn read_at(&self, offset: usize, out: &mut [IoSliceMut<'_>]) -> usize {
         self.ready.copy_to(offset, usize::MAX, out)

@@ -142,6 +142,29 @@ impl Run {
         }
         n
     }
+
+    /// Takes whole packets off the front until there are `enough` bytes, or all.
+    pub fn split_front(&mut self, enough: usize) -> Self {
+        let mut front = Self::default();
+        while front.len < enough
+            && let Some(packet) = self.packets.pop_front()
+        {
+            front.len += packet.len();
+            front.buffers += packet.footprint();
+            front.packets.push_back(packet);
+        }
+        self.len -= front.len;
+        self.buffers -= front.buffers;
+        if self.len == 0 {
+            *self = Self::default();
+        }
+        front
+    }
+
+    /// The bytes, packet by packet.
+    pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        self.packets.iter().map(Packet::bytes)
+    }
 }
 
 #[cfg(test)]
@@ -169,6 +192,17 @@ mod tests {
         run.push(bulk);
         assert_eq!(run.packets[1].bytes().as_ptr(), at);
         assert_eq!(run.len(), 1449);
+    }
+
+    #[test]
+    fn the_front_is_split_off_between_packets_and_takes_its_memory_along() {
+        let mut run = run_of(&[&[1; 1000], &[2; 1000], &[3; 1000]]);
+        let held = run.footprint();
+        let front = run.split_front(1001);
+        assert_eq!((front.len(), run.len()), (2000, 1000));
+        assert!(run.footprint() < held && front.slices().map(<[u8]>::len).eq([1000, 1000]));
+        assert_eq!(run.split_front(usize::MAX).len(), 1000);
+        assert_eq!((run.len(), run.footprint(), run.split_front(1).len()), (0, 0, 0));
     }
 
     #[test]
