@@ -11,7 +11,6 @@ use crate::{
 };
 use core::{
     ffi::{c_int, c_uint, c_void},
-    ptr::null_mut,
     slice,
     sync::atomic::{AtomicU8, Ordering::Relaxed},
 };
@@ -64,10 +63,10 @@ fn any_inherited() -> bool {
     let Ok(directory) = opened else { return true };
     let mut found = false;
     let mut entries = [0u8; 1024];
-    // SAFETY: the kernel writes at most as much as there is room for.
-    while let Ok(len @ 1..) =
-        unsafe { call(libc::SYS_getdents64, [directory, entries.as_mut_ptr() as usize, entries.len(), 0, 0, 0]) }
-    {
+    loop {
+        let (at, room) = (entries.as_mut_ptr() as usize, entries.len());
+        // SAFETY: the kernel writes at most as much as there is room for.
+        let Ok(len @ 1..) = (unsafe { call(libc::SYS_getdents64, [directory, at, room, 0, 0, 0]) }) else { break };
         let mut rest = entries.get(..len).unwrap_or(&[]);
         // struct linux_dirent64: the record's length at 16, the name at 19.
         while let (Some(size), Some(name)) = (rest.get(16..18), rest.get(19..)) {
@@ -295,7 +294,7 @@ pub unsafe extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ioctl(fd: c_int, request: libc::c_ulong, argument: *mut c_void) -> c_int {
     let result = next!(c"ioctl" as fn(c_int, libc::c_ulong, *mut c_void) -> c_int, fd, request, argument);
-    if request == libc::FIONREAD && result == 0 && argument != null_mut() && tag(fd).is_some() {
+    if request == libc::FIONREAD && result == 0 && !argument.is_null() && tag(fd).is_some() {
         let length = argument.cast::<c_int>();
         // SAFETY: the kernel has just written there.
         unsafe { *length = (*length - DatagramHeader::SIZE as c_int).max(0) };

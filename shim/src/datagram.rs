@@ -139,7 +139,7 @@ pub fn send(
     let flags = flags & (libc::MSG_DONTWAIT | libc::MSG_CONFIRM) | libc::MSG_NOSIGNAL;
     match message.pieces.len() {
         ..FEW => put::<FEW>(tag, header, message.pieces, flags, host, run),
-        ..MOST => put::<MOST>(tag, header, message.pieces, flags, host, run),
+        FEW..MOST => put::<MOST>(tag, header, message.pieces, flags, host, run),
         _ => Err(Errno(libc::EMSGSIZE)),
     }
 }
@@ -257,7 +257,7 @@ pub fn receive(
     let flags = flags & !libc::MSG_OOB;
     match pieces.len() {
         ..FEW => take::<FEW>(tag, pieces, control, flags, host, run),
-        ..MOST => take::<MOST>(tag, pieces, control, flags, host, run),
+        FEW..MOST => take::<MOST>(tag, pieces, control, flags, host, run),
         _ => Err(Errno(libc::EMSGSIZE)),
     }
 }
