@@ -14,6 +14,8 @@ INSTALL ?= install
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 # The name programs are linked to: it changes when the interface does. build.rs has it too.
 SONAME  := libsockeye.so.0
+# The name glibc knows the preload library by; ldconfig would make the link too. preload/build.rs has it.
+NSSNAME := libnss_sockeye.so.2
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
 # Where each shell looks for them, below DATADIR.
@@ -69,6 +71,7 @@ install: release
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libsockeye.so
 	$(INSTALL) -m 644 $(RELEASE)/libsockeye.a $(DESTDIR)$(LIBDIR)/libsockeye.a
 	$(INSTALL) -m 755 $(RELEASE)/libsockeye_preload.so $(DESTDIR)$(LIBDIR)/libsockeye_preload.so
+	ln -sf libsockeye_preload.so $(DESTDIR)$(LIBDIR)/$(NSSNAME)
 	$(INSTALL) -m 644 include/sockeye.h $(DESTDIR)$(INCDIR)/sockeye.h
 	$(INSTALL) -m 644 docs/sockeye.7 $(DESTDIR)$(MANDIR)/man7/sockeye.7
 	$(call pc,$(PREFIX),$(LIBDIR),$(INCDIR),) > $(DESTDIR)$(LIBDIR)/pkgconfig/sockeye.pc
@@ -76,7 +79,8 @@ install: release
 
 uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/libsockeye.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libsockeye.so
-	rm -f $(DESTDIR)$(LIBDIR)/libsockeye.a $(DESTDIR)$(LIBDIR)/libsockeye_preload.so $(DESTDIR)$(LIBDIR)/pkgconfig/sockeye.pc
+	rm -f $(DESTDIR)$(LIBDIR)/libsockeye.a $(DESTDIR)$(LIBDIR)/libsockeye_preload.so $(DESTDIR)$(LIBDIR)/$(NSSNAME)
+	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/sockeye.pc
 	rm -f $(DESTDIR)$(BINDIR)/sockeye $(DESTDIR)$(MANDIR)/man1/sockeye.1 $(addprefix $(DESTDIR)$(DATADIR)/,$(COMPLETIONS))
 	rm -f $(DESTDIR)$(INCDIR)/sockeye.h $(DESTDIR)$(MANDIR)/man7/sockeye.7
 

@@ -2,7 +2,7 @@
 //! itself, because libc's own do not call the execve of this library.
 
 use crate::{
-    fail,
+    fail, judge,
     next::next,
     settings::{each, environ, settings, token, value_of},
 };
@@ -133,10 +133,10 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     part.is_empty() || text.windows(part.len()).any(|window| window == part)
 }
 
-/// Calls `run` with an environment that has what is needed.
-unsafe fn with(strings: Strings, run: impl FnOnce(Strings) -> c_int) -> c_int {
+/// Calls `run` with an environment that has what is needed, if the program may be executed.
+unsafe fn with(judged: Result<()>, strings: Strings, run: impl FnOnce(Strings) -> c_int) -> c_int {
     // SAFETY: the caller's list.
-    match unsafe { keep(strings) } {
+    match judged.and_then(|()| unsafe { keep(strings) }) {
         Ok(kept) => run(kept.strings),
         Err(Errno(errno)) => fail(Errno(errno)),
     }
@@ -147,7 +147,9 @@ unsafe fn with(strings: Strings, run: impl FnOnce(Strings) -> c_int) -> c_int {
 pub unsafe extern "C" fn execve(path: *const c_char, arguments: Strings, variables: Strings) -> c_int {
     // SAFETY: the caller's own arguments.
     unsafe {
-        with(variables, |kept| next!(c"execve" as fn(*const c_char, Strings, Strings) -> c_int, path, arguments, kept))
+        with(judge::path(path), variables, |kept| {
+            next!(c"execve" as fn(*const c_char, Strings, Strings) -> c_int, path, arguments, kept)
+        })
     }
 }
 
@@ -163,7 +165,9 @@ pub unsafe extern "C" fn execv(path: *const c_char, arguments: Strings) -> c_int
 pub unsafe extern "C" fn execvpe(file: *const c_char, arguments: Strings, variables: Strings) -> c_int {
     // SAFETY: the caller's own arguments.
     unsafe {
-        with(variables, |kept| next!(c"execvpe" as fn(*const c_char, Strings, Strings) -> c_int, file, arguments, kept))
+        with(judge::file(file), variables, |kept| {
+            next!(c"execvpe" as fn(*const c_char, Strings, Strings) -> c_int, file, arguments, kept)
+        })
     }
 }
 
@@ -178,7 +182,11 @@ pub unsafe extern "C" fn execvp(file: *const c_char, arguments: Strings) -> c_in
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fexecve(fd: c_int, arguments: Strings, variables: Strings) -> c_int {
     // SAFETY: the caller's own arguments.
-    unsafe { with(variables, |kept| next!(c"fexecve" as fn(c_int, Strings, Strings) -> c_int, fd, arguments, kept)) }
+    unsafe {
+        with(judge::descriptor(fd), variables, |kept| {
+            next!(c"fexecve" as fn(c_int, Strings, Strings) -> c_int, fd, arguments, kept)
+        })
+    }
 }
 
 /// posix_spawn(3): errors are its result, not errno.
@@ -192,7 +200,7 @@ pub unsafe extern "C" fn posix_spawn(
     variables: Strings,
 ) -> c_int {
     // SAFETY: the caller's own arguments.
-    match unsafe { keep(variables) } {
+    match unsafe { judge::path(path).and_then(|()| keep(variables)) } {
         Ok(kept) => next!(
             c"posix_spawn" as fn(*mut c_int, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int,
             pid,
@@ -217,7 +225,7 @@ pub unsafe extern "C" fn posix_spawnp(
     variables: Strings,
 ) -> c_int {
     // SAFETY: the caller's own arguments.
-    match unsafe { keep(variables) } {
+    match unsafe { judge::file(file).and_then(|()| keep(variables)) } {
         Ok(kept) => next!(
             c"posix_spawnp" as fn(*mut c_int, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int,
             pid,

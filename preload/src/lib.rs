@@ -7,9 +7,12 @@
 
 mod datagram;
 mod exec;
+mod judge;
 mod load;
 mod next;
+mod nss;
 mod read;
+mod resolver;
 mod settings;
 mod socket;
 mod start;

@@ -3,7 +3,7 @@
 use core::{
     cell::UnsafeCell,
     ffi::{CStr, c_char},
-    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering},
 };
 use sockeye_shim::{
     Errno, Result,
@@ -169,15 +169,36 @@ pub fn host() -> Result<Host<'static>> {
         say(b"neither SOCKEYE_NET nor SOCKEYE_STACK names a stack");
         return Err(DOWN);
     }
-    let mut host = Host { stack, token: token().unwrap_or_default(), start: crate::start::start, say };
+    let mut host = Host { stack, token: token().unwrap_or_default(), start, say };
     if host.token == [0; 16] {
         let answer = host.ask(&Request::new(Op::Join, host.token, 0))?;
         if let Ok(token) = answer.data.as_bytes().try_into() {
             remember(token);
             host.token = token;
         }
+        MET.store(own_pid(), Ordering::Relaxed);
+    } else if MET.load(Ordering::Relaxed) != own_pid() && host.is_there() {
+        MET.store(own_pid(), Ordering::Relaxed);
     }
     Ok(host)
+}
+
+/// The process that has met the stack's host.
+static MET: AtomicI32 = AtomicI32::new(0);
+
+fn own_pid() -> i32 {
+    // SAFETY: it takes nothing.
+    unsafe { libc::getpid() }
+}
+
+/// Starts a host, but not a second one: it would know nothing of this program's sockets. It stays as long as a process
+/// that has asked it anything, so that it is gone only if it was killed.
+fn start() -> Result<()> {
+    if MET.load(Ordering::Relaxed) == own_pid() {
+        say(b"the stack's host is gone; start the program again");
+        return Err(Errno(libc::ENETDOWN));
+    }
+    crate::start::start()
 }
 
 /// Says one line on stderr, the first time only.
@@ -192,12 +213,13 @@ pub fn say(line: &[u8]) {
     let _ = unsafe { sockeye_shim::kernel::call(libc::SYS_writev, [2, pieces.as_ptr() as usize, 3, 0, 0, 0]) };
 }
 
-/// Takes the settings before the program can change its environment.
+/// Takes the settings before the program can change its environment, and says where names come from.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static CONSTRUCTOR: extern "C" fn() = {
     extern "C" fn constructor() {
         settings();
+        crate::nss::configure();
     }
     constructor
 };

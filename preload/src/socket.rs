@@ -99,6 +99,9 @@ pub unsafe extern "C" fn connect(fd: c_int, at: *const sockaddr, len: socklen_t)
         };
         return answer(peer.and_then(|peer| shim_datagram::associate(fd, tag, peer, &host()?)));
     }
+    if address::family(bytes) == Some(libc::AF_UNSPEC) {
+        return answer(host().and_then(|host| connecting::dissolve(fd, tag, &host)));
+    }
     answer(address::read(bytes, tag).and_then(|address| {
         let host = host()?;
         match connecting::begin(fd, tag, address, &host) {
@@ -107,6 +110,7 @@ pub unsafe extern "C" fn connect(fd: c_int, at: *const sockaddr, len: socklen_t)
             Err(Errno(libc::EALREADY)) if !is_blocking(fd) => Err(Errno(libc::EALREADY)),
             Ok(Begun::InProgress) | Err(Errno(libc::EALREADY)) => {
                 wait(fd)?;
+                let tag = open::tag(fd).ok_or(Errno(libc::EBADF))?;
                 connecting::result(fd, tag.with(Tag::CONNECTING), &host)
             }
             Err(errno) => Err(errno),
@@ -159,6 +163,13 @@ pub unsafe extern "C" fn accept4(fd: c_int, at: *mut sockaddr, len: *mut socklen
         Ok(host) => host.stack,
         Err(errno) => return fail(errno),
     };
+    if !len.is_null() && !at.is_null() {
+        // SAFETY: the caller's own argument.
+        let room = unsafe { *len };
+        if room > i32::MAX as u32 {
+            return fail(Errno(libc::EINVAL));
+        }
+    }
     loop {
         let mut from = UnixAddress::empty();
         let (name, room) = (from.as_mut_ptr(), from.len_mut_ptr());

@@ -31,7 +31,31 @@ fn take(listener: i32, tag: Tag, fd: i32, from: &UnixAddress, stack: &[u8]) -> O
     if !Host::is_ours(fd, trusted) {
         return None;
     }
-    let kept = tag.flags & (Tag::V6 | Tag::V6ONLY | Tag::NODELAY | Tag::REUSEPORT);
+    let kept = tag.flags & (Tag::V6 | Tag::V6ONLY | Tag::NODELAY | Tag::REUSEPORT | Tag::GENEROUS);
+    open::prepare(fd).ok()?;
     open::set_tag(fd, Tag { id, flags: kept | Tag::CONNECTED }).ok()?;
+    if tag.is(Tag::GENEROUS) {
+        inherit(listener, fd);
+    }
+    // The byte that the host leaves unread, so that the connection can be shown to be reset. It may be so already.
+    let _ = kernel::send(fd, &[0]);
     Some(peer)
+}
+
+/// Gives an accepted socket the options that the kernel's own AF_UNIX socket serves and its listener has: TCP's are
+/// inherited, those of AF_UNIX are not.
+pub(crate) fn inherit(listener: i32, fd: i32) {
+    for name in [libc::SO_KEEPALIVE, libc::SO_OOBINLINE, libc::SO_RCVLOWAT] {
+        if let Ok(value) = kernel::option::<i32>(listener, name) {
+            let _ = kernel::set_option(fd, name, &value.to_ne_bytes());
+        }
+    }
+    if let Ok([on, seconds]) = kernel::option::<[i32; 2]>(listener, libc::SO_LINGER) {
+        let _ = kernel::set_option(fd, libc::SO_LINGER, [on.to_ne_bytes(), seconds.to_ne_bytes()].as_flattened());
+    }
+    for name in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
+        if let Ok([seconds, micros]) = kernel::option::<[i64; 2]>(listener, name) {
+            let _ = kernel::set_option(fd, name, [seconds.to_ne_bytes(), micros.to_ne_bytes()].as_flattened());
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use crate::{
     Errno, Result,
     address::Address,
-    datagram,
+    connect, datagram,
     format::{Op, REUSEADDR, Request},
     host::Host,
     kernel,
@@ -56,7 +56,13 @@ pub fn listen(fd: i32, mut tag: Tag, backlog: i32, host: &Host<'_>) -> Result<()
         bind(fd, tag, sockaddr::any(tag), host)?;
         tag = tag.with(Tag::BOUND);
     }
+    let was_listening = kernel::option::<i32>(fd, libc::SO_ACCEPTCONN) == Ok(1);
     kernel::listen(fd, backlog)?;
     let request = Request { flags: flags(fd, tag), value: backlog, ..Request::new(Op::Listen, host.token, tag.id) };
-    host.ask(&request).map(drop)
+    let listening = host.ask(&request).map(drop);
+    if listening.is_err() && !was_listening {
+        // There is no other way back for a socket of the kernel's.
+        connect::renew(fd, tag, connect::Identity::Same)?;
+    }
+    listening
 }

@@ -1,9 +1,9 @@
 //! connect(2).
 
 use crate::{
-    Errno, Result,
+    Errno, Result, accept,
     address::Address,
-    bind,
+    bind, close,
     format::{ConnectHeader, KEEPALIVE, Op, Request},
     host::Host,
     kernel,
@@ -18,9 +18,16 @@ use crate::{
 ///
 /// EISCONN, and for a connection that was begun before what [`result`] says of it; ENETDOWN without a host. Never
 /// EINPROGRESS: `Ok` is "in progress", [`Begun::Done`] that the connection is made.
-pub fn begin(fd: i32, tag: Tag, destination: Address, host: &Host<'_>) -> Result<Begun> {
-    if tag.is(Tag::CONNECTED) || kernel::option::<i32>(fd, libc::SO_ACCEPTCONN) == Ok(1) {
+pub fn begin(fd: i32, mut tag: Tag, destination: Address, host: &Host<'_>) -> Result<Begun> {
+    if kernel::option::<i32>(fd, libc::SO_ACCEPTCONN) == Ok(1) {
         return Err(Errno(libc::EISCONN));
+    }
+    if tag.is(Tag::CONNECTED) {
+        if kernel::ready(fd) & libc::POLLHUP == 0 {
+            return Err(Errno(libc::EISCONN));
+        }
+        // A connection that is over may be followed by another (tcp(7) does not say so, Linux does it).
+        tag = renew(fd, tag, Identity::New)?;
     }
     if tag.is(Tag::CONNECTING) {
         return match result(fd, tag, host) {
@@ -33,18 +40,64 @@ pub fn begin(fd: i32, tag: Tag, destination: Address, host: &Host<'_>) -> Result
         (host.start)()?;
     }
     let name = Meaning::Connect.name(host.stack).ok_or(Errno(libc::ENETDOWN))?;
-    kernel::connect(fd, &name).map_err(|errno| match errno {
-        // An earlier attempt failed, and an AF_UNIX socket connects once. POSIX leaves such a socket's state open.
-        Errno(libc::EISCONN | libc::EINVAL) => Errno(libc::ECONNABORTED),
-        Errno(libc::ECONNREFUSED) => Errno(libc::ENETDOWN),
-        other => other,
-    })?;
+    let mut begun = kernel::connect(fd, &name);
+    if begun == Err(Errno(libc::EISCONN)) {
+        // An earlier attempt failed, and an AF_UNIX socket connects once.
+        tag = renew(fd, tag, Identity::Same)?;
+        begun = kernel::connect(fd, &name);
+    }
+    begun.map_err(|errno| if errno == Errno(libc::ECONNREFUSED) { Errno(libc::ENETDOWN) } else { errno })?;
     if !Host::is_ours(fd, kernel::geteuid()) {
         return Err(Errno(libc::ENETDOWN));
     }
     open::set_tag(fd, tag.with(Tag::CONNECTING))?;
     fill(fd, tag, destination, host)?;
     Ok(Begun::InProgress)
+}
+
+/// connect(2) to AF_UNSPEC: what the socket was connected to, or listened for, is over.
+///
+/// # Errors
+///
+/// What the kernel says to a new AF_UNIX socket.
+pub fn dissolve(fd: i32, tag: Tag, host: &Host<'_>) -> Result<()> {
+    if tag.is(Tag::CONNECTED) || tag.is(Tag::CONNECTING) || kernel::option::<i32>(fd, libc::SO_ACCEPTCONN) == Ok(1) {
+        renew(fd, tag.without(Tag::BOUND), Identity::New)?;
+        if close::is_of_interest(tag) {
+            close::hint(tag, host);
+        }
+    }
+    Ok(())
+}
+
+/// Whose options and address a socket that takes another's place has with the host.
+#[derive(PartialEq, Eq)]
+pub(crate) enum Identity {
+    Same,
+    New,
+}
+
+/// Puts a new socket in the place of one that cannot connect again. Duplicates of the descriptor, and sets that epoll(7)
+/// has it in, stay with the old one.
+pub(crate) fn renew(fd: i32, tag: Tag, identity: Identity) -> Result<Tag> {
+    let flags = tag.flags & !(Tag::CONNECTED | Tag::CONNECTING);
+    let name = kernel::own_name(fd)?;
+    let new = open::socket(libc::SOCK_STREAM | libc::SOCK_CLOEXEC, flags)?;
+    let mut renewed = open::tag(new).unwrap_or(tag);
+    if identity == Identity::Same {
+        renewed.id = tag.id;
+    }
+    accept::inherit(fd, new);
+    if let Ok(reuse) = kernel::option::<i32>(fd, libc::SO_REUSEADDR) {
+        let _ = kernel::set_option(new, libc::SO_REUSEADDR, &reuse.to_ne_bytes());
+    }
+    let replaced = open::set_tag(new, renewed).and_then(|()| kernel::replace(fd, new));
+    let _ = kernel::close(new);
+    replaced?;
+    if renewed.is(Tag::BOUND) {
+        kernel::bind_to(fd, &name)?;
+    }
+    Ok(renewed)
 }
 
 /// What connect(2) has come to so far.
@@ -70,10 +123,23 @@ fn fill(fd: i32, tag: Tag, destination: Address, host: &Host<'_>) -> Result<()> 
         destination,
         source: if tag.is(Tag::BOUND) { names::bound(fd, host).unwrap_or(Address::NONE) } else { Address::NONE },
     };
-    match kernel::send_filled(fd, &header.to_bytes(), total) {
+    // The last byte goes by itself: the host leaves it unread, and it shall not keep the others.
+    match kernel::send_filled(fd, &header.to_bytes(), total - 1).and_then(|sent| Ok(sent + kernel::send(fd, &[0])?)) {
         Ok(sent) if sent == total => Ok(()),
         Ok(_) => Err(Errno(libc::ENOBUFS)),
         Err(_) => Err(Errno(libc::ENETDOWN)),
+    }
+}
+
+/// Why a connection failed, or that it was made and has ended since.
+fn failure(tag: Tag, host: &Host<'_>) -> Result<()> {
+    // A host that is gone leaves nothing to ask for, and one that came after it knows nothing.
+    if !host.is_there() {
+        return Err(Errno(libc::ENETDOWN));
+    }
+    match host.ask(&Request::new(Op::Result, host.token, tag.id)) {
+        Err(Errno(libc::EINPROGRESS)) => Err(Errno(libc::ENETDOWN)),
+        other => other.map(drop),
     }
 }
 
@@ -85,7 +151,7 @@ fn fill(fd: i32, tag: Tag, destination: Address, host: &Host<'_>) -> Result<()> 
 pub fn result(fd: i32, tag: Tag, host: &Host<'_>) -> Result<()> {
     let ready = kernel::ready(fd);
     let verdict = if ready & (libc::POLLERR | libc::POLLHUP) != 0 {
-        host.ask(&Request::new(Op::Result, host.token, tag.id)).map(drop)
+        failure(tag, host)
     } else if ready & libc::POLLOUT != 0 {
         Ok(())
     } else {
@@ -97,7 +163,8 @@ pub fn result(fd: i32, tag: Tag, host: &Host<'_>) -> Result<()> {
         Err(_) => {
             // The kernel's own ECONNRESET is the sign of the failure, and not to be seen besides the reason.
             let _ = kernel::option::<i32>(fd, libc::SO_ERROR);
-            open::set_tag(fd, tag.without(Tag::CONNECTING))?;
+            // The host keeps the socket's options for another attempt.
+            open::set_tag(fd, tag.without(Tag::CONNECTING).with(Tag::TOLD))?;
         }
     }
     verdict

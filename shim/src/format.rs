@@ -92,8 +92,10 @@ pub enum Op {
     /// `id`: the program has closed a descriptor of a listener, of a bound socket, or of one whose options are held. Not
     /// necessarily the last one: the host looks whether the socket is still there.
     Closed = 8,
-    /// `data` a host's name, `value` AF_INET, AF_INET6, or 0 for both: answer: `data`, [`Address::SIZE`] bytes for
-    /// each address (port 0), best first. ENOENT: no such name; EAGAIN: no answer from any server.
+    /// `data` a host's name, `value` AF_INET, AF_INET6, or 0 for those that the stack speaks. Answer: `data`, one byte
+    /// that counts the addresses, [`Address::SIZE`] bytes for each (port 0), best first, as many as fit; then the name
+    /// itself, if the one given is an alias. ENOENT: no such name; ENODATA: it has no such address; EAGAIN: no server
+    /// knows for now.
     Resolve = 9,
     /// `id`, `flags`, and with `value` 1 the `address` to bind to: make the host's end of a datagram socket, if there is
     /// none. Answer: `local`; `data` is the id in the names of both ends, which cannot be guessed (8 bytes), and a byte
@@ -102,10 +104,12 @@ pub enum Op {
     /// `id`, `address`: with `value` [`ASSOCIATE`] connect(2) of a datagram socket, with [`DISSOLVE`] no peer any more,
     /// with [`CHECK`] nothing but whether a datagram may be sent there. Answer: `local`.
     Associate = 11,
+    /// `address`: which host has it? Answer: `data`, its name. Errors as [`Op::Resolve`].
+    Reverse = 12,
 }
 
 impl Op {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Join,
         Self::Bind,
         Self::Listen,
@@ -117,6 +121,7 @@ impl Op {
         Self::Resolve,
         Self::Datagram,
         Self::Associate,
+        Self::Reverse,
     ];
 
     fn from_number(number: u16) -> Option<Self> {

@@ -120,6 +120,26 @@ pub fn bind(fd: i32, name: &Name) -> Result<()> {
     unsafe { call(libc::SYS_bind, [fd as usize, (&raw const address) as usize, address.size(), 0, 0, 0]) }.map(drop)
 }
 
+/// bind(2) to the name that another socket had.
+pub fn bind_to(fd: i32, address: &UnixAddress) -> Result<()> {
+    let at = (&raw const *address) as usize;
+    // SAFETY: the address lives through the call and has the length given.
+    unsafe { call(libc::SYS_bind, [fd as usize, at, address.size(), 0, 0, 0]) }.map(drop)
+}
+
+/// Puts the file of `new` in the place of `fd`'s (dup3(2)), with the flags that the descriptor has and its file had.
+pub fn replace(fd: i32, new: i32) -> Result<()> {
+    let control = |fd: i32, command: i32, argument: usize| {
+        // SAFETY: no pointers.
+        unsafe { call(libc::SYS_fcntl, [fd as usize, command as usize, argument, 0, 0, 0]) }
+    };
+    control(new, libc::F_SETFL, control(fd, libc::F_GETFL, 0)?)?;
+    let close_on_exec = control(fd, libc::F_GETFD, 0)? & libc::FD_CLOEXEC as usize != 0;
+    let flags = if close_on_exec { libc::O_CLOEXEC as usize } else { 0 };
+    // SAFETY: no pointers.
+    unsafe { call(libc::SYS_dup3, [new as usize, fd as usize, flags, 0, 0, 0]) }.map(drop)
+}
+
 /// connect(2) to an abstract name.
 pub fn connect(fd: i32, name: &Name) -> Result<()> {
     let address = UnixAddress::of(name);
@@ -156,6 +176,7 @@ pub trait Plain: Copy + Default {}
 impl Plain for i32 {}
 impl Plain for u64 {}
 impl Plain for [u32; 3] {}
+impl Plain for [i32; 2] {}
 impl Plain for [i64; 2] {}
 
 /// getsockopt(2) of a value with a fixed size.

@@ -20,14 +20,44 @@ pub fn judge(domain: i32, kind: i32, protocol: i32) -> Verdict {
     let flags = match domain {
         libc::AF_INET => 0,
         libc::AF_INET6 => Tag::V6,
-        libc::AF_PACKET => return Verdict::Refused(Errno(libc::EAFNOSUPPORT)),
+        libc::AF_PACKET | libc::AF_XDP | libc::AF_RDS | libc::AF_TIPC | AF_SMC => {
+            return Verdict::Refused(Errno(libc::EAFNOSUPPORT));
+        }
         _ => return Verdict::Kernel,
     };
-    match (kind & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC), protocol) {
+    let (kind, flags_of_kind) = (kind & KINDS, kind & !KINDS);
+    if flags_of_kind & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) != 0 || !(0..PROTOCOLS).contains(&protocol) {
+        return Verdict::Refused(Errno(libc::EINVAL));
+    }
+    // The errors are those of a kernel that has TCP and UDP alone (inet_create).
+    match (kind, protocol) {
         (libc::SOCK_STREAM, 0 | libc::IPPROTO_TCP) => Verdict::Stream(flags),
         (libc::SOCK_DGRAM, 0 | libc::IPPROTO_UDP) => Verdict::Datagram(flags | Tag::DATAGRAM),
-        _ => Verdict::Refused(Errno(libc::EPROTONOSUPPORT)),
+        (libc::SOCK_STREAM | libc::SOCK_DGRAM, _) => Verdict::Refused(Errno(libc::EPROTONOSUPPORT)),
+        (0 | 11.., _) => Verdict::Refused(Errno(libc::EINVAL)),
+        _ => Verdict::Refused(Errno(libc::ESOCKTNOSUPPORT)),
     }
+}
+
+/// Sockets of TCP's kind that the kernel carries over its own network.
+const AF_SMC: i32 = 43;
+/// The bits of a type that are not flags (SOCK_TYPE_MASK).
+const KINDS: i32 = 0xf;
+/// IPPROTO_MAX, MPTCP's number among those below it being beyond 256.
+const PROTOCOLS: i32 = libc::IPPROTO_MPTCP + 1;
+
+/// SO_SNDBUF of a stream's end. The host may leave a byte unread in any buffer that the kernel made for it; the largest
+/// is one of sendfile(2) or splice(2) and counts 66304 bytes. The end can still be written to while at most a quarter of
+/// its buffer, which is twice this, is taken (unix_writable).
+const BUFFER: i32 = 140_000;
+
+/// Prepares a stream's end for what the host does with it.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub fn prepare(fd: i32) -> Result<()> {
+    kernel::set_option(fd, libc::SO_SNDBUF, &BUFFER.to_ne_bytes())
 }
 
 /// socket(2) of the stack: an AF_UNIX socket with a tag.
@@ -37,7 +67,8 @@ pub fn judge(domain: i32, kind: i32, protocol: i32) -> Verdict {
 /// What the kernel says to an AF_UNIX socket (EMFILE, ENOBUFS ...).
 pub fn socket(kind: i32, flags: u16) -> Result<i32> {
     let fd = kernel::socket(libc::AF_UNIX, kind, 0)?;
-    let tagged = kernel::option::<u64>(fd, libc::SO_COOKIE).and_then(|cookie| {
+    let cookie = prepare(fd).and_then(|()| kernel::option::<u64>(fd, libc::SO_COOKIE));
+    let tagged = cookie.and_then(|cookie| {
         // Cookies are counted, and no machine counts to 2^35 sockets: the host's own ids begin there.
         set_tag(fd, Tag { id: cookie & (Tag::GIVEN - 1), flags })
     });

@@ -31,6 +31,10 @@ fn translated(tag: Tag, level: i32, name: i32) -> (i32, i32) {
 /// A `struct ucred` without a process: pid 0, uid and gid -1.
 const NOBODY: [u8; 12] = [0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255];
 
+/// Options of the kernel's own socket that an accepted socket has of its listener.
+const INHERITED: [i32; 6] =
+    [libc::SO_KEEPALIVE, libc::SO_LINGER, libc::SO_OOBINLINE, libc::SO_RCVLOWAT, libc::SO_RCVTIMEO, libc::SO_SNDTIMEO];
+
 /// Who sets an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setter {
@@ -60,7 +64,10 @@ pub fn setter(tag: Tag, level: i32, name: i32) -> Setter {
         (libc::IPPROTO_TCP, _) if is_datagram => Setter::Asked,
         (libc::SOL_SOCKET, libc::SO_REUSEPORT) => Setter::Flag(Tag::REUSEPORT),
         (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE | libc::SO_BINDTODEVICE) => Setter::Asked,
-        (libc::SOL_SOCKET, libc::SO_KEEPALIVE | libc::SO_LINGER | libc::SO_RCVBUF | libc::SO_OOBINLINE) => Setter::Both,
+        (libc::SOL_SOCKET, libc::SO_KEEPALIVE | libc::SO_LINGER) => Setter::Both,
+        // The stack's are meant; that of the AF_UNIX socket is what the host needs.
+        (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_RCVBUF) => Setter::Told,
+        (libc::SOL_SOCKET, libc::SO_SNDBUFFORCE | libc::SO_RCVBUFFORCE) => Setter::Asked,
         (libc::SOL_SOCKET, _) => Setter::Kernel,
         (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) => Setter::Flag(Tag::V6ONLY),
         (libc::IPPROTO_TCP, libc::TCP_NODELAY) => Setter::NoDelay,
@@ -88,6 +95,13 @@ pub fn setter(tag: Tag, level: i32, name: i32) -> Setter {
 /// host.
 pub fn set(fd: i32, tag: Tag, level: i32, name: i32, value: &[u8], host: &Host<'_>) -> Result<bool> {
     let number = || value.first_chunk().map(|four| i32::from_ne_bytes(*four)).ok_or(Errno(libc::EINVAL));
+    let is_inherited = level == libc::SOL_SOCKET && INHERITED.contains(&name);
+    let tag = if is_inherited && !tag.is(Tag::GENEROUS) {
+        open::set_tag(fd, tag.with(Tag::GENEROUS))?;
+        tag.with(Tag::GENEROUS)
+    } else {
+        tag
+    };
     let (level, name) = translated(tag, level, name);
     match setter(tag, level, name) {
         Setter::Kernel => return Ok(false),
@@ -177,7 +191,9 @@ pub fn read(fd: i32, tag: Tag, level: i32, name: i32, room: usize, host: &Host<'
         },
         // As of any TCP socket: nobody.
         (libc::SOL_SOCKET, libc::SO_PEERCRED) => Ok(Data::of(&NOBODY)),
-        (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE | libc::SO_BINDTODEVICE) => ask(tag, (level, name), room, host),
+        (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE | libc::SO_BINDTODEVICE | libc::SO_SNDBUF | libc::SO_RCVBUF) => {
+            ask(tag, (level, name), room, host)
+        }
         (libc::SOL_SOCKET, _) => Ok(None),
         (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) if tag.is(Tag::V6) => flag(Tag::V6ONLY),
         (libc::IPPROTO_TCP, libc::TCP_NODELAY) => flag(Tag::NODELAY),

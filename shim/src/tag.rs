@@ -46,8 +46,10 @@ impl Tag {
     /// The host holds options for this id although there is no connection yet: it wants to know when it is closed.
     pub const TOLD: u16 = 1 << 8;
 
+    /// An option that accepted sockets inherit was set.
+    pub const GENEROUS: u16 = 1 << 9;
     /// There is a way to every unicast address: a datagram socket need not ask before it sends.
-    pub const ROUTED: u16 = 1 << 9;
+    pub const ROUTED: u16 = 1 << 10;
 
     /// Whether a flag is set.
     pub const fn is(self, flag: u16) -> bool {

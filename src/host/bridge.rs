@@ -7,26 +7,32 @@
 //! | the program shuts down or closes | FIN, after all data |
 //! | the program closes with data unread | reset (RFC 2525 section 2.17) |
 //!
-//! A reset is shown by closing our end while a byte is left in it that was never read. So of what the program writes the
-//! last byte is peeked at and stays, unless the data is bulk: the byte would keep the whole buffer it is in from being
-//! freed, and the program from writing on. Then, and when the program has never written, a reset looks like the end of
-//! data.
+//! A reset is shown by closing our end while a byte is left in it that was never read; the host's own end shows as one,
+//! too. So there is one from the first: the last byte of what stands before a connection's own data, or the byte that the
+//! program sends when it accepts. Of what it writes later the last byte is peeked at and stays. It keeps the buffer it is
+//! in, at most 64 KiB of the kernel's memory, from being freed: only so many connections ([`PINS`]) may do that with
+//! more than a little data. Beyond them a reset that comes after bulk looks like the end of data.
 
 use crate::{
     error::Error,
     socket::detached::Detached,
     sys::unix,
-    tcp::{RecvFlags, SendFlags, Shutdown},
+    tcp::{RecvFlags, SendFlags, Shutdown, run::Run},
 };
 use std::{
     io::{self, IoSlice, IoSliceMut},
     os::fd::{AsFd, OwnedFd},
+    sync::Arc,
 };
 
 /// How much moves at once, and how much is kept of what the other side did not take, each way.
 pub const CHUNK: usize = 256 * 1024;
 /// What is queued by the program is not bulk up to here.
 const SMALL: usize = 4096;
+/// How many connections may each keep a large buffer of the kernel's for the byte in it.
+pub const PINS: usize = 1024;
+/// Packets given to the program in one call.
+const SLICES: usize = 64;
 /// Chunks that one connection moves each way before it is the others' turn.
 const ROUNDS: usize = 8;
 
@@ -91,6 +97,9 @@ impl Kept {
     }
 }
 
+/// Whoever has a clone keeps a large buffer; the host has the first.
+pub type Pin = Arc<()>;
+
 /// A connection and our end of the program's socket.
 pub struct Bridge {
     end: OwnedFd,
@@ -99,12 +108,19 @@ pub struct Bridge {
     up: Kept,
     up_way: Way,
     /// From the stack to the program.
-    down: Kept,
+    down: Run,
     down_way: Way,
-    /// A byte that was forwarded is still in our end.
+    /// A byte that is not to be forwarded (any more) is the first in our end.
     retained: bool,
-    /// The last read filled the buffer: what is left may be a part of something large.
-    capped: bool,
+    /// The program has not accepted yet, and that byte is still to come.
+    due: bool,
+    /// The byte may be in a large buffer: one of [`PINS`].
+    pin: Option<Pin>,
+    /// The program has sent an urgent byte, behind what is read without it.
+    urgent: bool,
+    /// Urgent bytes that were not taken, each way.
+    urgent_up: Option<u8>,
+    urgent_down: Option<u8>,
     /// The program sends no more.
     end_of_program: bool,
     /// The program's end is closed.
@@ -114,17 +130,30 @@ pub struct Bridge {
 }
 
 impl Bridge {
-    /// Joins our end of a program's socket and a connection that is established.
-    pub fn new(end: OwnedFd, socket: Detached) -> Self {
+    /// Joins our end of a program's socket and a connection that was made for it; a byte is left unread in the end.
+    pub fn connected(end: OwnedFd, socket: Detached) -> Self {
+        Self::new(end, socket, false)
+    }
+
+    /// Joins an end that waits to be accepted by the program and the connection that is behind it.
+    pub fn arrived(end: OwnedFd, socket: Detached) -> Self {
+        Self::new(end, socket, true)
+    }
+
+    fn new(end: OwnedFd, socket: Detached, due: bool) -> Self {
         Self {
             end,
             socket,
             up: Kept::default(),
             up_way: Way::Open,
-            down: Kept::default(),
+            down: Run::default(),
             down_way: Way::Open,
-            retained: false,
-            capped: false,
+            retained: true,
+            due,
+            pin: None,
+            urgent: false,
+            urgent_up: None,
+            urgent_down: None,
             end_of_program: false,
             hung_up: false,
             broken: false,
@@ -141,14 +170,18 @@ impl Bridge {
         let any = |mask: i32| events & mask as u32 != 0;
         self.end_of_program |= any(libc::EPOLLRDHUP | libc::EPOLLHUP);
         self.hung_up |= any(libc::EPOLLHUP);
+        self.urgent |= any(libc::EPOLLPRI);
     }
 
-    /// Moves what there is to move. `buffer` is [`CHUNK`] bytes long.
-    pub fn turn(&mut self, buffer: &mut [u8]) -> Verdict {
-        let up = if self.broken { Moved::PeerReset } else { self.move_up(buffer) };
+    /// Moves what there is to move. `buffer` is [`CHUNK`] bytes long; `pins` is the host's.
+    pub fn turn(&mut self, buffer: &mut [u8], pins: &Pin) -> Verdict {
+        if self.due {
+            self.due = !matches!(unix::recv(self.end.as_fd(), &mut [0], libc::MSG_PEEK), Ok(1..));
+        }
+        let up = if self.broken { Moved::PeerReset } else { self.move_up(buffer, pins) };
         let down = match up {
             Moved::ProgramReset => Moved::Idle,
-            Moved::PeerReset | Moved::Idle | Moved::More => self.move_down(buffer),
+            Moved::PeerReset | Moved::Idle | Moved::More => self.move_down(),
         };
         self.broken |= matches!(up, Moved::PeerReset) || matches!(down, Moved::PeerReset);
         match (up, down) {
@@ -158,7 +191,7 @@ impl Bridge {
             }
             // What came before the reset is the program's.
             (_, Moved::More) => Verdict::More,
-            _ if self.broken && (self.down.is_empty() || self.hung_up) => Verdict::Over,
+            _ if self.broken && (self.down.is_empty() && !self.due || self.hung_up) => Verdict::Over,
             _ if self.is_over() => {
                 self.part();
                 Verdict::Over
@@ -184,7 +217,7 @@ impl Bridge {
     }
 
     /// From the program to the stack.
-    fn move_up(&mut self, buffer: &mut [u8]) -> Moved {
+    fn move_up(&mut self, buffer: &mut [u8], pins: &Pin) -> Moved {
         for _ in 0..ROUNDS {
             if !self.up.is_empty() {
                 match send_up(&self.socket, self.up.rest()) {
@@ -194,8 +227,20 @@ impl Bridge {
                 }
                 continue;
             }
+            if let Some(byte) = self.urgent_up {
+                match send_urgent(&self.socket, byte) {
+                    Ok(_) => self.urgent_up = None,
+                    Err(Error::WouldBlock) => return Moved::Idle,
+                    Err(_) => return Moved::PeerReset,
+                }
+            }
             match self.up_way {
                 Way::Shut => return Moved::Idle,
+                // Closed and not shut down: closing the stack's socket says so, with SO_LINGER's time.
+                Way::Ended if self.hung_up => {
+                    self.up_way = Way::Shut;
+                    return Moved::Idle;
+                }
                 Way::Ended => {
                     let shut = self.socket.with(|stack, id, now| stack.shutdown(id, Shutdown::Write, now));
                     self.up_way = Way::Shut;
@@ -203,7 +248,12 @@ impl Bridge {
                 }
                 Way::Open => {}
             }
-            let fresh = match self.read_program(buffer) {
+            let fresh = match self.read_program(buffer, pins) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.urgent => {
+                    self.urgent = false;
+                    self.urgent_up = self.read_urgent();
+                    continue;
+                }
                 Ok(0..=0) => {
                     self.up_way = Way::Ended;
                     continue;
@@ -222,7 +272,7 @@ impl Bridge {
     }
 
     /// What the program has written since the last call, at the front of `buffer`; 0 at its end.
-    fn read_program(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read_program(&mut self, buffer: &mut [u8], pins: &Pin) -> io::Result<usize> {
         let end = self.end.as_fd();
         let old = usize::from(self.retained);
         let queued = unix::recv(end, &mut buffer[..=SMALL], libc::MSG_PEEK)?;
@@ -233,31 +283,68 @@ impl Bridge {
             }
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let n = if queued <= SMALL && !self.capped {
+        let n = if queued <= SMALL && self.pin.is_none() {
             if queued > 1 {
                 unix::recv(end, &mut buffer[SMALL + 1..SMALL + queued], 0)?;
             }
             self.retained = true;
             queued
         } else {
-            let n = unix::recv(end, buffer, 0)?;
-            self.retained = false;
-            self.capped = n == buffer.len();
-            n
+            self.read_bulk(buffer, pins)?
         };
         buffer.copy_within(old..n, 0);
         Ok(n - old)
     }
 
+    /// The program's urgent byte. Nothing before it is left but the retained byte, which would hide what is behind.
+    fn read_urgent(&mut self) -> Option<u8> {
+        let end = self.end.as_fd();
+        let mut byte = [0];
+        unix::recv(end, &mut byte, libc::MSG_OOB).ok().filter(|n| *n == 1)?;
+        if std::mem::take(&mut self.retained) {
+            let _taken = unix::recv(end, &mut [0], 0);
+        }
+        Some(byte[0])
+    }
+
+    /// Reads what is queued, but for its last byte if that may stay; how much is in `buffer`.
+    fn read_bulk(&mut self, buffer: &mut [u8], pins: &Pin) -> io::Result<usize> {
+        let end = self.end.as_fd();
+        if self.pin.is_none() && Arc::strong_count(pins) <= PINS {
+            self.pin = Some(Arc::clone(pins));
+        }
+        let queued = unix::queued(end)?.min(buffer.len());
+        if self.retained && queued <= SMALL {
+            // What it was in goes with it, and all behind it is small.
+            self.pin = None;
+        }
+        if self.pin.is_none() && queued > SMALL {
+            self.retained = false;
+            return unix::recv(end, buffer, 0);
+        }
+        let most = queued.saturating_sub(1);
+        let n = if most == 0 { 0 } else { unix::recv(end, &mut buffer[..most], 0)? };
+        // Fewer are read where urgent data is.
+        self.retained = n == most && unix::recv(end, &mut buffer[n..=n], libc::MSG_PEEK)? == 1;
+        Ok(n + usize::from(self.retained))
+    }
+
     /// From the stack to the program.
-    fn move_down(&mut self, buffer: &mut [u8]) -> Moved {
+    fn move_down(&mut self) -> Moved {
         for _ in 0..ROUNDS {
             if !self.down.is_empty() {
-                match self.write_program(self.down.rest()) {
-                    Ok(n) => self.down.took(n),
+                match self.write_program() {
+                    Ok(n) => _ = self.down.consume(n),
                     Err(moved) => return moved,
                 }
                 continue;
+            }
+            if let Some(byte) = self.urgent_down {
+                match unix::send(self.end.as_fd(), &[byte], libc::MSG_OOB) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Moved::Idle,
+                    // If the program is gone its end will tell.
+                    _ => self.urgent_down = None,
+                }
             }
             match self.down_way {
                 Way::Shut => return Moved::Idle,
@@ -271,40 +358,50 @@ impl Bridge {
                 }
                 Way::Open => {}
             }
+            let mut urgent = None;
             let received = self.socket.with(|stack, id, now| {
-                stack.recv(id, &mut [IoSliceMut::new(buffer)], RecvFlags::default(), now).map(|got| got.len)
-            });
-            let n = match received {
-                Ok(0) => {
-                    self.down_way = Way::Ended;
-                    continue;
+                // All that is before the urgent byte is with the program.
+                if stack.is_at_mark(id)? {
+                    let flags = RecvFlags { oob: true, ..RecvFlags::default() };
+                    let mut byte = [0];
+                    if stack.recv(id, &mut [IoSliceMut::new(&mut byte)], flags, now).is_ok_and(|got| got.len == 1) {
+                        urgent = Some(byte[0]);
+                        return Err(Error::WouldBlock);
+                    }
                 }
-                Ok(n) => n,
+                stack.recv_run(id, CHUNK, now)
+            });
+            match received {
+                Ok(run) if run.is_empty() => self.down_way = Way::Ended,
+                Ok(run) => self.down = run,
+                Err(Error::WouldBlock) if urgent.is_some() => self.urgent_down = urgent,
                 Err(Error::WouldBlock) => return Moved::Idle,
                 Err(_) => return Moved::PeerReset,
-            };
-            match self.write_program(&buffer[..n]) {
-                Ok(taken) => self.down.keep(&buffer[taken..n]),
-                Err(Moved::Idle) => {
-                    self.down.keep(&buffer[..n]);
-                    return Moved::Idle;
-                }
-                Err(moved) => return moved,
             }
         }
         Moved::More
     }
 
-    /// Gives data to the program: how much it took, or how the turn ends.
-    fn write_program(&self, data: &[u8]) -> Result<usize, Moved> {
-        match unix::send(self.end.as_fd(), data, 0) {
+    /// Gives what is kept for it to the program: how much it took, or how the turn ends.
+    fn write_program(&self) -> Result<usize, Moved> {
+        let (mut slices, mut count) = ([IoSlice::new(&[]); SLICES], 0);
+        for (slice, bytes) in slices.iter_mut().zip(self.down.slices()) {
+            *slice = IoSlice::new(bytes);
+            count += 1;
+        }
+        match unix::send_slices(self.end.as_fd(), &slices[..count]) {
             Ok(n) => Ok(n),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Moved::Idle),
             // It reads no more but is still there (SHUT_RD): Linux takes the data and throws it away.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && !self.hung_up => Ok(data.len()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && !self.hung_up => Ok(self.down.len()),
             Err(_) => Err(Moved::ProgramReset),
         }
     }
+}
+
+fn send_urgent(socket: &Detached, byte: u8) -> Result<usize, Error> {
+    let flags = SendFlags { oob: true, ..SendFlags::default() };
+    socket.with(|stack, id, now| stack.send(id, &[IoSlice::new(&[byte])], &crate::stack::SendTo::default(), flags, now))
 }
 
 fn send_up(socket: &Detached, data: &[u8]) -> Result<usize, Error> {

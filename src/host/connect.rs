@@ -11,11 +11,12 @@ use crate::{
     error::Error,
     socket::{detached::Detached, errno},
     stack::{Family, Protocol},
-    sys::unix,
+    sys::unix::{self, Peer},
 };
 use sockeye_shim::{
     address::Address,
     format::{ConnectHeader, KEEPALIVE, REUSEADDR},
+    name::Meaning,
     tag::Tag,
 };
 use std::{
@@ -36,6 +37,7 @@ pub struct Connecting {
     remote: Endpoint,
     filled: usize,
     id: u64,
+    source: Address,
 }
 
 /// How connection attempts ended.
@@ -75,6 +77,30 @@ impl Outcomes {
     }
 }
 
+fn begin(header: &ConnectHeader, socket: &Detached) -> Result<Endpoint, Error> {
+    let flag = |flag: u16| header.flags & u32::from(flag) != 0;
+    let remote = endpoint(&header.destination)?;
+    socket.with(|stack, id, now| {
+        let settings = stack.tcp_settings(id)?;
+        settings.nodelay |= flag(Tag::NODELAY);
+        settings.keepalive |= header.flags & KEEPALIVE != 0;
+        stack.settings(id)?.reuse_addr |= header.flags & REUSEADDR != 0;
+        stack.on_settings_changed(id, now);
+        Ok(())
+    })?;
+    match socket.with(|stack, id, now| stack.connect(id, remote, now)) {
+        Ok(()) | Err(Error::InProgress) => Ok(remote),
+        Err(error) => Err(error),
+    }
+}
+
+/// An attempt that failed.
+struct Ended {
+    id: u64,
+    socket: Detached,
+    source: Address,
+}
+
 impl Host {
     /// Takes the ends that programs have connected.
     pub fn take_connects(&mut self) {
@@ -82,7 +108,7 @@ impl Host {
             match unix::accept(self.gate.connect.as_fd()) {
                 Ok(end) => {
                     let number = self.reserve();
-                    let events = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP;
+                    let events = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP;
                     if self.interest.add(&end, events, number).is_ok() {
                         self.read_header(number, end);
                     }
@@ -90,8 +116,7 @@ impl Host {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => {}
                 Err(error) => {
-                    self.life.on_shortage(self.engine.now());
-                    log::warn!("cannot take a connection: {error}; raise the limit of open files (ulimit -n)");
+                    self.life.on_shortage(self.engine.now(), &error);
                     return;
                 }
             }
@@ -116,33 +141,33 @@ impl Host {
             return self.outcomes.failed(header.id, libc::EACCES);
         }
         self.outcomes.forget(header.id);
-        match self.begin(&header) {
-            Ok((socket, remote)) => {
-                let filled = header.filled as usize;
-                self.watch(socket.id(), number);
-                let connecting = Connecting { end, socket, remote, filled, id: header.id };
-                self.put(number, Item::Connecting(connecting), Some(header.id));
+        let is_v6 = header.flags & u32::from(Tag::V6) != 0;
+        let begun = self.held_for_connect(header.id, is_v6).map(|socket| (begin(&header, &socket), socket));
+        let (remote, socket) = match begun {
+            Ok((Ok(remote), socket)) => (remote, socket),
+            Ok((Err(error), socket)) => {
+                self.outcomes.failed(header.id, errno::of(error));
+                return self.keep(number, Ended { id: header.id, socket, source: header.source }, peer);
             }
-            Err(error) => self.outcomes.failed(header.id, errno::of(error)),
-        }
+            Err(error) => return self.outcomes.failed(header.id, errno::of(error)),
+        };
+        let (filled, id, source) = (header.filled as usize, header.id, header.source);
+        self.watch(socket.id(), number);
+        self.put(number, Item::Connecting(Connecting { end, socket, remote, filled, id, source }), Some(id));
     }
 
-    fn begin(&mut self, header: &ConnectHeader) -> Result<(Detached, Endpoint), Error> {
-        let flag = |flag: u16| header.flags & u32::from(flag) != 0;
-        let remote = endpoint(&header.destination)?;
-        let socket = self.held_for_connect(header.id, flag(Tag::V6))?;
-        socket.with(|stack, id, now| {
-            let settings = stack.tcp_settings(id)?;
-            settings.nodelay |= flag(Tag::NODELAY);
-            settings.keepalive |= header.flags & KEEPALIVE != 0;
-            stack.settings(id)?.reuse_addr |= header.flags & REUSEADDR != 0;
-            stack.on_settings_changed(id, now);
-            Ok(())
-        })?;
-        match socket.with(|stack, id, now| stack.connect(id, remote, now)) {
-            Ok(()) | Err(Error::InProgress) => Ok((socket, remote)),
-            Err(error) => Err(error),
+    /// Keeps the socket of an attempt that failed, with its address and options, for another.
+    fn keep(&mut self, number: u64, ended: Ended, peer: Option<Peer>) {
+        let Ended { id, socket, source } = ended;
+        let now = self.engine.now();
+        self.engine.forget(socket.id());
+        let mut held = Held::new(socket, peer.map(|peer| peer.pid), now);
+        if source != Address::NONE
+            && let Some(name) = (Meaning::Bound { id, local: source }).name(&self.name)
+        {
+            held.named(name.as_bytes().to_vec(), now);
         }
+        self.put(number, Item::Held(Box::new(held)), Some(id));
     }
 
     /// The socket that the program has bound or given options, or a new one.
@@ -160,31 +185,36 @@ impl Host {
 
     /// Something happened to a connection that is being made, or to the program's end of it.
     pub fn advance(&mut self, number: u64, connecting: Connecting, events: u32) {
-        let Connecting { end, socket, remote, filled, id } = connecting;
+        let Connecting { end, socket, remote, filled, id, source } = connecting;
         if events & (libc::EPOLLHUP | libc::EPOLLERR) as u32 != 0 {
             return self.outcomes.forget(id);
         }
         match socket.with(|stack, id, now| stack.connect(id, remote, now)) {
             Ok(()) | Err(Error::IsConnected) => {}
             Err(Error::InProgress | Error::Already) => {
-                let connecting = Connecting { end, socket, remote, filled, id };
+                let connecting = Connecting { end, socket, remote, filled, id, source };
                 return self.put(number, Item::Connecting(connecting), Some(id));
             }
             // Closing with the header unread shows ERR and HUP.
-            Err(error) => return self.outcomes.failed(id, errno::of(error)),
+            Err(error) => {
+                self.outcomes.failed(id, errno::of(error));
+                let peer = unix::peer(end.as_fd());
+                return self.keep(number, Ended { id, socket, source }, peer);
+            }
         }
         let names =
             socket.with(|stack, id, _| Ok((stack.local_endpoint(id)?, stack.remote_endpoint(id).unwrap_or(remote))));
         let (local, remote) = names.map_or((Address::NONE, mapped(remote)), |(l, r)| (mapped(l), mapped(r)));
         self.outcomes.note(id, (0, local, remote));
-        if !self.drain(&end, filled) {
+        if !self.drain(&end, filled - 1) {
             return;
         }
-        self.put(number, Item::Bridge(Box::new(Bridge::new(end, socket))), Some(id));
+        self.put(number, Item::Bridge(Box::new(Bridge::connected(end, socket))), Some(id));
         self.again.push(number);
     }
 
-    /// Reads header and zeros, which makes the program's end writable. False if they are not all there.
+    /// Reads header and zeros, which makes the program's end writable. False if they are not all there. The last of the
+    /// zeros stays: see the bridge.
     fn drain(&mut self, end: &OwnedFd, filled: usize) -> bool {
         let mut left = filled;
         while left > 0 {

@@ -255,13 +255,13 @@ impl Host {
     }
 
     /// Makes our end of a datagram socket, and binds the socket if that is asked for.
-    pub fn open_datagram(&mut self, request: &Request) -> Result<Response> {
+    pub fn open_datagram(&mut self, request: &Request, pid: Option<i32>) -> Result<Response> {
         if request.flags & u32::from(Tag::DATAGRAM) == 0 || request.id & Tag::GIVEN != 0 {
             return Err(Error::Invalid);
         }
         let is_new = self.datagram(request.id).is_none();
         if is_new {
-            self.add_datagram(request)?;
+            self.add_datagram(request, pid)?;
         }
         let bound = if request.value == 1 { self.bind_datagram(request) } else { Ok(()) };
         if let Err(error) = bound {
@@ -281,9 +281,9 @@ impl Host {
         Ok(Response { local, data, ..Response::new(0) })
     }
 
-    fn add_datagram(&mut self, request: &Request) -> Result<()> {
+    fn add_datagram(&mut self, request: &Request, pid: Option<i32>) -> Result<()> {
         // One whose options are kept is held as any socket without a connection.
-        self.named_or_new(request)?;
+        self.named_or_new(request, pid)?;
         let number = self.ids.get(&request.id).copied().ok_or(Error::NotFound)?;
         let key = entropy::seed()[0] & (Tag::GIVEN - 1);
         let ours = Meaning::HostDatagram { id: key }.name(&self.name).ok_or(Error::Invalid)?;
@@ -363,7 +363,9 @@ impl Host {
     pub fn on_datagram_closed(&mut self, id: u64) {
         let now = self.engine.now();
         let Ok(stranger) = unix::open(Kind::Datagrams) else { return };
-        let is_gone = self.datagram(id).is_some_and(|datagram| datagram.is_gone(&stranger, now));
+        // It had its name before it could be closed.
+        let is_there = |datagram: &mut Datagram| unix::has_datagrams(stranger.as_fd(), &datagram.names[1]);
+        let is_gone = self.datagram(id).is_some_and(|datagram| !is_there(datagram));
         match self.ids.get(&id).copied() {
             Some(number) if is_gone => self.part(number),
             _ => self.life.sweep_soon(now),

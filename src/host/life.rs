@@ -6,7 +6,7 @@ use crate::{
     sys::unix,
     time::{Duration, Instant},
 };
-use std::collections::HashSet;
+use std::{collections::HashSet, io};
 
 /// How long a host stays that nobody uses.
 const GRACE: Duration = Duration::from_secs(1);
@@ -16,6 +16,8 @@ const FIRST_GRACE: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_millis(500);
 /// How long to leave programs waiting when there is no descriptor for them.
 const SHORTAGE: Duration = Duration::from_millis(20);
+/// How long not to say again that there is none.
+const SAID: Duration = Duration::from_secs(60);
 
 /// What the host remembers of time and of its users.
 pub struct Life {
@@ -24,6 +26,7 @@ pub struct Life {
     pub asking: Vec<u64>,
     retries: Vec<(Instant, u64)>,
     shortage: Option<Instant>,
+    shortage_said: Option<Instant>,
     sweep_at: Instant,
     /// Since when nobody has used the stack.
     unused_since: Option<Instant>,
@@ -38,6 +41,7 @@ impl Life {
             asking: Vec::new(),
             retries: Vec::new(),
             shortage: None,
+            shortage_said: None,
             sweep_at: now + SWEEP,
             unused_since: Some(now),
             grace: FIRST_GRACE,
@@ -49,9 +53,13 @@ impl Life {
         self.retries.push((at, number));
     }
 
-    /// There was no descriptor for a program.
-    pub fn on_shortage(&mut self, now: Instant) {
+    /// There was no descriptor for a program or a connection. It waits; the user is told once.
+    pub fn on_shortage(&mut self, now: Instant, error: &io::Error) {
         self.shortage = Some(now + SHORTAGE);
+        if self.shortage_said.is_none_or(|at| at + SAID <= now) {
+            self.shortage_said = Some(now);
+            log::warn!("programs and connections wait: {error}; raise the limit of open files (ulimit -n)");
+        }
     }
 
     /// A program has closed a descriptor that may be the last: it is looked at shortly.

@@ -34,6 +34,8 @@ pub struct Held {
     pub socket: Detached,
     /// The name of the program's end, once it is bound.
     pub name: Option<Vec<u8>>,
+    /// The process that made it, which answers for it while it has no name.
+    pub pid: Option<i32>,
     /// The program's end has been seen to have that name.
     pub seen: bool,
     since: Instant,
@@ -63,8 +65,8 @@ enum Delivery {
 
 impl Held {
     /// A socket that is neither bound nor listens.
-    pub fn new(socket: Detached, now: Instant) -> Self {
-        Self { socket, name: None, seen: false, since: now, listening: false, uid: None, waiting: None }
+    pub fn new(socket: Detached, pid: Option<i32>, now: Instant) -> Self {
+        Self { socket, pid, name: None, seen: false, since: now, listening: false, uid: None, waiting: None }
     }
 
     /// The program was told to call its end `name`.
@@ -100,7 +102,7 @@ impl Host {
             let delivery = match arrival {
                 Ok(arrival) => self.deliver_one(&held, arrival),
                 Err(Error::WouldBlock) => break,
-                // Out of descriptors, most likely: the connection waits in the stack.
+                // Out of descriptors: the connection waits in the stack.
                 Err(_) => {
                     self.life.retry(number, self.engine.now() + RETRY);
                     break;
@@ -128,7 +130,10 @@ impl Host {
     /// The next connection of the listener, with an end of ours that is named after it.
     fn arrive(&mut self, held: &Held) -> Result<Arrival, Error> {
         held.socket.with(|stack, id, _| if stack.ready(id).is_empty() { Err(Error::WouldBlock) } else { Ok(()) })?;
-        let end = unix::open(Kind::Stream).map_err(|_| Error::TooManyFiles)?;
+        let end = unix::open(Kind::Stream).map_err(|error| {
+            self.life.on_shortage(self.engine.now(), &error);
+            Error::TooManyFiles
+        })?;
         let (child, flow) = held.socket.with(|stack, id, now| stack.accept(id, now))?;
         let socket = held.socket.accepted(child)?;
         let id = self.give_id();
@@ -154,14 +159,23 @@ impl Host {
         let number = self.reserve();
         // Somebody else may have taken the name of a program that is gone.
         let is_program = listener == held.uid || listener == Some(0) || listener == Some(self.guard.uid);
-        let events = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP;
+        let events = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP;
         if !is_program || self.interest.add(&end, events, number).is_err() {
             socket.reset_on_close();
             return if is_program { Delivery::Done } else { Delivery::Gone };
         }
         self.watch(socket.id(), number);
-        self.put(number, Item::Bridge(Box::new(Bridge::new(end, socket))), Some(id));
+        self.put(number, Item::Bridge(Box::new(Bridge::arrived(end, socket))), Some(id));
         Delivery::Done
+    }
+
+    /// Process `pid` has ended: of the sockets without a name, whose end cannot be looked up, its own go.
+    pub fn forget_unnamed(&mut self, pid: i32) {
+        let its = |item: &Item| matches!(item, Item::Held(held) if held.name.is_none() && held.pid == Some(pid));
+        let gone: Vec<u64> = self.slots.iter().filter_map(|(n, slot)| its(&slot.item).then_some(*n)).collect();
+        for number in gone {
+            drop(self.take(number));
+        }
     }
 
     /// Frees the ports of those bound sockets and listeners whose program's end is gone.

@@ -9,16 +9,18 @@
 //! | `connect.rs` `listener.rs` | connections that are made, and taken |
 //! | `bridge.rs` | a connection's bytes, both ways |
 //! | `datagram.rs` | datagram sockets |
-//! | `resolve.rs` | hosts' names |
+//! | `resolve.rs` `lookup.rs` `dns.rs` | hosts' names: known here, asked for, and how one asks |
 //! | `life.rs` | who uses the stack, and when it ends |
 #![forbid(unsafe_code)]
 
 mod bridge;
 mod connect;
 mod datagram;
+mod dns;
 mod gate;
 mod life;
 mod listener;
+mod lookup;
 mod request;
 mod resolve;
 mod serve;
@@ -26,9 +28,12 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
-use crate::socket::stacks;
+use crate::{socket::stacks, sys::process};
 use gate::{Claim, Gate};
 use sockeye_shim::{format::Token, name};
+
+/// Descriptors a host wants, one for each connection. The program that starts it may have few for itself.
+const DESCRIPTORS: u64 = 1 << 18;
 
 /// What a host is started with.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +74,7 @@ impl Options {
 /// A text that names cause and cure.
 pub fn run(options: &Options) -> Result<(), String> {
     let name = options.stack_name()?;
+    process::raise_descriptor_limit(DESCRIPTORS);
     let gate = match Gate::claim(&name)? {
         Claim::Ours(gate) => gate,
         Claim::Another => return Ok(()),

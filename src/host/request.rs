@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     socket::{detached::Detached, errno, options::Value},
     stack::{Family, Protocol},
-    sys::unix,
+    sys::unix::{self, Peer},
 };
 use sockeye_shim::{
     address::Address,
@@ -78,7 +78,10 @@ impl Host {
                 let uid = peer.map(|peer| peer.uid);
                 let response = if self.guard.admits(&request.token, uid) {
                     peer.into_iter().for_each(|peer| self.note_user(peer.pid));
-                    self.answer(&request, uid).unwrap_or_else(|error| Response::new(errno::of(error)))
+                    if matches!(request.op, Op::Resolve | Op::Reverse) {
+                        return self.look_up(number, asker, &request, is_new);
+                    }
+                    self.answer(&request, peer).unwrap_or_else(|error| Response::new(errno::of(error)))
                 } else {
                     Response::new(libc::EACCES)
                 };
@@ -93,13 +96,14 @@ impl Host {
         }
     }
 
-    fn answer(&mut self, request: &Request, uid: Option<u32>) -> Result<Response> {
+    fn answer(&mut self, request: &Request, peer: Option<Peer>) -> Result<Response> {
+        let (uid, pid) = (peer.map(|peer| peer.uid), peer.map(|peer| peer.pid));
         let nothing = Response::new(0);
         self.settle_datagrams(request.id);
         let data = |bytes: &[u8]| Data::of(bytes).map(|data| Response { data, ..nothing }).ok_or(Error::MessageTooLong);
         match request.op {
             Op::Join => data(&self.guard.token),
-            Op::Bind => self.bind(request).map(|local| Response { local, ..nothing }),
+            Op::Bind => self.bind(request, pid).map(|local| Response { local, ..nothing }),
             Op::Listen => self.listen(request, uid).map(|()| nothing),
             Op::Result => Ok(self.result(request.id)),
             Op::Names => {
@@ -111,7 +115,7 @@ impl Host {
             }
             Op::SetOption => {
                 let (level, name) = (request.level, request.name);
-                self.named_or_new(request)?.set_option(level, name, request.data.as_bytes())?;
+                self.named_or_new(request, pid)?.set_option(level, name, request.data.as_bytes())?;
                 if (level, name) == (libc::SOL_SOCKET, libc::SO_RCVBUF) {
                     self.on_buffer_changed(request.id);
                 }
@@ -128,8 +132,9 @@ impl Host {
                 self.on_closed(request.id);
                 Ok(nothing)
             }
-            Op::Resolve => super::resolve::resolve(request).and_then(|found| data(&found)),
-            Op::Datagram => self.open_datagram(request),
+            // Those may have to wait: `hear` passes them on before it comes here.
+            Op::Resolve | Op::Reverse => Err(Error::Invalid),
+            Op::Datagram => self.open_datagram(request, pid),
             Op::Associate => self.associate(request),
         }
     }
@@ -141,7 +146,7 @@ impl Host {
     }
 
     /// The socket of a request; one that is new is kept for it.
-    pub fn named_or_new(&mut self, request: &Request) -> Result<&Detached> {
+    pub fn named_or_new(&mut self, request: &Request, pid: Option<i32>) -> Result<&Detached> {
         if self.socket(request.id).is_none() {
             if request.id & Tag::GIVEN != 0 {
                 return Err(Error::NotFound);
@@ -150,19 +155,19 @@ impl Host {
             let socket = Detached::open(self.stack, family, protocol)?;
             let number = self.reserve();
             let now = self.engine.now();
-            self.put(number, Item::Held(Box::new(Held::new(socket, now))), Some(request.id));
+            self.put(number, Item::Held(Box::new(Held::new(socket, pid, now))), Some(request.id));
         }
         self.socket(request.id).ok_or(Error::NotFound)
     }
 
-    fn bind(&mut self, request: &Request) -> Result<Address> {
+    fn bind(&mut self, request: &Request, pid: Option<i32>) -> Result<Address> {
         let is_v6only = request.flags & u32::from(Tag::V6 | Tag::V6ONLY) == u32::from(Tag::V6 | Tag::V6ONLY);
         let local = endpoint(&request.address).map_err(|_| Error::AddrNotAvailable)?;
         if is_v6only {
             return Err(Error::AddrNotAvailable);
         }
         let is_new = self.named(request.id).is_none();
-        let bound = self.bind_to(request, local);
+        let bound = self.bind_to(request, local, pid);
         if bound.is_err() && is_new {
             // What was opened for nothing but this is closed again.
             self.ids.get(&request.id).copied().map(|number| self.take(number));
@@ -170,9 +175,9 @@ impl Host {
         bound
     }
 
-    fn bind_to(&mut self, request: &Request, local: Endpoint) -> Result<Address> {
+    fn bind_to(&mut self, request: &Request, local: Endpoint, pid: Option<i32>) -> Result<Address> {
         let flags = request.flags;
-        let socket = self.named_or_new(request)?;
+        let socket = self.named_or_new(request, pid)?;
         let set = |socket: &Detached| {
             socket.with(|stack, id, now| {
                 let settings = stack.settings(id)?;

@@ -84,11 +84,15 @@ impl Host {
             Item::Connecting(connecting) => self.advance(number, connecting, events),
             Item::Held(held) => self.deliver(number, held, id),
             Item::Datagram(datagram) => self.exchange(number, datagram, id),
+            Item::Lookup(lookup) => self.go_on_with(number, lookup, events),
             Item::Client(fd, pid) if events == 0 => self.put(number, Item::Client(fd, pid), None),
-            Item::Client(_, pid) => self.life.left(pid),
+            Item::Client(_, pid) => {
+                self.life.left(pid);
+                self.forget_unnamed(pid);
+            }
             Item::Bridge(mut bridge) => {
                 bridge.on_end_ready(events);
-                let verdict = bridge.turn(&mut self.buffer);
+                let verdict = bridge.turn(&mut self.buffer, &self.pins);
                 if verdict == Verdict::More {
                     self.again.push(number);
                 }
@@ -111,8 +115,7 @@ impl Host {
                 // The program went away before its turn.
                 Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => {}
                 Err(error) => {
-                    self.life.on_shortage(self.engine.now());
-                    log::warn!("cannot hear a program: {error}; raise the limit of open files (ulimit -n)");
+                    self.life.on_shortage(self.engine.now(), &error);
                     break;
                 }
             }

@@ -2,13 +2,14 @@
 //! both come back with.
 
 use super::{
-    bridge::Bridge,
+    bridge::{Bridge, Pin},
     connect::Connecting,
     connect::Outcomes,
     datagram::Datagram,
     gate::{Gate, Guard},
     life::Life,
     listener::Held,
+    lookup::Lookup,
 };
 use crate::{
     engine::{
@@ -47,6 +48,8 @@ pub enum Item {
     Held(Box<Held>),
     /// A datagram socket.
     Datagram(Box<Datagram>),
+    /// A program that waits for what name servers say.
+    Lookup(Box<Lookup>),
     /// A process that uses the stack, by a descriptor that tells its end.
     Client(OwnedFd, i32),
 }
@@ -119,6 +122,7 @@ pub struct Host {
     /// Slots that have more to do at once.
     pub again: Vec<u64>,
     pub buffer: Vec<u8>,
+    pub pins: Pin,
     next_slot: u64,
     next_given: u64,
 }
@@ -160,6 +164,7 @@ impl Host {
             life: Life::new(engine.now()),
             again: Vec::new(),
             buffer: vec![0; super::bridge::CHUNK],
+            pins: Pin::default(),
             next_slot: FIRST,
             next_given: 0,
         })
@@ -209,14 +214,14 @@ impl Host {
             Item::Bridge(bridge) => Some(bridge.socket()),
             Item::Held(held) => Some(&held.socket),
             Item::Datagram(datagram) => Some(datagram.socket()),
-            Item::Asker(_) | Item::Header(_) | Item::Client(..) => None,
+            Item::Asker(_) | Item::Header(_) | Item::Lookup(_) | Item::Client(..) => None,
         }
     }
 
     /// Asks the stack for the readiness of a socket, to be told as `slot`. What is so already is looked at once.
     pub fn watch(&mut self, socket: SocketId, slot: u64) {
         let inbox: Arc<dyn Watcher> = Arc::clone(&self.inbox) as _;
-        self.engine.watch(socket, Ready::IN | Ready::OUT | Ready::RDHUP, slot, inbox);
+        self.engine.watch(socket, Ready::IN | Ready::PRI | Ready::OUT | Ready::RDHUP, slot, inbox);
         self.again.push(slot);
     }
 }

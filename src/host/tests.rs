@@ -64,6 +64,13 @@ fn write_all(fd: &OwnedFd, mut data: &[u8]) {
     }
 }
 
+/// Accepts as the shim does: with the byte that the host leaves unread.
+fn accept(listener: &OwnedFd) -> OwnedFd {
+    let fd = unix::accept(listener.as_fd()).unwrap();
+    unix::send(fd.as_fd(), &[0], 0).unwrap();
+    fd
+}
+
 impl Program {
     /// A program on a stack of its own.
     fn new(name: &str) -> Self {
@@ -130,7 +137,7 @@ impl Program {
         assert_eq!(poll(&client, libc::POLLOUT, 5000), libc::POLLOUT);
         assert_eq!(self.result(id).errno, 0);
         assert_eq!(poll(&listener.0, libc::POLLIN, 5000), libc::POLLIN);
-        (client, unix::accept(listener.0.as_fd()).unwrap())
+        (client, accept(&listener.0))
     }
 }
 
@@ -201,6 +208,28 @@ fn data_left_unread_is_a_reset_for_the_other_side() {
 }
 
 #[test]
+fn a_reset_is_told_from_an_end_even_after_bulk_and_before_a_word() {
+    let program = Program::new("resets");
+    let listener = program.listen(1, 0, 8);
+    let linger = Data::of([1i32, 0].map(i32::to_ne_bytes).as_flattened()).unwrap();
+    let set = |id| {
+        let (level, name, data) = (libc::SOL_SOCKET, libc::SO_LINGER, linger);
+        assert_eq!(program.ask(&Request { level, name, data, ..Request::new(Op::SetOption, TOKEN, id) }).errno, 0);
+    };
+    for (id, sent) in [(2, 0), (3, 10), (4, 100_000)] {
+        let (client, server) = program.pair(&listener, id);
+        write_all(&server, &vec![7; sent]);
+        let mut got = 0;
+        while got < sent {
+            got += read(&client, 65536).unwrap().len();
+        }
+        set(id);
+        drop(client);
+        assert_eq!(read(&server, 10), Err(libc::ECONNRESET), "{sent} bytes sent");
+    }
+}
+
+#[test]
 fn a_port_is_free_as_soon_as_its_listener_is_closed() {
     let program = Program::new("port");
     let (fd, local) = program.listen(1, 0, 8);
@@ -219,7 +248,7 @@ fn a_full_queue_keeps_connections_waiting() {
     let mut served = 0;
     while served < clients.len() && poll(&listener.0, libc::POLLIN, 3000) == libc::POLLIN {
         thread::sleep(Duration::from_millis(10));
-        let server = unix::accept(listener.0.as_fd()).unwrap();
+        let server = accept(&listener.0);
         write_all(&server, b"!");
         served += 1;
     }
@@ -314,4 +343,22 @@ fn a_refused_datagram_is_a_reset_with_a_reason_and_a_closed_socket_gives_its_por
     let (level, name) = (libc::SOL_SOCKET, libc::SO_ERROR);
     let reason = program.ask(&Request { level, name, value: 4, ..Request::new(Op::GetOption, TOKEN, 1) });
     assert_eq!(reason.data.as_bytes(), libc::ECONNREFUSED.to_ne_bytes());
+}
+
+#[test]
+fn names_that_nobody_needs_to_be_asked_for_are_answered_at_once() {
+    let program = Program::new("names");
+    let resolve = |name: &str| {
+        let data = Data::of(name.as_bytes()).unwrap();
+        program.ask(&Request { data, ..Request::new(Op::Resolve, TOKEN, 0) })
+    };
+    let loopback = Address::v4([127, 0, 0, 1], 0);
+    assert_eq!(resolve("localhost").data.as_bytes(), [&[1], &loopback.to_bytes()[..]].concat());
+    assert_eq!(resolve("nowhere.test").errno, libc::ENOENT, "without a name server");
+    assert_eq!(resolve("\u{1f41f}").errno, libc::ENOENT);
+    let called = |address| program.ask(&Request { address, ..Request::new(Op::Reverse, TOKEN, 0) });
+    assert_eq!(called(loopback).data.as_bytes(), b"localhost");
+    assert_eq!(called(Address::v4([192, 0, 2, 1], 0)).errno, libc::ENOENT);
+    let stranger = program.ask(&Request::new(Op::Reverse, [9; 16], 0));
+    assert_eq!(stranger.errno, libc::EACCES);
 }

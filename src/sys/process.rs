@@ -13,3 +13,21 @@ pub fn descriptor_limit() -> usize {
     let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
     if result == 0 { usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX) } else { 1024 }
 }
+
+/// Allows the process as many descriptors as it may have: up to the hard limit, and beyond it to `wanted` who has
+/// CAP_SYS_RESOURCE.
+pub fn raise_descriptor_limit(wanted: u64) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid place for an rlimit.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 {
+        return;
+    }
+    let most = limit.rlim_max.max(wanted);
+    for most in [most, limit.rlim_max] {
+        let raised = libc::rlimit { rlim_cur: most, rlim_max: most };
+        // SAFETY: `raised` is a valid rlimit. What is refused leaves the limit as it is.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raised) } == 0 {
+            return;
+        }
+    }
+}

@@ -199,6 +199,17 @@ pub fn send_slices(fd: BorrowedFd<'_>, from: &[IoSlice<'_>]) -> io::Result<usize
     checked(unsafe { libc::syscall(libc::SYS_sendmsg, fd.as_raw_fd(), &raw const message, flags) })
 }
 
+/// How many bytes are there to be read (SIOCINQ).
+///
+/// # Errors
+/// Those of ioctl(2).
+pub fn queued(fd: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut n: libc::c_int = 0;
+    // SAFETY: the kernel writes an int.
+    checked(unsafe { libc::syscall(libc::SYS_ioctl, fd.as_raw_fd(), libc::FIONREAD, &raw mut n) })?;
+    Ok(n.unsigned_abs() as usize)
+}
+
 /// shutdown(2) of the sending side.
 ///
 /// # Errors

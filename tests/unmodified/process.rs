@@ -1,0 +1,85 @@
+//! What the kernel says of processes, their descriptors, and their sockets.
+
+use std::{
+    collections::HashSet,
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+/// Sends a signal to a process.
+pub fn kill(pid: i32, signal: i32) {
+    assert!(pid > 1);
+    // SAFETY: kill(2) has no memory arguments.
+    unsafe { libc::kill(pid, signal) };
+}
+
+/// The processes whose network namespace is file `namespace` (an inode), zombies aside, but for our own.
+pub fn of_namespace(namespace: u64) -> Vec<i32> {
+    let all = fs::read_dir("/proc").expect("/proc").flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_there = |pid: &i32| fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|file| file.ino() == namespace);
+    let own = std::process::id().cast_signed();
+    pids.filter(|pid| *pid != own).filter(is_there).filter(|pid| !command_line(*pid).is_empty()).collect()
+}
+
+/// A process and its arguments; empty for one that has ended.
+pub fn command_line(pid: i32) -> String {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&line).replace('\0', " ").trim().to_owned()
+}
+
+/// What a process's descriptors are, those that can be read.
+pub fn descriptors(pid: i32) -> Vec<String> {
+    let Ok(folder) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    let target = |path: PathBuf| Some(fs::read_link(path).ok()?.to_string_lossy().into_owned());
+    folder.flatten().filter_map(|entry| target(entry.path())).collect()
+}
+
+/// A process's memory that is there, in KiB.
+pub fn memory(pid: i32) -> u64 {
+    status(pid, "VmRSS:").unwrap_or(0)
+}
+
+fn status(pid: i32, key: &str) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(key))?.split_whitespace().next()?.parse().ok()
+}
+
+/// The inodes of the namespace's IP and packet sockets, each with the table and line that has it. To be called inside.
+pub fn kernel_sockets() -> Vec<(u64, String)> {
+    let mut found = Vec::new();
+    for (table, column) in [
+        ("tcp", 9),
+        ("tcp6", 9),
+        ("udp", 9),
+        ("udp6", 9),
+        ("udplite", 9),
+        ("udplite6", 9),
+        ("raw", 9),
+        ("raw6", 9),
+        ("icmp", 9),
+        ("icmp6", 9),
+        ("packet", 8),
+    ] {
+        let text = fs::read_to_string(Path::new("/proc/thread-self/net").join(table)).unwrap_or_default();
+        for line in text.lines().skip(1) {
+            let inode = line.split_whitespace().nth(column).and_then(|inode| inode.parse().ok()).unwrap_or(0);
+            found.push((inode, format!("{table}: {line}")));
+        }
+    }
+    found
+}
+
+/// Those of `sockets` that one of `pids` holds.
+pub fn held(sockets: &[(u64, String)], pids: &[i32]) -> Vec<String> {
+    let mine: HashSet<String> = pids.iter().flat_map(|pid| descriptors(*pid)).collect();
+    let is_held = |inode: &u64| mine.contains(&format!("socket:[{inode}]"));
+    sockets.iter().filter(|(inode, _)| is_held(inode)).map(|(_, line)| line.clone()).collect()
+}
+
+/// The abstract AF_UNIX names of ours in the namespace. To be called inside.
+pub fn names() -> Vec<String> {
+    let text = fs::read_to_string("/proc/thread-self/net/unix").expect("/proc/net/unix");
+    text.lines().filter_map(|line| Some(line[line.find("@sockeye/")?..].to_owned())).collect()
+}

@@ -1,0 +1,213 @@
+//! Programs on the stack are killed at random, as by `kill -9`, while they work. The host lives, and has in the end no
+//! more memory and descriptors than before.
+
+use crate::{
+    home::{Ends, Home, Way, noise},
+    http,
+    netns::KERNEL,
+    nginx::Nginx,
+    process,
+    running::{PATIENCE, Running},
+};
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+/// How long programs are killed.
+const LENGTH: Duration = Duration::from_secs(60);
+/// How long before the host is measured for the first time: its memory has then been used once.
+const WARM_UP: Duration = Duration::from_secs(10);
+/// What the allocator may keep more than it did, in KiB.
+const MEMORY: u64 = 4096;
+
+/// Numbers that a seed determines.
+struct Dice(u64);
+
+impl Dice {
+    /// From 0 up to `sides`, exclusive.
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).expect("31 bits") % sides
+    }
+}
+
+/// The programs that are killed.
+struct Crowd<'a> {
+    home: &'a Home,
+    nginx: Nginx<'a>,
+    redis: Option<Running>,
+    clients: Vec<Running>,
+    killed: HashMap<&'static str, u32>,
+}
+
+impl<'a> Crowd<'a> {
+    fn new(home: &'a Home, page: &[u8]) -> Self {
+        let nginx = Nginx::start(home, page);
+        let redis = Some(Self::redis(home));
+        Self { home, nginx, redis, clients: Vec::new(), killed: HashMap::new() }
+    }
+
+    fn redis(home: &Home) -> Running {
+        let server = home.start(&["redis-server", "--port", "6379", "--protected-mode", "no", "--save", ""]);
+        server.says("Ready to accept connections");
+        server
+    }
+
+    /// A client of one server or the other, the kernel's among them.
+    fn client(&self, kind: usize) -> Running {
+        let away = format!("http://{KERNEL}:8000/large");
+        match kind {
+            0 => self.home.start(&["curl", "-sS", "-o", "/dev/null", &away]),
+            1 => self.home.start(&[
+                "curl",
+                "-sS",
+                "-o",
+                "/dev/null",
+                "--limit-rate",
+                "1M",
+                "http://127.0.0.1:8080/large",
+            ]),
+            2 => self.home.start(&["redis-benchmark", "-n", "100000", "-c", "20", "-q"]),
+            _ => self.home.start(&["wget", "-q", "-O", "/dev/null", &away]),
+        }
+    }
+
+    /// Kills somebody.
+    fn kill(&mut self, dice: &mut Dice) {
+        let what = match dice.roll(4) {
+            0 => {
+                let workers = self.nginx.workers();
+                process::kill(workers[dice.roll(workers.len())], libc::SIGKILL);
+                "worker"
+            }
+            1 => {
+                drop(self.redis.take());
+                // Its port is free for the next at once.
+                self.redis = Some(Self::redis(self.home));
+                "server"
+            }
+            _ => {
+                if !self.clients.is_empty() {
+                    drop(self.clients.swap_remove(dice.roll(self.clients.len())));
+                }
+                "client"
+            }
+        };
+        *self.killed.entry(what).or_default() += 1;
+    }
+
+    /// Works, and is killed, for so long.
+    fn works(&mut self, dice: &mut Dice, length: Duration) {
+        let end = Instant::now() + length;
+        while Instant::now() < end {
+            self.clients.retain_mut(Running::is_alive);
+            while self.clients.len() < 4 {
+                self.clients.push(self.client(dice.roll(4)));
+            }
+            thread::sleep(Duration::from_millis(dice.roll(200) as u64));
+            self.kill(dice);
+        }
+    }
+
+    /// All are killed but the kernel's.
+    fn ends(mut self) {
+        self.clients.clear();
+        process::kill(self.nginx.master(), libc::SIGKILL);
+        for worker in self.nginx.workers_left() {
+            process::kill(worker, libc::SIGKILL);
+        }
+        drop(self.redis);
+    }
+}
+
+/// What the host holds when it has come to rest: its descriptors, the stack's names, and its memory in KiB.
+fn at_rest(home: &Home, host: i32) -> (Vec<String>, Vec<String>, u64) {
+    let look = || {
+        let mut names = home.names();
+        names.sort();
+        let mut descriptors = process::descriptors(host);
+        // Numbers of their own.
+        descriptors.iter_mut().for_each(|what| what.truncate(what.find('[').unwrap_or(what.len())));
+        descriptors.sort();
+        (descriptors, names)
+    };
+    let end = Instant::now() + PATIENCE * 3;
+    let (mut before, mut since) = (look(), Instant::now());
+    while since.elapsed() < Duration::from_secs(3) {
+        assert!(Instant::now() < end, "the host does not come to rest: {before:?}");
+        thread::sleep(Duration::from_millis(100));
+        let now = look();
+        if now != before {
+            (before, since) = (now, Instant::now());
+        }
+    }
+    (before.0, before.1, process::memory(host))
+}
+
+/// The kernel's clients of the web server, which bear with errors; gives how many pages came.
+fn kernels_clients(home: &Home, page: &[u8], is_over: &AtomicBool) -> usize {
+    let good = AtomicUsize::new(0);
+    home.namespace.inside(|| {
+        while !is_over.load(Ordering::Relaxed) {
+            match http::page_of_known_length(8080, "/page", Duration::from_secs(5)) {
+                Ok(got) => {
+                    assert!(got == page, "another page, of {} bytes", got.len());
+                    good.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(_) => thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    });
+    good.into_inner()
+}
+
+fn test(home: &Home, seed: u64) {
+    println!("seed {seed}");
+    let mut dice = Dice(seed | 1);
+    let page = noise(50_000);
+    home.file("large", &noise(3_000_000));
+    let kernels = home.kernels_web_server(8000);
+    // It keeps the host there when all others have been killed.
+    let keeper = home.start(&["nc.openbsd", "-l", "9999"]);
+    home.await_names(3);
+    let host = home.host();
+    let mut measured = Vec::new();
+    for length in [WARM_UP, LENGTH] {
+        let is_over = AtomicBool::new(false);
+        let mut crowd = Crowd::new(home, &page);
+        let (killed, pages) = thread::scope(|scope| {
+            let clients = scope.spawn(|| kernels_clients(home, &page, &is_over));
+            let ends = Ends(&is_over);
+            crowd.works(&mut dice, length);
+            drop(ends);
+            (crowd.killed.clone(), clients.join().expect("pages are whole"))
+        });
+        crowd.ends();
+        println!("killed {killed:?}, {pages} pages fetched");
+        assert!(["client", "worker", "server"].iter().all(|what| killed.contains_key(what)) && pages > 0);
+        assert_eq!(home.host(), host, "the host lives");
+        measured.push(at_rest(home, host));
+    }
+    let [before, after] = [&measured[0], &measured[1]];
+    assert_eq!(before.0, after.0, "descriptors");
+    assert_eq!(before.1, after.1, "names");
+    println!("the host's memory: {} KiB, then {} KiB", before.2, after.2);
+    assert!(after.2 <= before.2 + MEMORY, "{} KiB, then {} KiB", before.2, after.2);
+    // And it serves.
+    let server = home.web_server("0.0.0.0", 8001);
+    assert!(home.page(8001, "/page") == page);
+    server.end_by(libc::SIGTERM);
+    keeper.end_by(libc::SIGTERM);
+    kernels.end_by(libc::SIGTERM);
+}
+
+#[test]
+fn the_host_is_afterwards_as_it_was_before() {
+    let seed = SystemTime::UNIX_EPOCH.elapsed().expect("a clock").subsec_nanos();
+    Home::test(Way::ByHand, |home| test(home, seed.into()));
+}
