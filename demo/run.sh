@@ -1,12 +1,15 @@
 #!/bin/bash
-# The main job, shown on real traffic: C programs talk TCP to the kernel through a stack of their own, over a TAP in a
-# network namespace that vanishes with this script.
+# The main job, shown on real traffic: unmodified programs, Python and C talk TCP to the kernel from an IP address of
+# their own, over a TAP in a network namespace that vanishes with this script.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly ours=10.97.0.2 kernel=10.97.0.1 port=8000
 readonly net="tap:t0,ip=$ours/24,gw=$kernel"
-bulk=${DEMO_BYTES:-100000000} lossy=${DEMO_LOSSY_BYTES:-2500000}
+# A second wire, for stacks beside the first.
+readonly ours_2=10.98.0.2 kernel_2=10.98.0.1
+readonly net_2="tap:t1,ip=$ours_2/24,gw=$kernel_2"
+bulk=${DEMO_BYTES:-100000000} lossy=${DEMO_LOSSY_BYTES:-10000000}
 
 # ---- outside: tools, build, and a namespace -------------------------------------------------------------------------
 
@@ -14,7 +17,8 @@ outside() {
   .ci/tools build demo
   work=$(mktemp -d "${TMPDIR:-/tmp}/sockeye-demo.XXXXXX")
   child=
-  trap '[ -z "$child" ] || kill $child 2>/dev/null || true; rm -rf "$work"' EXIT
+  # unshare heeds no other signal; with it ends the first process of the namespace, and with that all of them.
+  trap '[ -z "$child" ] || { kill -KILL $child; wait $child; } 2>/dev/null || true; rm -rf "$work"' EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
 
@@ -33,7 +37,11 @@ outside() {
   if ! why=$("${unshare[@]}" ip tuntap add dev t0 mode tap 2>&1); then
     cure_tap "$why"
   fi
-  "${unshare[@]}" "$0" --inside "$work" "${CARGO_TARGET_DIR:-target}/examples" &
+  if "${unshare[@]}" --mount-proc true 2>/dev/null; then
+    unshare+=(--mount-proc)
+  fi
+  unset "${!SOCKEYE_@}"
+  "${unshare[@]}" "$PWD/demo/run.sh" --inside "$work" "$(realpath "${CARGO_TARGET_DIR:-target}")" &
   child=$!
   wait $child
 }
@@ -65,78 +73,202 @@ cure_tap() {
 
 # ---- inside: the demo -----------------------------------------------------------------------------------------------
 
+[ -t 1 ] && bold=$'\033[1m' plain=$'\033[0m' || bold='' plain=''
+count=0
+
 # title, and what it proves
 show() {
-  printf '\n\033[1m%s\033[0m\n%s\n' "$1" "$2"
+  count=$((count + 1))
+  printf '\n%s%d. %s%s\n%s\n' "$bold" "$count" "$1" "$plain" "$2"
 }
 
-run() {
-  printf '  $ %s\n' "$*" | sed "s|$work/||g; s|$examples/||g"
-  timeout 60 "$@" | sed 's/^/  /'
-}
-
-# Waits until the address answers, while the process $1 lives.
-wait_for() {
-  for _ in $(seq 100); do
-    curl -s -o /dev/null --max-time 2 "http://$2/" && return
-    kill -0 "$1" 2>/dev/null || break
-    sleep 0.05
+# A command as one would type it.
+command_line() {
+  local line='' word
+  for word; do
+    [ -n "$word" ] || word='""'
+    line+=" $word"
   done
-  echo "nothing answers at $2" >&2
+  printf '  %s$%s%s\n' "$bold" "$(sed "s|$examples/|./|g; s|$work/||g; s|$work|.|g; s|$root/||g" <<<"$line")" "$plain"
+}
+
+# Runs a command that is shown, its output indented.
+run() {
+  if [ -n "${shown:-}" ]; then command_line "$shown"; else command_line "$@"; fi
+  timeout 60 "$@" 2>&1 | sed 's/^/  /'
+}
+
+# Starts one in the background, its output in the file NAME.log.
+start() {
+  local name=$1
+  shift
+  command_line "$@" "&"
+  "$@" >"$work/$name.log" 2>&1 &
+  started=$!
+}
+
+die() {
+  echo "$*" >&2
   exit 1
 }
 
+# Waits until a command succeeds: what is waited for, the log to show when it never does, the command.
+await() {
+  local what=$1 log=$2
+  shift 2
+  for _ in $(seq 200); do
+    if "$@" >/dev/null 2>&1; then return; fi
+    sleep 0.05
+  done
+  cat "$work/$log.log" >&2
+  die "$what does not come"
+}
+
+answers() { curl -sS -o /dev/null --max-time 2 "$1"; }
+# Whether nobody holds the device.
+is_free() { ip -o link show "$1" | grep -q NO-CARRIER; }
+
+# What curl says of a transfer it was asked to report: seconds and bytes.
+with_rate() {
+  awk '$1 == "took" { printf "  %d bytes in %.2f s: %.2f Gbit/s\n", $3, $2, $3 * 8 / $2 / 1e9; done = 1; next } { print } END { exit !done }'
+}
+
 inside() {
-  work=$1 examples=$2
+  work=$1 built=$2 root=$PWD examples=$2/examples
+  PATH=$built/release:$PATH
+  export PYTHONPATH=$root/python SOCKEYE_LIBRARY=$built/release/libsockeye.so
+  cd "$work"
   ip link set lo up
-  ip tuntap add dev t0 mode tap
-  sysctl -qw net.ipv6.conf.t0.disable_ipv6=1 2>/dev/null || true
-  ip addr add $kernel/24 dev t0
-  ip link set t0 up
-  echo "the kernel is $kernel on TAP t0; our stack is $ours on the same wire"
-
-  show "1. A server" \
-    "A C program linked with the library serves the kernel's curl: handshake, data and close, ARP and IP are ours."
-  SOCKEYE_NET=$net "$examples/server" &
-  local server=$!
-  wait_for $server $ours
-  run curl -sS -i "http://$ours/"
-  kill $server
-  wait $server 2>/dev/null || true
-
-  "$work/source" $port &
-  local source=$!
-  wait_for $source "$kernel:$port"
-
-  show "2. A client at full speed" \
-    "100 MB from a kernel server: super-frames, window scaling and autotuning keep the wire busy, with one thread."
+  wire t0 $kernel
+  wire t1 $kernel_2
+  "$work/source" $port >source.log 2>&1 &
+  await "the kernel's server" source answers "http://$kernel:$port/1"
   export SOCKEYE_NET=$net
-  run "$examples/fetch" $kernel $port "/$bulk"
+  echo "The kernel is $kernel; on the other end of the wire, TAP t0, is Sockeye: $ours."
+  command_line "export SOCKEYE_NET=$net"
 
-  show "3. The same over a bad line" \
-    "10 ms each way and 1 % loss, made by the library itself: what is lost is sent again, and every byte is right."
-  export SOCKEYE_NET="$net,link=delay:10ms+loss:1%+seed:7,pcap=$work/demo.pcapng"
-  echo "  SOCKEYE_NET=$net,link=delay:10ms+loss:1%+seed:7,pcap=demo.pcapng"
-  run "$examples/fetch" $kernel $port "/$lossy" "$work/ours"
-  curl -sS -o "$work/theirs" "http://$kernel:$port/$lossy"
-  cmp "$work/ours" "$work/theirs"
-  echo "  the same bytes as the kernel gets"
+  unmodified_programs
+  embedded_programs
+  printf '\n%sAll %d worked.%s\n' "$bold" "$count" "$plain"
+}
 
-  show "4. What the wire saw" \
-    "The library wrote a capture that tcpdump and Wireshark read: no rights needed, one program's packets only."
-  summarise "$work/demo.pcapng"
-  kill $source
-  wait $source 2>/dev/null || true
-  printf '\nAll four worked.\n'
+# A TAP with the kernel's address on this side.
+wire() {
+  ip tuntap add dev "$1" mode tap
+  sysctl -qw "net.ipv6.conf.$1.disable_ipv6=1" 2>/dev/null || true
+  ip addr add "$2/24" dev "$1"
+  ip link set "$1" up
+}
+
+unmodified_programs() {
+  mkdir site
+  echo "Hello from Python, over a TCP that is not the kernel's." >site/index.html
+
+  show "An unmodified web server" \
+    "Python's own, on Sockeye's address; the kernel's curl fetches from it. Handshake, data, close, ARP and IP are ours."
+  start python sockeye run -- python3 -m http.server 80 --directory site
+  await "Python's server" python answers "http://$ours/"
+  run curl -sS -i "http://$ours/"
+
+  show "An unmodified curl at full speed" \
+    "It fetches 100 MB from a server of the kernel's through the stack: super-frames, window scaling, autotuning."
+  # shellcheck disable=SC2016  # the variable is shown as such
+  shown='sockeye run -- curl -sS -o /dev/null -w "$rate" '"http://$kernel:$port/$bulk" \
+    run sockeye run -- curl -sS -o /dev/null -w 'took %{time_total} %{size_download}\n' "http://$kernel:$port/$bulk" |
+    sed 's/^  took/took/' | with_rate
+
+  nginx_under_load
+  redis_on_one_stack
+  over_a_bad_line
+}
+
+nginx_under_load() {
+  show "nginx with two workers, under load" \
+    "A daemon that forks: its workers share one listener of the same stack. 50 connections ask; no request may fail."
+  cat >nginx.conf <<-END
+	worker_processes 2; pid $work/nginx.pid; error_log $work/nginx.log; user root root;
+	events { worker_connections 512; }
+	http {
+	  access_log off; sendfile on; client_body_temp_path $work/body; proxy_temp_path $work/proxy;
+	  fastcgi_temp_path $work/fastcgi; uwsgi_temp_path $work/uwsgi; scgi_temp_path $work/scgi;
+	  server { listen 8080; root $work/site; }
+	}
+	END
+  run sockeye run -- nginx -p "$work" -c "$work/nginx.conf"
+  await nginx nginx answers "http://$ours:8080/"
+  start wrk wrk -t 1 -c 50 -d 2s "http://$ours:8080/"
+  local load=$started
+  sleep 1
+  run sockeye ss -ltnp
+  wait "$load" || { cat wrk.log; die "wrk failed"; }
+  if grep -E 'Socket errors|Non-2xx' wrk.log; then die "requests failed"; fi
+  awk '/requests in/ { printf "  %d requests in %s, none failed; ", $1, substr($4, 1, length($4) - 1) } /^Requests\/sec/ { printf "%d a second\n", $2; done = 1 }
+    END { exit !done }' wrk.log
+  [ "$(pgrep -c -f 'nginx: worker process')" = 2 ] || die "nginx has not two workers"
+  local kernels
+  kernels=$(ss -Htln | grep -cv ":$port " || true)
+  [ "$kernels" = 0 ] || { ss -tlnp; die "a program listens at the kernel"; }
+  echo "  the kernel knows of none of it: ss -tln lists no listener but the kernel's own server"
+}
+
+redis_on_one_stack() {
+  show "redis, and redis-cli on 127.0.0.1" \
+    "Programs of one stack share its loopback, as they would on a machine of their own; the kernel sees the same data."
+  start redis sockeye run -- redis-server --save "" --protected-mode no
+  await redis redis grep -q "Ready to accept connections" redis.log
+  run sockeye run -- redis-cli -h 127.0.0.1 set fish salmon
+  run redis-cli -h $ours get fish
+  [ "$(redis-cli -h $ours get fish)" = salmon ] || die "the value is lost"
+}
+
+over_a_bad_line() {
+  show "The same curl over a bad line, recorded" \
+    "1 % loss and 10 ms each way for one program, no rights on the far side; what is lost is sent again, every byte is right."
+  export SOCKEYE_NET=$net_2
+  command_line "export SOCKEYE_NET=$net_2"
+  start curl sockeye run --link loss=1%,delay=10ms,seed=7 --pcap bad.pcapng -- \
+    curl -sS -o ours "http://$kernel_2:$port/$lossy"
+  local fetch=$started
+  while kill -0 "$fetch" 2>/dev/null && ! sockeye ss -tH --stack tap-t1 2>/dev/null | grep -q ESTAB; do
+    sleep 0.05
+  done
+  sleep 0.3
+  run sockeye ss -tinp --stack tap-t1
+  wait "$fetch" || { cat curl.log; die "curl failed"; }
+  curl -sS -o theirs "http://$kernel_2:$port/$lossy"
+  cmp ours theirs
+  echo "  $(stat -c %s ours) bytes, the same as the kernel gets. The capture, as tcpdump and Wireshark read it:"
+  await "the end of the stack" curl is_free t1
+  summarise bad.pcapng
+  export SOCKEYE_NET=$net
+}
+
+embedded_programs() {
+  show "A Python script with a stack inside" \
+    "import sockeye: asyncio, on its own event loop, fetches three pages at once; nothing is preloaded."
+  run python3 "$root/python/examples/get.py" "$net_2" "http://$kernel_2:$port/"{1000,20000,300000}
+
+  export SOCKEYE_NET=$net_2
+  show "C programs with a stack inside" \
+    "Linked with the library: a server for the kernel's curl, and a client at full speed, driven by its own thread."
+  start server "$examples/server"
+  local server=$started
+  await "the C server" server answers "http://$ours_2/"
+  run curl -sS "http://$ours_2/"
+  kill "$server"
+  wait "$server" 2>/dev/null || true
+  await "the end of the C server" server is_free t1
+  run "$examples/fetch" $kernel_2 $port "/$bulk"
 }
 
 # The handshake, and a count of what came and went.
 summarise() {
-  # -Z: reading a file needs no other user, and here there may be none.
-  tcpdump -Z root -nr "$1" >"$work/packets" 2>"$work/complaints" || { cat "$work/complaints" >&2; exit 1; }
+  # Reading a file needs no other user; in a user namespace tcpdump cannot become one, and may only be nobody.
+  tcpdump -Z root -nr "$1" >"$work/packets" 2>"$work/complaints" ||
+    unshare --user tcpdump -nr "$1" >"$work/packets" 2>>"$work/complaints" || { cat "$work/complaints" >&2; exit 1; }
   grep -m 3 -F '> ' <(grep -F 'Flags' "$work/packets") | cut -c 1-118 | sed 's/^/  /'
   echo "  ..."
-  awk -v ours="$ours" '
+  awk -v ours="$ours_2" '
     / ARP, / { arp++ }
     !/Flags/ { next }
     { packets++; mine = index($3, ours) == 1; way[mine]++ }

@@ -1,16 +1,24 @@
 //! `sockeye run`: what it runs, what it refuses, and how it ends. The preload library is one that does nothing.
 
+#[allow(dead_code, reason = "other tests use the rest")]
+mod netns;
+
+use netns::Namespace;
 use std::{
     env, fs,
     io::Write,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{self, Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 /// A folder with our program, a library to preload, and programs made for a test; gone with it.
 struct Installed {
     folder: PathBuf,
+    /// Stacks' names belong to it, so that no test meets another's.
+    namespace: Namespace,
 }
 
 impl Installed {
@@ -19,7 +27,7 @@ impl Installed {
         fs::create_dir_all(folder.join("bin")).expect("a folder");
         fs::create_dir_all(folder.join("lib")).expect("a folder");
         fs::copy(env!("CARGO_BIN_EXE_sockeye"), folder.join("bin/sockeye")).expect("our program");
-        let installed = Self { folder };
+        let installed = Self { folder, namespace: Namespace::bare() };
         installed.cc("lib/libsockeye_preload.so", "", &["-shared", "-fPIC"]);
         installed
     }
@@ -53,10 +61,10 @@ impl Installed {
     }
 
     fn ends(&self, command: &mut Command) -> (Option<i32>, String, String) {
-        for name in ["SOCKEYE_NET", "SOCKEYE_STACK", "SOCKEYE_TOKEN", "LD_PRELOAD"] {
+        for name in ["SOCKEYE_NET", "SOCKEYE_STACK", "SOCKEYE_TOKEN", "SOCKEYE_HOST", "LD_PRELOAD"] {
             command.env_remove(name);
         }
-        let output = command.output().expect("it starts");
+        let output = self.namespace.inside(|| command.output()).expect("it starts");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
         (output.status.code(), text(output.stdout), text(output.stderr))
     }
@@ -73,6 +81,121 @@ impl Drop for Installed {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+impl Installed {
+    /// The pids of the hosts in the namespace.
+    fn hosts(&self) -> Vec<String> {
+        let program = self.path("bin/sockeye");
+        let is_ours = |pid: &String| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program);
+        let entries = fs::read_dir("/proc").expect("proc(5)");
+        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).filter(is_ours).collect()
+    }
+
+    /// A run with these words must end with 125 and one line, which is given back.
+    fn fails(&self, words: &str) -> String {
+        let mut command = Command::new(self.path("bin/sockeye"));
+        let (code, out, err) = self.ends(command.arg("run").args(words.split(' ')));
+        assert_eq!((code, out.as_str(), err.lines().count()), (Some(125), "", 1), "{words}: {err}");
+        err.trim_start_matches("sockeye: ").trim_end().to_owned()
+    }
+}
+
+#[test]
+fn the_host_is_there_before_the_program_and_goes_after_it() {
+    let installed = Installed::new("host");
+    let held = installed.cc("held", "#include <unistd.h>\nint main(void) { return getppid() == 1 || sleep(1); }", &[]);
+    installed.namespace.inside(|| {
+        let run = |program: &Path| {
+            let mut command = Command::new(installed.path("bin/sockeye"));
+            command.args(["run", "--net", "null:", "--"]).arg(program).spawn().expect("it starts")
+        };
+        let mut first = run(&held);
+        while installed.hosts().len() < 2 && first.try_wait().expect("a child").is_none() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        // The second joins; the hosts are no children of the programs.
+        let mut second = run(&held);
+        assert!(second.wait().expect("a child").success() && first.wait().expect("a child").success());
+        assert_eq!(installed.hosts().len(), 1, "one host for both");
+    });
+    for _ in 0..250 {
+        if installed.hosts().is_empty() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    panic!("the host stays");
+}
+
+#[test]
+fn a_host_has_nothing_of_the_program_that_started_it() {
+    let installed = Installed::new("clean");
+    let script = "ulimit -Sn 64; umask 077; trap '' HUP TERM; exec 9</etc/passwd; exec \"$@\"";
+    let sockeye = installed.path("bin/sockeye").display().to_string();
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh", &sockeye, "run", "--net", "null:", "--", "true"]);
+    assert_eq!(installed.ends(&mut command), (Some(0), String::new(), String::new()));
+    let pid = installed.hosts().pop().expect("the host waits a moment");
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("proc(5)");
+    let of = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).unwrap_or_default();
+    assert_eq!(of("Umask:"), "0022");
+    // SIGPIPE alone, which every Rust program ignores.
+    assert_eq!((of("SigIgn:"), of("SigBlk:")), ("0000000000001000", "0000000000000000"));
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).expect("proc(5)");
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit");
+    let mut words = files.split_whitespace().skip(3);
+    assert_eq!(words.next(), words.next(), "soft and hard");
+    let descriptors: Vec<String> = fs::read_dir(format!("/proc/{pid}/fd"))
+        .expect("proc(5)")
+        .filter_map(|entry| Some(fs::read_link(entry.ok()?.path()).ok()?.to_string_lossy().into_owned()))
+        .collect();
+    assert!(!descriptors.iter().any(|to| to == "/etc/passwd"), "{descriptors:?}");
+    let environment = fs::read_to_string(format!("/proc/{pid}/environ")).expect("proc(5)");
+    assert!(!environment.split('\0').any(|variable| variable.starts_with("LD_PRELOAD=")), "{environment}");
+    let session = fs::read_to_string(format!("/proc/{pid}/stat")).expect("proc(5)");
+    assert_eq!(session.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(3)), Some(pid.as_str()));
+}
+
+#[test]
+fn a_joiner_means_the_same_network_or_is_told_the_key() {
+    let installed = Installed::new("join");
+    installed.namespace.add_tap("t0", "10.97.0.1/24");
+    let net = "tap:t0,ip=10.97.0.2/24";
+    let run = |net: &str| {
+        let mut command = Command::new(installed.path("bin/sockeye"));
+        installed.ends(command.args(["run", "--net", net, "--", "true"]))
+    };
+    let ran = (Some(0), String::new(), String::new());
+    assert_eq!(run(net), ran);
+    assert_eq!(run("tap:t0,offload=on,ip=10.97.0.2/24"), ran, "the text does not count");
+    let line = installed.fails("--net tap:t0,ip=10.97.0.3/24 -- true");
+    assert!(line.starts_with("ip: stack tap-t0 runs with ip=10.97.0.2/24, not with ip=10.97.0.3/24; "), "{line}");
+    let line = installed.fails(&format!("-n {net} --link loss=1% -- true"));
+    assert!(line.starts_with("link: stack tap-t0 runs with no link=, not with link=loss:1%; "), "{line}");
+    let mut named = Command::new(installed.path("bin/sockeye"));
+    assert_eq!(installed.ends(named.args(["run", "--stack", "tap-t0", "true"])), ran, "a name is enough");
+    let line = installed.fails("--stack no-such-stack -- true");
+    assert_eq!(line, "stack no-such-stack is not running, and no --net says how to start it");
+    assert!(installed.fails("--stack no/name -- true").starts_with("\"no/name\" cannot be a stack's name: "));
+}
+
+#[test]
+fn a_host_that_cannot_start_says_why_once() {
+    let installed = Installed::new("broken");
+    let line = installed.fails("--net tap:lo,ip=10.97.0.2/24 -- true");
+    assert!(line.contains("lo"), "{line}");
+    assert!(installed.hosts().is_empty());
+    let host = installed.write("silent", b"#!/bin/sh\n", 0o755);
+    let run = |host: &Path| {
+        let mut command = Command::new("env");
+        command.arg(format!("SOCKEYE_HOST={}", host.display())).arg(installed.path("bin/sockeye"));
+        let (code, out, err) = installed.ends(command.args(["run", "--net", "null:", "true"]));
+        assert_eq!((code, out.as_str(), err.lines().count()), (Some(125), "", 1), "{err}");
+        err
+    };
+    assert!(run(&installed.path("no-such-host")).contains("no-such-host: No such file"));
+    assert_eq!(run(&host), "sockeye: the host does not come up\n");
 }
 
 const NOTHING: &str = "int main(void) { return 7; }";

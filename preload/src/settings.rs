@@ -7,7 +7,7 @@ use core::{
 };
 use sockeye_shim::{
     Errno, Result,
-    format::{Op, Request, Token, token_from_text},
+    format::{MEANT, Token, token_from_text},
     host::Host,
     name::{STACK_MAX, is_stack, stack_of},
 };
@@ -53,6 +53,38 @@ pub struct Settings {
     pub stack: Text<{ STACK_MAX + 1 }>,
     /// SOCKEYE_HOST.
     pub host: Text<512>,
+    /// What fills the specification where it is silent.
+    fillers: [Text<256>; FILLERS.len()],
+}
+
+/// The variables that do, as [`sockeye_shim::format::Op::Join`] has them.
+const FILLERS: [&[u8]; 3] = [b"SOCKEYE_LINK", b"SOCKEYE_PCAP", b"SOCKEYE_LOG"];
+
+impl Settings {
+    const NONE: Self = Self {
+        preload: Text::NONE,
+        net: Text::NONE,
+        stack: Text::NONE,
+        host: Text::NONE,
+        fillers: [Text::NONE; FILLERS.len()],
+    };
+
+    /// Writes down which stack is meant; nothing without a specification. Returns the length.
+    fn meant(&self, into: &mut [u8; MEANT]) -> usize {
+        let mut len = 0;
+        let mut push = |bytes: &[u8]| {
+            if let Some(room) = into.get_mut(len..len + bytes.len()) {
+                room.copy_from_slice(bytes);
+                len += bytes.len();
+            }
+        };
+        push(self.net.as_bytes());
+        let fillers = FILLERS.iter().zip(&self.fillers).filter(|(_, value)| self.net.len > 0 && value.len > 0);
+        for (name, value) in fillers {
+            [b"\0", *name, b"=", value.as_bytes()].into_iter().for_each(&mut push);
+        }
+        len
+    }
 }
 
 struct Shared(UnsafeCell<Settings>);
@@ -60,8 +92,7 @@ struct Shared(UnsafeCell<Settings>);
 // SAFETY: written by the one that moves STATE from UNREAD to READING, read by others only after it is READ.
 unsafe impl Sync for Shared {}
 
-static SETTINGS: Shared =
-    Shared(UnsafeCell::new(Settings { preload: Text::NONE, net: Text::NONE, stack: Text::NONE, host: Text::NONE }));
+static SETTINGS: Shared = Shared(UnsafeCell::new(Settings::NONE));
 static STATE: AtomicU8 = AtomicU8::new(UNREAD);
 const UNREAD: u8 = 0;
 const READING: u8 = 1;
@@ -111,7 +142,7 @@ pub unsafe fn each<'a>(environment: *const *const c_char, mut visit: impl FnMut(
 }
 
 fn read() -> Settings {
-    let mut settings = Settings { preload: Text::NONE, net: Text::NONE, stack: Text::NONE, host: Text::NONE };
+    let mut settings = Settings::NONE;
     // SAFETY: it takes a number.
     if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
         return settings;
@@ -128,6 +159,12 @@ fn read() -> Settings {
             settings.host = Text::of(value);
         } else if let Some(token) = value_of(variable, b"SOCKEYE_TOKEN").and_then(token_from_text) {
             remember(token);
+        } else {
+            for (name, filler) in FILLERS.iter().zip(&mut settings.fillers) {
+                if let Some(value) = value_of(variable, name) {
+                    *filler = Text::of(value);
+                }
+            }
         }
     };
     // SAFETY: the process's own environment.
@@ -171,11 +208,10 @@ pub fn host() -> Result<Host<'static>> {
     }
     let mut host = Host { stack, token: token().unwrap_or_default(), start, say };
     if host.token == [0; 16] {
-        let answer = host.ask(&Request::new(Op::Join, host.token, 0))?;
-        if let Ok(token) = answer.data.as_bytes().try_into() {
-            remember(token);
-            host.token = token;
-        }
+        let mut meant = [0; MEANT];
+        let len = settings.meant(&mut meant);
+        host.token = host.join(&meant[..len])?;
+        remember(host.token);
         MET.store(own_pid(), Ordering::Relaxed);
     } else if MET.load(Ordering::Relaxed) != own_pid() && host.is_there() {
         MET.store(own_pid(), Ordering::Relaxed);

@@ -23,7 +23,8 @@ fn answer(result: Result<()>) -> c_int {
 
 /// The bytes of an address that a program gives, as many as any internet address has.
 pub(crate) unsafe fn given<'a>(at: *const sockaddr, len: socklen_t) -> &'a [u8] {
-    if at.is_null() {
+    // Longer ones than there are (struct sockaddr_storage) are none, and refused as short ones are.
+    if at.is_null() || len > 128 {
         return &[];
     }
     // SAFETY: the caller of the socket call vouches for `len` bytes.
@@ -86,7 +87,7 @@ pub unsafe extern "C" fn connect(fd: c_int, at: *const sockaddr, len: socklen_t)
     // SAFETY: the caller's own arguments.
     let bytes = unsafe { given(at, len) };
     let tag = match address::family(bytes) {
-        Some(libc::AF_INET | libc::AF_INET6 | libc::AF_UNSPEC) => open::tag(fd),
+        None | Some(libc::AF_INET | libc::AF_INET6 | libc::AF_UNSPEC) => open::tag(fd),
         _ => None,
     };
     let Some(tag) = tag else {
@@ -292,7 +293,12 @@ pub unsafe extern "C" fn recvfrom(
         // SAFETY: the caller's own arguments.
         return unsafe { datagram::receive_one(fd, tag, piece, flags, at, len) };
     }
-    let nameless = !at.is_null() && open::tag(fd).is_some();
+    let tag = if at.is_null() && flags & libc::MSG_ERRQUEUE == 0 { None } else { open::tag(fd) };
+    let nameless = tag.is_some() && !at.is_null();
+    if tag.is_some() && flags & libc::MSG_ERRQUEUE != 0 {
+        // TCP's is empty unless it was asked for; AF_UNIX would wait for data.
+        return fail(Errno(libc::EAGAIN)) as ssize_t;
+    }
     let (name, name_len) = if nameless { (core::ptr::null_mut(), core::ptr::null_mut()) } else { (at, len) };
     let got = next!(
         c"recvfrom" as fn(c_int, *mut c_void, size_t, c_int, *mut sockaddr, *mut socklen_t) -> ssize_t,
@@ -318,6 +324,9 @@ pub unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) 
     {
         // SAFETY: the caller's own message.
         return unsafe { datagram::receive(fd, tag, &mut *message, flags) };
+    }
+    if flags & libc::MSG_ERRQUEUE != 0 && open::tag(fd).is_some() {
+        return fail(Errno(libc::EAGAIN)) as ssize_t;
     }
     // SAFETY: the caller's own message.
     let name = if message.is_null() { core::ptr::null_mut() } else { unsafe { (*message).msg_name } };

@@ -15,6 +15,8 @@ from ._library import call, configuration_failure, failure, lib, pollfd, restart
 from ._message import Message, pack_control, readable, unpack_control, writable
 
 _POLLIN, _POLLOUT = 1, 4
+# Of include/sockeye.h; tests/test_signatures.py holds them to it.
+SOL_SOCKEYE, SOCKEYE_POLLABLE = 21337, 1
 
 
 def _deadline(timeout):
@@ -41,14 +43,15 @@ def _as(enumeration, value):
 
 
 class socket:
-    """socket(family=AF_INET, type=SOCK_STREAM, proto=0, fileno=None, *, stack=None)
+    """socket(family=AF_INET, type=SOCK_STREAM, proto=0, fileno=None, *, stack=None, pollable=False)
 
     A socket of `stack`, or of the default stack, which the variable SOCKEYE_NET describes. What the methods take, return
-    and raise is what those of the standard library's socket.socket do."""
+    and raise is what those of the standard library's socket.socket do. A pollable socket can be waited for by the
+    standard library's selectors and event loops."""
 
     __slots__ = ("__weakref__", "_fd", "_family", "_type", "_proto", "_timeout", "_stack", "_io_refs", "_closed")
 
-    def __init__(self, family=-1, type=-1, proto=-1, fileno=None, *, stack=None):
+    def __init__(self, family=-1, type=-1, proto=-1, fileno=None, *, stack=None, pollable=False):
         self._fd, self._io_refs, self._closed, self._stack = -1, 0, True, stack
         default = _standard.getdefaulttimeout()
         if fileno is None:
@@ -79,6 +82,8 @@ class socket:
         self._timeout = 0.0 if type & _standard.SOCK_NONBLOCK else None
         if self._timeout is None and default is not None:
             self.settimeout(default)
+        if pollable:
+            self.pollable = True
 
     def __enter__(self):
         return self
@@ -112,10 +117,22 @@ class socket:
     timeout = property(lambda self: self._timeout, doc="The timeout in seconds; None for none.")
     stack = property(lambda self: self._stack, doc="The stack the socket was made on; None for the default one.")
 
+    @property
+    def pollable(self):
+        """Whether the kernel's poll, select and epoll see what the socket is ready for, so that the standard library's
+        selectors and event loops can wait for it. Set it before they know the socket. Connections that a pollable
+        socket accepts are pollable."""
+        return bool(self.getsockopt(SOL_SOCKEYE, SOCKEYE_POLLABLE))
+
+    @pollable.setter
+    def pollable(self, flag):
+        self.setsockopt(SOL_SOCKEYE, SOCKEYE_POLLABLE, int(bool(flag)))
+
     # Life
 
     def fileno(self):
-        """The descriptor, -1 when closed. It is of use to this package and the C library alone."""
+        """The descriptor, -1 when closed. It is of use to this package and the C library, and may be waited for
+        everywhere if the socket is pollable."""
         return self._fd
 
     def detach(self):
@@ -229,7 +246,14 @@ class socket:
         """A connection that was made to a listening socket, and its peer's address."""
         packed, length = create_string_buffer(_address.LONGEST), c_uint32(_address.LONGEST)
         fd = self._call(_POLLIN, lib.sockeye_accept4, packed, byref(length), _standard.SOCK_CLOEXEC)
-        return self._with(fd), _address.unpack(packed.raw[: length.value])
+        made = self._with(fd)
+        if self.pollable:
+            try:
+                made.pollable = True
+            except BaseException:
+                made.close()
+                raise
+        return made, _address.unpack(packed.raw[: length.value])
 
     def _connect(self, address, caller):
         packed = _address.pack(self._family, address, caller)
@@ -440,9 +464,9 @@ def fromfd(fd, family, type, proto=0):
     return socket(family, type, proto, restarted(lib.sockeye_fcntl, fd, fcntl.F_DUPFD_CLOEXEC, c_long(0)))
 
 
-def create_connection(address, timeout=_standard._GLOBAL_DEFAULT_TIMEOUT, source_address=None, *, stack=None):
+def create_connection(address, timeout=_standard._GLOBAL_DEFAULT_TIMEOUT, source_address=None, *, stack=None, pollable=False):
     """A TCP socket connected to `address`, within `timeout` seconds."""
-    made = socket(_family(address), _standard.SOCK_STREAM, stack=stack)
+    made = socket(_family(address), _standard.SOCK_STREAM, stack=stack, pollable=pollable)
     try:
         if timeout is not _standard._GLOBAL_DEFAULT_TIMEOUT:
             made.settimeout(timeout)
@@ -455,9 +479,10 @@ def create_connection(address, timeout=_standard._GLOBAL_DEFAULT_TIMEOUT, source
     return made
 
 
-def create_server(address, *, family=None, backlog=None, reuse_port=False, stack=None):
+def create_server(address, *, family=None, backlog=None, reuse_port=False, stack=None, pollable=False):
     """A TCP socket that listens at `address`."""
-    made = socket(_family(address) if family is None else family, _standard.SOCK_STREAM, stack=stack)
+    family = _family(address) if family is None else family
+    made = socket(family, _standard.SOCK_STREAM, stack=stack, pollable=pollable)
     try:
         made.setsockopt(_standard.SOL_SOCKET, _standard.SO_REUSEADDR, 1)
         if reuse_port:

@@ -29,9 +29,9 @@ class Stack:
             raise OSError(errno.EINVAL, "the stack is closed")
         return self._pointer
 
-    def socket(self, family=-1, type=-1, proto=-1):
+    def socket(self, family=-1, type=-1, proto=-1, *, pollable=False):
         """A socket on this stack."""
-        return _socket.socket(family, type, proto, stack=self)
+        return _socket.socket(family, type, proto, stack=self, pollable=pollable)
 
     def create_connection(self, address, *arguments, **options):
         """sockeye.create_connection() on this stack."""

@@ -194,6 +194,144 @@ class Asyncio(unittest.TestCase):
             self.assertEqual(loop.run_until_complete(talk(stack)), 200_000)
 
 
+class AsyncioOnTheKernelsSelector(unittest.TestCase):
+    """The standard event loop as asyncio.run() makes it, on pollable sockets."""
+
+    def setUp(self):
+        self.stack = sockeye.Stack("null:")
+        self.addCleanup(self.stack.close)
+
+    def run_here(self, coroutine):
+        async def limited():
+            loop = asyncio.get_running_loop()
+            self.assertIsInstance(loop._selector, selectors.DefaultSelector)
+            return await asyncio.wait_for(coroutine, 20)
+
+        return asyncio.run(limited())
+
+    def listener(self):
+        made = self.stack.create_server(("127.0.0.1", 0), pollable=True)
+        made.setblocking(False)
+        self.addCleanup(made.close)
+        return made
+
+    def client(self, kind=standard.SOCK_STREAM):
+        made = self.stack.socket(type=kind, pollable=True)
+        made.setblocking(False)
+        self.addCleanup(made.close)
+        return made
+
+    def test_the_low_level_calls_connect_accept_send_and_receive(self):
+        listener, client, data = self.listener(), self.client(), os.urandom(3_000_000)
+
+        async def serve():
+            loop = asyncio.get_running_loop()
+            made, peer = await loop.sock_accept(listener)
+            with made:
+                self.assertEqual((made.pollable, peer), (True, client.getsockname()))
+                got = bytearray()
+                while piece := await loop.sock_recv(made, 65536):
+                    got += piece
+                await loop.sock_sendall(made, bytes(reversed(got)))
+
+        async def talk():
+            loop = asyncio.get_running_loop()
+            serving = asyncio.create_task(serve())
+            await loop.sock_connect(client, listener.getsockname())
+            await loop.sock_sendall(client, data)
+            client.shutdown(standard.SHUT_WR)
+            got, buffer = bytearray(), bytearray(50_000)
+            while count := await loop.sock_recv_into(client, buffer):
+                got += buffer[:count]
+            await serving
+            return bytes(reversed(got))
+
+        self.assertEqual(self.run_here(talk()), data)
+
+    def test_streams_serve_many_clients_at_once(self):
+        async def echo(reader, writer):
+            writer.write(await reader.readline())
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+
+        async def ask(address, number):
+            client = self.client()
+            await asyncio.get_running_loop().sock_connect(client, address)
+            reader, writer = await asyncio.open_connection(sock=client)
+            writer.write(b"%d\n" % number)
+            got = await reader.read()
+            writer.close()
+            await writer.wait_closed()
+            return int(got)
+
+        async def talk():
+            server = await asyncio.start_server(echo, sock=self.listener())
+            async with server:
+                address = server.sockets[0].getsockname()
+                return await asyncio.gather(*(ask(address, number) for number in range(50)))
+
+        self.assertEqual(self.run_here(talk()), list(range(50)))
+
+    def test_failures_are_the_standard_librarys(self):
+        async def refused():
+            with self.stack.create_server(("127.0.0.1", 0)) as listener:
+                nobody = listener.getsockname()
+            with self.assertRaises(ConnectionRefusedError):
+                await asyncio.get_running_loop().sock_connect(self.client(), nobody)
+
+        async def reset():
+            loop, listener, client = asyncio.get_running_loop(), self.listener(), self.client()
+            await loop.sock_connect(client, listener.getsockname())
+            made, _ = await loop.sock_accept(listener)
+            waiting = asyncio.create_task(loop.sock_recv(client, 1))
+            await asyncio.sleep(0.05)
+            made.setsockopt(standard.SOL_SOCKET, standard.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            made.close()
+            with self.assertRaises(ConnectionResetError):
+                await waiting
+
+        async def too_late():
+            loop, listener, client = asyncio.get_running_loop(), self.listener(), self.client()
+            await loop.sock_connect(client, listener.getsockname())
+            with self.assertRaises(asyncio.TimeoutError):
+                await asyncio.wait_for(loop.sock_recv(client, 1), 0.05)
+
+        for each in refused, reset, too_late:
+            with self.subTest(each.__name__):
+                self.run_here(each())
+
+    @unittest.skipIf(sys.version_info < (3, 11), "this Python's loop has no datagram calls")
+    def test_datagrams(self):
+        one, two = self.client(standard.SOCK_DGRAM), self.client(standard.SOCK_DGRAM)
+        two.bind(("127.0.0.1", 0))
+
+        async def talk():
+            loop = asyncio.get_running_loop()
+            receiving = asyncio.create_task(loop.sock_recvfrom(two, 100))
+            await asyncio.sleep(0)
+            await loop.sock_sendto(one, b"hello", two.getsockname())
+            return (await receiving)[0]
+
+        self.assertEqual(self.run_here(talk()), b"hello")
+
+    def test_the_standard_librarys_select_sees_a_pollable_socket(self):
+        listener, client = self.listener(), self.client()
+        with self.stack.socket() as plain:
+            self.assertFalse(plain.pollable)
+        self.assertEqual(select.select([listener], [], [], 0), ([], [], []))
+        self.assertEqual(client.connect_ex(listener.getsockname()), errno.EINPROGRESS)
+        self.assertEqual(select.select([listener], [], [], 10), ([listener], [], []))
+        made, _ = listener.accept()
+        with made:
+            self.assertEqual(select.select([made], [made], [], 0), ([], [made], []))
+        made = client.dup()
+        with made:
+            self.assertEqual(select.select([made], [], [], 10), ([made], [], []))
+        client.pollable = False
+        self.assertFalse(client.pollable)
+
+
 class Wheel(unittest.TestCase):
     def test_an_installed_wheel_brings_its_library(self):
         # Without a network: an interpreter that has setuptools and wheel (Debian's python3-setuptools, python3-wheel).
@@ -266,6 +404,24 @@ class AgainstTheKernel(unittest.TestCase):
             self.assertEqual((done.stderr, done.stdout == data), (b"", True))
             web.send_signal(signal.SIGINT)
             self.assertEqual(web.wait(10), 0)
+
+    def test_two_of_the_kernels_clients_talk_by_the_chat_example(self):
+        self.start(sys.executable, str(PYTHON / "examples/chat.py"), "tap:t0,ip=10.97.0.2/24", "7")
+        clients = """if True:
+            import socket, time
+            for _ in range(100):
+                try:
+                    a = socket.create_connection(("10.97.0.2", 7), 10)
+                    break
+                except OSError:
+                    time.sleep(0.1)
+            b = socket.create_connection(("10.97.0.2", 7), 10)
+            for one, other, text in (b, a, "hello"), (a, b, "there"):
+                one.sendall(text.encode() + b"\\n")
+                print(other.makefile().readline() == "10.97.0.1:%d: %s\\n" % (one.getsockname()[1], text))
+        """
+        done = self.start("/usr/bin/env", "python3", "-c", clients, stdout=subprocess.PIPE)
+        self.assertEqual(done.communicate(timeout=30)[0], "True\nTrue\n")
 
     def test_a_client_talks_to_the_kernels_server(self):
         server = """if True:

@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from sockeye import _library
+from sockeye import _library, _socket
 
 HEADER = Path(__file__).resolve().parents[2] / "include/sockeye.h"
 
@@ -67,6 +67,10 @@ class Signatures(unittest.TestCase):
         for source in package.glob("*.py"):
             called |= set(re.findall(r"lib\.(sockeye_\w+)", source.read_text()))
         self.assertEqual(called, set(_library.SIGNATURES))
+
+    def test_the_options_of_our_own_have_the_headers_numbers(self):
+        for name in "SOL_SOCKEYE", "SOCKEYE_POLLABLE":
+            self.assertRegex(HEADER.read_text(), rf"(?m)^#define {name} {getattr(_socket, name)}$")
 
     def test_the_loaded_functions_have_them(self):
         for name, (result, arguments, _) in _library.SIGNATURES.items():

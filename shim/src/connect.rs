@@ -4,7 +4,7 @@ use crate::{
     Errno, Result, accept,
     address::Address,
     bind, close,
-    format::{ConnectHeader, KEEPALIVE, Op, Request},
+    format::{ConnectHeader, Data, KEEPALIVE, Op, Request},
     host::Host,
     kernel,
     name::Meaning,
@@ -62,6 +62,11 @@ pub fn begin(fd: i32, mut tag: Tag, destination: Address, host: &Host<'_>) -> Re
 /// What the kernel says to a new AF_UNIX socket.
 pub fn dissolve(fd: i32, tag: Tag, host: &Host<'_>) -> Result<()> {
     if tag.is(Tag::CONNECTED) || tag.is(Tag::CONNECTING) || kernel::option::<i32>(fd, libc::SO_ACCEPTCONN) == Ok(1) {
+        // Of a connection it is a reset (tcp_disconnect).
+        if let Some(data) = Data::of([1i32.to_ne_bytes(), [0; 4]].as_flattened()) {
+            let (level, name) = (libc::SOL_SOCKET, libc::SO_LINGER);
+            host.tell(Request { level, name, data, ..Request::new(Op::SetOption, host.token, tag.id) })?;
+        }
         renew(fd, tag.without(Tag::BOUND), Identity::New)?;
         if close::is_of_interest(tag) {
             close::hint(tag, host);
@@ -124,10 +129,15 @@ fn fill(fd: i32, tag: Tag, destination: Address, host: &Host<'_>) -> Result<()> 
         source: if tag.is(Tag::BOUND) { names::bound(fd, host).unwrap_or(Address::NONE) } else { Address::NONE },
     };
     // The last byte goes by itself: the host leaves it unread, and it shall not keep the others.
-    match kernel::send_filled(fd, &header.to_bytes(), total - 1).and_then(|sent| Ok(sent + kernel::send(fd, &[0])?)) {
-        Ok(sent) if sent == total => Ok(()),
-        Ok(_) => Err(Errno(libc::ENOBUFS)),
-        Err(_) => Err(Errno(libc::ENETDOWN)),
+    match kernel::send_filled(fd, &header.to_bytes(), total - 1) {
+        Ok(sent) if sent == total - 1 => {}
+        Ok(_) => return Err(Errno(libc::ENOBUFS)),
+        Err(_) => return Err(Errno(libc::ENETDOWN)),
+    }
+    match kernel::send(fd, &[0]) {
+        // The host may have refused already: how it ended is asked for later.
+        Ok(_) | Err(Errno(libc::EPIPE | libc::ECONNRESET)) => Ok(()),
+        Err(_) => Err(Errno(libc::ENOBUFS)),
     }
 }
 

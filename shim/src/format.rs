@@ -72,7 +72,10 @@ pub enum Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Op {
-    /// Nothing but whether the host is there. Answer: `data` is the stack's [`Token`] (16 bytes).
+    /// Whether the host is there, and whether its stack is the one that is meant: the request may be followed, in the same
+    /// packet, by up to [`MEANT`] bytes: the network specification and, each after a NUL, those of `SOCKEYE_LINK=...`,
+    /// `SOCKEYE_PCAP=...` and `SOCKEYE_LOG=...` that are set. Answer: `data` is the stack's [`Token`] (16 bytes). EINVAL:
+    /// the stack is another, and `data` says how, in a line for the user.
     Join = 1,
     /// `id`, `flags`, `address`: reserve the address, port 0 for any. A second time: EINVAL. Answer: `local`.
     Bind = 2,
@@ -106,10 +109,17 @@ pub enum Op {
     Associate = 11,
     /// `address`: which host has it? Answer: `data`, its name. Errors as [`Op::Resolve`].
     Reverse = 12,
+    /// `id` 0, or what the last answer said: which sockets there are. Answer: several packets, each a
+    /// [`crate::report::Report`] or, the last, a response with `id` for the next request in `data` (8 bytes, 0: there are
+    /// no more).
+    Sockets = 32,
+    /// The host is to end: connections are reset. Answer: `data`, how many processes used it and how many connections were
+    /// open (4 bytes each).
+    Stop = 33,
 }
 
 impl Op {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::Join,
         Self::Bind,
         Self::Listen,
@@ -122,6 +132,8 @@ impl Op {
         Self::Datagram,
         Self::Associate,
         Self::Reverse,
+        Self::Sockets,
+        Self::Stop,
     ];
 
     fn from_number(number: u16) -> Option<Self> {
@@ -145,6 +157,9 @@ pub const KEEPALIVE: u32 = 1 << 17;
 
 /// How much data a request or a response has room for; `struct tcp_info` and a host's name fit.
 pub const DATA: usize = 256;
+
+/// How much text may follow an [`Op::Join`].
+pub const MEANT: usize = 2048;
 
 /// Data of a length up to [`DATA`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -426,10 +441,23 @@ impl DatagramHeader {
 }
 
 /// Fills a buffer from the front. The sizes above are sums of what is put, and the tests fill each of them.
-struct Writer<'a>(&'a mut [u8]);
+pub(crate) struct Writer<'a>(&'a mut [u8]);
 
-impl Writer<'_> {
-    fn put(&mut self, bytes: &[u8]) {
+impl<'a> Writer<'a> {
+    /// Begins with magic number and version.
+    pub(crate) fn open(bytes: &'a mut [u8], magic: [u8; 4]) -> Self {
+        let mut out = Self(bytes);
+        out.put(&magic);
+        out.put(&VERSION.to_le_bytes());
+        out
+    }
+
+    pub(crate) fn put_data(&mut self, data: &Data) {
+        self.put(&(data.len as u16).to_le_bytes());
+        self.put(&data.bytes);
+    }
+
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
         let buffer = core::mem::take(&mut self.0);
         if let Some((room, rest)) = buffer.split_at_mut_checked(bytes.len()) {
             room.copy_from_slice(bytes);
@@ -439,11 +467,11 @@ impl Writer<'_> {
 }
 
 /// Takes a message apart from the front.
-struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     /// Checks size, magic number and version.
-    fn open(bytes: &'a [u8], magic: [u8; 4], size: usize) -> Result<Self, Fault> {
+    pub(crate) fn open(bytes: &'a [u8], magic: [u8; 4], size: usize) -> Result<Self, Fault> {
         let mut input = Self(bytes);
         if input.take::<4>().map_err(|_| Fault::Foreign)? != magic {
             return Err(Fault::Foreign);
@@ -455,33 +483,33 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+    pub(crate) fn take<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
         let (first, rest) = self.0.split_first_chunk::<N>().ok_or(Fault::Malformed)?;
         self.0 = rest;
         Ok(*first)
     }
 
-    fn u16(&mut self) -> Result<u16, Fault> {
+    pub(crate) fn u16(&mut self) -> Result<u16, Fault> {
         self.take().map(u16::from_le_bytes)
     }
 
-    fn u32(&mut self) -> Result<u32, Fault> {
+    pub(crate) fn u32(&mut self) -> Result<u32, Fault> {
         self.take().map(u32::from_le_bytes)
     }
 
-    fn u64(&mut self) -> Result<u64, Fault> {
+    pub(crate) fn u64(&mut self) -> Result<u64, Fault> {
         self.take().map(u64::from_le_bytes)
     }
 
-    fn i32(&mut self) -> Result<i32, Fault> {
+    pub(crate) fn i32(&mut self) -> Result<i32, Fault> {
         self.take().map(i32::from_le_bytes)
     }
 
-    fn address(&mut self) -> Result<Address, Fault> {
+    pub(crate) fn address(&mut self) -> Result<Address, Fault> {
         self.take().map(|bytes| Address::from_bytes(&bytes))
     }
 
-    fn data(&mut self) -> Result<Data, Fault> {
+    pub(crate) fn data(&mut self) -> Result<Data, Fault> {
         let len = usize::from(self.u16()?);
         let bytes = self.take()?;
         if len > DATA { Err(Fault::Malformed) } else { Ok(Data { bytes, len }) }

@@ -2,7 +2,7 @@
 
 use crate::{
     Errno, Result,
-    format::{Fault, NO_REPLY, Request, Response, Token},
+    format::{Fault, MEANT, NO_REPLY, Op, Request, Response, Token},
     kernel,
     name::Meaning,
 };
@@ -30,6 +30,8 @@ impl Drop for Socket {
 }
 
 const DOWN: Errno = Errno(libc::ENETDOWN);
+const ANOTHERS: &[u8] =
+    b"the stack of that name is another user's; choose another name (SOCKEYE_STACK), or have its SOCKEYE_TOKEN";
 
 impl Host<'_> {
     /// Sends a request and waits for what the host says.
@@ -39,15 +41,42 @@ impl Host<'_> {
     /// The response's errno; ENETDOWN if there is no host, it is another user's, or of another version; what socket(2)
     /// says.
     pub fn ask(&self, request: &Request) -> Result<Response> {
+        match self.exchange(&request.to_bytes())? {
+            response if response.errno == 0 => Ok(response),
+            response => Err(Errno(response.errno)),
+        }
+    }
+
+    /// Asks for the stack's token. `meant` is what [`Op::Join`] says of the text behind the request.
+    ///
+    /// # Errors
+    ///
+    /// ENETDOWN after a line that says why: the stack is another, or another user's; what [`Host::ask`] says.
+    pub fn join(&self, meant: &[u8]) -> Result<Token> {
+        let mut packet = [0; Request::SIZE + MEANT];
+        let (head, room) = packet.split_at_mut(Request::SIZE);
+        head.copy_from_slice(&Request::new(Op::Join, self.token, 0).to_bytes());
+        room.get_mut(..meant.len()).ok_or(DOWN)?.copy_from_slice(meant);
+        let response = self.exchange(&packet[..Request::SIZE + meant.len()])?;
+        match (response.errno, response.data.as_bytes().try_into()) {
+            (0, Ok(token)) => return Ok(token),
+            (libc::EINVAL, _) => (self.say)(response.data.as_bytes()),
+            (libc::EACCES, _) => (self.say)(ANOTHERS),
+            _ => (self.say)(b"the stack's host does not let this program in"),
+        }
+        Err(DOWN)
+    }
+
+    /// Sends a packet and waits for the response.
+    fn exchange(&self, packet: &[u8]) -> Result<Response> {
         let socket = self.control()?;
-        kernel::send(socket.0, &request.to_bytes()).map_err(|_| DOWN)?;
+        kernel::send(socket.0, packet).map_err(|_| DOWN)?;
         let mut bytes = [0; Response::SIZE];
         let len = kernel::recv(socket.0, &mut bytes).map_err(|_| DOWN)?;
         match Response::from_bytes(&bytes[..len]) {
-            Ok(response) if response.errno == 0 => Ok(response),
-            Ok(response) => Err(Errno(response.errno)),
+            Ok(response) => Ok(response),
             Err(Fault::Version(_)) => {
-                (self.say)(b"the stack's host is of another version of sockeye");
+                (self.say)(b"the stack's host is of another version of sockeye; end it, or use the version it has");
                 Err(DOWN)
             }
             Err(_) => Err(DOWN),
@@ -94,7 +123,7 @@ impl Host<'_> {
         if Self::is_ours(socket.0, kernel::geteuid()) {
             return Ok(socket);
         }
-        (self.say)(b"the stack of that name is another user's");
+        (self.say)(ANOTHERS);
         Err(DOWN)
     }
 }

@@ -20,6 +20,7 @@ pub mod name;
 pub mod names;
 pub mod open;
 pub mod options;
+pub mod report;
 pub mod sockaddr;
 pub mod tag;
 

@@ -102,8 +102,8 @@ pub extern "C-unwind" fn sockeye_epoll_create1(flags: c_int) -> c_int {
 /// @param op     EPOLL_CTL_ADD, EPOLL_CTL_MOD or EPOLL_CTL_DEL
 /// @param fd     the entry's descriptor
 /// @param event  what is asked, and the data that comes back; not used by EPOLL_CTL_DEL
-/// @return 0, or -1 with errno EEXIST, ENOENT, EPERM, EBADF, EFAULT, or EINVAL (also for an epoll instance in another,
-///         and EPOLLEXCLUSIVE on a socket of a stack)
+/// @return 0, or -1 with errno EEXIST, ENOENT, EPERM, EBADF, EFAULT, ELOOP, or EINVAL (also for a descriptor of this
+///         library in an instance of the system's, which takes pollable sockets by its own epoll_ctl())
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn sockeye_epoll_ctl(epfd: c_int, op: c_int, fd: c_int, event: *mut epoll_event) -> c_int {
     unit(call(|| {

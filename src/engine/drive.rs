@@ -12,6 +12,7 @@ use crate::{
     time::{Duration, Instant},
 };
 use std::{
+    cell::Cell,
     ffi::c_void,
     mem::ManuallyDrop,
     sync::{
@@ -349,12 +350,28 @@ fn sleep_blocked(fds: &mut Fds, timeout: Option<Duration>) -> Slept {
     }
 }
 
-/// The sleeping thread is cancelled: it leads no more.
+/// A function and its argument.
+type Call = (fn(u64), u64);
+
+thread_local! {
+    /// What else is to be done if the thread is cancelled in its sleep.
+    static IF_CANCELLED: Cell<Option<Call>> = const { Cell::new(None) };
+}
+
+/// Has a function called with its argument should the calling thread be cancelled in a [`wait`]; `None` ends that.
+pub fn if_cancelled(then: Option<Call>) {
+    IF_CANCELLED.set(then);
+}
+
+/// The sleeping thread is cancelled: it leads no more, and waits for nothing.
 extern "C" fn on_cancel(_: *mut c_void) {
     let me = Place::mine();
     me.wake_up();
     for engine in ENGINES.lock().iter() {
         engine.lead.abandon(me);
+    }
+    if let Some((then, argument)) = IF_CANCELLED.take() {
+        then(argument);
     }
 }
 

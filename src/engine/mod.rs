@@ -11,7 +11,7 @@ mod park;
 mod port;
 pub mod ready;
 
-pub use drive::{drive_once, wait};
+pub use drive::{drive_once, if_cancelled, wait};
 
 use crate::{
     counters::Counters,
@@ -301,10 +301,15 @@ impl Engine {
     /// Calls `watcher` with `token` whenever one of `mask` (or ERR, HUP) comes up on `id`, until [`Engine::unwatch`].
     /// Edges only: look at [`Stack::ready`] after registering.
     pub fn watch(&self, id: SocketId, mask: Ready, token: u64, watcher: Arc<dyn Watcher>) {
-        self.hub.watch(id, mask, token, watcher);
+        self.hub.watch(id, mask, token, watcher, false);
     }
 
-    /// Ends a [`Engine::watch`] of the same `token` and watcher.
+    /// The same, except that of all who watch `id` so as many are told as it takes to wake one thread.
+    pub fn watch_exclusively(&self, id: SocketId, mask: Ready, token: u64, watcher: Arc<dyn Watcher>) {
+        self.hub.watch(id, mask, token, watcher, true);
+    }
+
+    /// Ends a [`Engine::watch`] (or exclusive one) of the same `token` and watcher.
     pub fn unwatch(&self, id: SocketId, token: u64, watcher: &Arc<dyn Watcher>) {
         self.hub.unwatch(id, token, watcher);
     }

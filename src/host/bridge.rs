@@ -15,6 +15,7 @@
 
 use crate::{
     error::Error,
+    ready::Ready,
     socket::detached::Detached,
     sys::unix,
     tcp::{RecvFlags, SendFlags, Shutdown, run::Run},
@@ -163,6 +164,11 @@ impl Bridge {
     /// The connection.
     pub fn socket(&self) -> &Detached {
         &self.socket
+    }
+
+    /// The process at the other end: who connected it, or listens.
+    pub fn user(&self) -> i32 {
+        unix::peer(self.end.as_fd()).map_or(0, |peer| peer.pid)
     }
 
     /// Our end was reported ready: `events` are epoll(7)'s.
@@ -347,6 +353,8 @@ impl Bridge {
                 }
             }
             match self.down_way {
+                // A reset may follow the end of data.
+                Way::Shut if self.is_reset() => return Moved::PeerReset,
                 Way::Shut => return Moved::Idle,
                 // What ended it is a reset: our end is closed in a moment.
                 _ if self.broken => return Moved::PeerReset,
@@ -380,6 +388,10 @@ impl Bridge {
             }
         }
         Moved::More
+    }
+
+    fn is_reset(&self) -> bool {
+        self.socket.with(|stack, id, _| Ok(stack.ready(id).intersects(Ready::ERR))).unwrap_or(true)
     }
 
     /// Gives what is kept for it to the program: how much it took, or how the turn ends.

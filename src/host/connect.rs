@@ -161,7 +161,8 @@ impl Host {
         let Ended { id, socket, source } = ended;
         let now = self.engine.now();
         self.engine.forget(socket.id());
-        let mut held = Held::new(socket, peer.map(|peer| peer.pid), now);
+        let mut held = Held::new(socket, now);
+        held.pid = peer.map_or(0, |peer| peer.pid);
         if source != Address::NONE
             && let Some(name) = (Meaning::Bound { id, local: source }).name(&self.name)
         {

@@ -255,13 +255,13 @@ impl Host {
     }
 
     /// Makes our end of a datagram socket, and binds the socket if that is asked for.
-    pub fn open_datagram(&mut self, request: &Request, pid: Option<i32>) -> Result<Response> {
+    pub fn open_datagram(&mut self, request: &Request) -> Result<Response> {
         if request.flags & u32::from(Tag::DATAGRAM) == 0 || request.id & Tag::GIVEN != 0 {
             return Err(Error::Invalid);
         }
         let is_new = self.datagram(request.id).is_none();
         if is_new {
-            self.add_datagram(request, pid)?;
+            self.add_datagram(request)?;
         }
         let bound = if request.value == 1 { self.bind_datagram(request) } else { Ok(()) };
         if let Err(error) = bound {
@@ -281,9 +281,9 @@ impl Host {
         Ok(Response { local, data, ..Response::new(0) })
     }
 
-    fn add_datagram(&mut self, request: &Request, pid: Option<i32>) -> Result<()> {
+    fn add_datagram(&mut self, request: &Request) -> Result<()> {
         // One whose options are kept is held as any socket without a connection.
-        self.named_or_new(request, pid)?;
+        self.named_or_new(request)?;
         let number = self.ids.get(&request.id).copied().ok_or(Error::NotFound)?;
         let key = entropy::seed()[0] & (Tag::GIVEN - 1);
         let ours = Meaning::HostDatagram { id: key }.name(&self.name).ok_or(Error::Invalid)?;

@@ -31,6 +31,7 @@ pub struct Life {
     /// Since when nobody has used the stack.
     unused_since: Option<Instant>,
     grace: Duration,
+    stopped: bool,
 }
 
 impl Life {
@@ -45,6 +46,7 @@ impl Life {
             sweep_at: now + SWEEP,
             unused_since: Some(now),
             grace: FIRST_GRACE,
+            stopped: false,
         }
     }
 
@@ -65,6 +67,27 @@ impl Life {
     /// A program has closed a descriptor that may be the last: it is looked at shortly.
     pub fn sweep_soon(&mut self, now: Instant) {
         self.sweep_at = self.sweep_at.min(now + SHORTAGE);
+    }
+
+    /// Whether process `pid` uses the stack.
+    pub fn is_user(&self, pid: i32) -> bool {
+        self.users.contains(&pid)
+    }
+
+    /// Whether any process does.
+    pub fn has_users(&self) -> bool {
+        !self.users.is_empty()
+    }
+
+    /// The host is to end. Returns how many processes use it.
+    pub fn stop(&mut self) -> usize {
+        self.stopped = true;
+        self.users.len()
+    }
+
+    /// Whether the host is to end.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
     }
 
     /// Process `pid` has ended.

@@ -5,6 +5,7 @@
 
 use super::{
     bridge::Bridge,
+    life::Life,
     request::mapped,
     slot::{Host, Item},
 };
@@ -27,6 +28,8 @@ const RETRY: Duration = Duration::from_millis(3);
 const ROUNDS: usize = 64;
 /// How long a program may take to give its end the name it was told.
 const NAMING: Duration = Duration::from_secs(2);
+/// How long options are kept for a socket without a name whose program has ended: a child may have it, and use it yet.
+const ORPHAN: Duration = Duration::from_secs(10);
 
 /// A socket without a connection.
 pub struct Held {
@@ -34,11 +37,11 @@ pub struct Held {
     pub socket: Detached,
     /// The name of the program's end, once it is bound.
     pub name: Option<Vec<u8>>,
-    /// The process that made it, which answers for it while it has no name.
-    pub pid: Option<i32>,
     /// The program's end has been seen to have that name.
     pub seen: bool,
     since: Instant,
+    /// The process that asked for it last, which answers for it while it has no name; 0 if that is not known.
+    pub pid: i32,
     /// It listens.
     pub listening: bool,
     /// The user whose listener it is.
@@ -65,8 +68,8 @@ enum Delivery {
 
 impl Held {
     /// A socket that is neither bound nor listens.
-    pub fn new(socket: Detached, pid: Option<i32>, now: Instant) -> Self {
-        Self { socket, pid, name: None, seen: false, since: now, listening: false, uid: None, waiting: None }
+    pub fn new(socket: Detached, now: Instant) -> Self {
+        Self { socket, name: None, seen: false, since: now, pid: 0, listening: false, uid: None, waiting: None }
     }
 
     /// The program was told to call its end `name`.
@@ -79,10 +82,14 @@ impl Held {
         self.name.as_ref().is_some_and(|name| unix::is_taken(name).is_ok_and(|taken| !taken))
     }
 
-    /// Whether the program's end is gone and not just on its way.
-    fn is_abandoned(&mut self, now: Instant) -> bool {
+    /// Whether the program's end is gone and not just on its way. One without a name is gone with the program.
+    fn is_abandoned(&mut self, now: Instant, life: &Life) -> bool {
+        if self.name.is_none() {
+            let is_orphan = self.pid > 0 && !life.is_user(self.pid);
+            return is_orphan && (!life.has_users() || self.since + ORPHAN <= now);
+        }
         let is_gone = self.is_gone();
-        self.seen |= self.name.is_some() && !is_gone;
+        self.seen |= !is_gone;
         is_gone && (self.seen || self.since + NAMING <= now)
     }
 }
@@ -169,21 +176,13 @@ impl Host {
         Delivery::Done
     }
 
-    /// Process `pid` has ended: of the sockets without a name, whose end cannot be looked up, its own go.
-    pub fn forget_unnamed(&mut self, pid: i32) {
-        let its = |item: &Item| matches!(item, Item::Held(held) if held.name.is_none() && held.pid == Some(pid));
-        let gone: Vec<u64> = self.slots.iter().filter_map(|(n, slot)| its(&slot.item).then_some(*n)).collect();
-        for number in gone {
-            drop(self.take(number));
-        }
-    }
-
     /// Frees the ports of those bound sockets and listeners whose program's end is gone.
     pub fn sweep(&mut self) {
         self.sweep_datagrams();
         let now = self.engine.now();
+        let life = &self.life;
         let abandoned = |item: &mut Item| match item {
-            Item::Held(held) => held.is_abandoned(now),
+            Item::Held(held) => held.is_abandoned(now, life),
             _ => false,
         };
         let gone: Vec<u64> =

@@ -5,30 +5,40 @@
 //! |---|---|
 //! | `gate.rs` | the names programs come to, and who may use the stack |
 //! | `serve.rs` `slot.rs` | the loop: one thread that moves the bytes and reads the device |
+//! | `start.rs` `client.rs` | what others see: starting a host, asking it |
+//! | `join.rs` | whether the stack is the one that a program means |
 //! | `request.rs` | what is asked: bind, listen, options, names |
 //! | `connect.rs` `listener.rs` | connections that are made, and taken |
 //! | `bridge.rs` | a connection's bytes, both ways |
 //! | `datagram.rs` | datagram sockets |
 //! | `resolve.rs` `lookup.rs` `dns.rs` | hosts' names: known here, asked for, and how one asks |
+//! | `operator.rs` | what `sockeye ss` and `sockeye stop` ask |
 //! | `life.rs` | who uses the stack, and when it ends |
 #![forbid(unsafe_code)]
 
 mod bridge;
+pub mod client;
 mod connect;
 mod datagram;
 mod dns;
 mod gate;
+mod join;
 mod life;
 mod listener;
 mod lookup;
+mod operator;
 mod request;
 mod resolve;
 mod serve;
 mod slot;
+pub mod start;
 #[cfg(test)]
 mod tests;
 
-use crate::{socket::stacks, sys::process};
+use crate::{
+    socket::stacks,
+    sys::{env, process},
+};
 use gate::{Claim, Gate};
 use sockeye_shim::{format::Token, name};
 
@@ -79,16 +89,17 @@ pub fn run(options: &Options) -> Result<(), String> {
         Claim::Ours(gate) => gate,
         Claim::Another => return Ok(()),
     };
+    let config = stacks::describe(&options.net, env::var).map_err(|error| error.to_string())?;
     let stack = stacks::create(&options.net).map_err(|_| last_error())?;
     let engine = stacks::engine(stack).ok_or("the stack is gone")?;
     let served = gate.open().and_then(|()| {
-        let mut host = slot::Host::new(stack, engine, name, gate, options.token)?;
+        let mut host = slot::Host::new(stack, engine, (name, config), gate, options.token)?;
         host.serve();
-        Ok(())
+        Ok(host)
     });
-    // The stack was made above and is freed here alone.
+    // The stack was made above and is freed here alone. What is still open is reset, and then so are programs' ends.
     let _freed_once = stacks::free(stack);
-    served
+    served.map(drop)
 }
 
 fn last_error() -> String {

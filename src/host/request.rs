@@ -9,11 +9,11 @@ use crate::{
     error::{Error, Result},
     socket::{detached::Detached, errno, options::Value},
     stack::{Family, Protocol},
-    sys::unix::{self, Peer},
+    sys::unix,
 };
 use sockeye_shim::{
     address::Address,
-    format::{DATA, Data, Fault, NO_REPLY, Op, REUSEADDR, Request, Response},
+    format::{DATA, Data, Fault, MEANT, NO_REPLY, Op, REUSEADDR, Request, Response},
     name::Meaning,
     tag::Tag,
 };
@@ -58,7 +58,7 @@ pub fn shown(endpoint: Endpoint, family: Family) -> Address {
 impl Host {
     /// A program was let in, or may have said now what it asks.
     pub fn hear(&mut self, number: u64, asker: OwnedFd, is_new: bool) {
-        let mut bytes = [0; Request::SIZE];
+        let mut bytes = [0; Request::SIZE + MEANT];
         let n = match unix::recv(asker.as_fd(), &mut bytes, 0) {
             Ok(0) => return,
             Ok(n) => n,
@@ -77,11 +77,16 @@ impl Host {
                 let peer = unix::peer(asker.as_fd());
                 let uid = peer.map(|peer| peer.uid);
                 let response = if self.guard.admits(&request.token, uid) {
-                    peer.into_iter().for_each(|peer| self.note_user(peer.pid));
-                    if matches!(request.op, Op::Resolve | Op::Reverse) {
-                        return self.look_up(number, asker, &request, is_new);
+                    let meant = bytes.get(Request::SIZE..n).unwrap_or_default();
+                    let pid = peer.map_or(0, |peer| peer.pid);
+                    match request.op {
+                        Op::Sockets => self.show_sockets(asker.as_fd(), request.id),
+                        Op::Resolve | Op::Reverse => {
+                            self.note_user(pid);
+                            return self.look_up(number, asker, &request, is_new);
+                        }
+                        _ => self.serve_program(&request, meant, uid, pid),
                     }
-                    self.answer(&request, peer).unwrap_or_else(|error| Response::new(errno::of(error)))
                 } else {
                     Response::new(libc::EACCES)
                 };
@@ -96,14 +101,28 @@ impl Host {
         }
     }
 
-    fn answer(&mut self, request: &Request, peer: Option<Peer>) -> Result<Response> {
-        let (uid, pid) = (peer.map(|peer| peer.uid), peer.map(|peer| peer.pid));
+    fn serve_program(&mut self, request: &Request, meant: &[u8], uid: Option<u32>, pid: i32) -> Response {
+        // The operator's program is no user of the stack.
+        if request.op != Op::Stop {
+            self.note_user(pid);
+        }
+        let response = self.answer(request, meant, uid).unwrap_or_else(|error| Response::new(errno::of(error)));
+        if let Some(held) = self.held(request.id) {
+            held.pid = pid;
+        }
+        response
+    }
+
+    fn answer(&mut self, request: &Request, meant: &[u8], uid: Option<u32>) -> Result<Response> {
         let nothing = Response::new(0);
         self.settle_datagrams(request.id);
         let data = |bytes: &[u8]| Data::of(bytes).map(|data| Response { data, ..nothing }).ok_or(Error::MessageTooLong);
         match request.op {
-            Op::Join => data(&self.guard.token),
-            Op::Bind => self.bind(request, pid).map(|local| Response { local, ..nothing }),
+            Op::Join => match super::join::objection(&self.config, &self.name, meant) {
+                Some(line) => Ok(Response { data: line, ..Response::new(libc::EINVAL) }),
+                None => data(&self.guard.token),
+            },
+            Op::Bind => self.bind(request).map(|local| Response { local, ..nothing }),
             Op::Listen => self.listen(request, uid).map(|()| nothing),
             Op::Result => Ok(self.result(request.id)),
             Op::Names => {
@@ -115,7 +134,7 @@ impl Host {
             }
             Op::SetOption => {
                 let (level, name) = (request.level, request.name);
-                self.named_or_new(request, pid)?.set_option(level, name, request.data.as_bytes())?;
+                self.named_or_new(request)?.set_option(level, name, request.data.as_bytes())?;
                 if (level, name) == (libc::SOL_SOCKET, libc::SO_RCVBUF) {
                     self.on_buffer_changed(request.id);
                 }
@@ -134,8 +153,10 @@ impl Host {
             }
             // Those may have to wait: `hear` passes them on before it comes here.
             Op::Resolve | Op::Reverse => Err(Error::Invalid),
-            Op::Datagram => self.open_datagram(request, pid),
+            Op::Datagram => self.open_datagram(request),
             Op::Associate => self.associate(request),
+            Op::Stop => data(&self.stop()),
+            Op::Sockets => Err(Error::Invalid),
         }
     }
 
@@ -146,7 +167,7 @@ impl Host {
     }
 
     /// The socket of a request; one that is new is kept for it.
-    pub fn named_or_new(&mut self, request: &Request, pid: Option<i32>) -> Result<&Detached> {
+    pub fn named_or_new(&mut self, request: &Request) -> Result<&Detached> {
         if self.socket(request.id).is_none() {
             if request.id & Tag::GIVEN != 0 {
                 return Err(Error::NotFound);
@@ -155,19 +176,19 @@ impl Host {
             let socket = Detached::open(self.stack, family, protocol)?;
             let number = self.reserve();
             let now = self.engine.now();
-            self.put(number, Item::Held(Box::new(Held::new(socket, pid, now))), Some(request.id));
+            self.put(number, Item::Held(Box::new(Held::new(socket, now))), Some(request.id));
         }
         self.socket(request.id).ok_or(Error::NotFound)
     }
 
-    fn bind(&mut self, request: &Request, pid: Option<i32>) -> Result<Address> {
+    fn bind(&mut self, request: &Request) -> Result<Address> {
         let is_v6only = request.flags & u32::from(Tag::V6 | Tag::V6ONLY) == u32::from(Tag::V6 | Tag::V6ONLY);
         let local = endpoint(&request.address).map_err(|_| Error::AddrNotAvailable)?;
         if is_v6only {
             return Err(Error::AddrNotAvailable);
         }
         let is_new = self.named(request.id).is_none();
-        let bound = self.bind_to(request, local, pid);
+        let bound = self.bind_to(request, local);
         if bound.is_err() && is_new {
             // What was opened for nothing but this is closed again.
             self.ids.get(&request.id).copied().map(|number| self.take(number));
@@ -175,9 +196,9 @@ impl Host {
         bound
     }
 
-    fn bind_to(&mut self, request: &Request, local: Endpoint, pid: Option<i32>) -> Result<Address> {
+    fn bind_to(&mut self, request: &Request, local: Endpoint) -> Result<Address> {
         let flags = request.flags;
-        let socket = self.named_or_new(request, pid)?;
+        let socket = self.named_or_new(request)?;
         let set = |socket: &Detached| {
             socket.with(|stack, id, now| {
                 let settings = stack.settings(id)?;

@@ -24,7 +24,7 @@ impl Host {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
         let mut ready = Vec::new();
         self.engine.reside();
-        loop {
+        while !self.life.is_stopped() {
             self.parker.prepare();
             // Out of memory is all that can go wrong here, and passes.
             let n = readiness::take(self.interest.fd(), &mut events).unwrap_or(0);
@@ -86,10 +86,7 @@ impl Host {
             Item::Datagram(datagram) => self.exchange(number, datagram, id),
             Item::Lookup(lookup) => self.go_on_with(number, lookup, events),
             Item::Client(fd, pid) if events == 0 => self.put(number, Item::Client(fd, pid), None),
-            Item::Client(_, pid) => {
-                self.life.left(pid);
-                self.forget_unnamed(pid);
-            }
+            Item::Client(_, pid) => self.life.left(pid),
             Item::Bridge(mut bridge) => {
                 bridge.on_end_ready(events);
                 let verdict = bridge.turn(&mut self.buffer, &self.pins);

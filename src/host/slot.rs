@@ -18,7 +18,7 @@ use crate::{
     },
     ready::Ready,
     socket::detached::Detached,
-    stack::SocketId,
+    stack::{Config, SocketId},
     sys::{entropy, placeholder, readiness, unix},
 };
 use parking_lot::Mutex;
@@ -110,6 +110,8 @@ pub struct Host {
     pub stack: u32,
     pub engine: &'static Engine,
     pub name: Vec<u8>,
+    /// What the stack was made from.
+    pub config: Config,
     pub gate: Gate,
     pub guard: Guard,
     pub interest: Interest,
@@ -135,7 +137,7 @@ impl Host {
     pub fn new(
         stack: u32,
         engine: &'static Engine,
-        name: Vec<u8>,
+        (name, config): (Vec<u8>, Config),
         gate: Gate,
         token: Option<Token>,
     ) -> Result<Self, String> {
@@ -153,6 +155,7 @@ impl Host {
             stack,
             engine,
             name,
+            config,
             gate,
             guard: Guard { token, uid: unix::own_uid() },
             interest,
@@ -221,7 +224,8 @@ impl Host {
     /// Asks the stack for the readiness of a socket, to be told as `slot`. What is so already is looked at once.
     pub fn watch(&mut self, socket: SocketId, slot: u64) {
         let inbox: Arc<dyn Watcher> = Arc::clone(&self.inbox) as _;
-        self.engine.watch(socket, Ready::IN | Ready::PRI | Ready::OUT | Ready::RDHUP, slot, inbox);
+        let wanted = Ready::IN | Ready::PRI | Ready::OUT | Ready::RDHUP | Ready::ERR | Ready::HUP;
+        self.engine.watch(socket, wanted, slot, inbox);
         self.again.push(slot);
     }
 }

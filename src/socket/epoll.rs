@@ -2,11 +2,12 @@
 //! an interest list here, with a list of those that may be ready. What a wait costs depends on the ready ones alone.
 //!
 //! Level-triggered entries stay on the ready list and are asked again at the next wait; edge-triggered ones return to it
-//! with the next edge. Locks: a file's memberships, then the instance; neither is held while the engine is called, which
+//! with the next edge. An instance in another is told of in [`super::nested`]. Locks: a file's memberships, then the instance; neither is held while the engine is called, which
 //! calls [`Watcher::on_ready`] under a lock of its own.
 
 use super::{
     file::{FileRef, Handle},
+    nested::{self, Children, Doorbell},
     poll::{Engines, Timeout, with_bands, without_bands},
     shelf::Shelf,
     stacks,
@@ -35,6 +36,8 @@ const ONESHOT: u32 = libc::EPOLLONESHOT as u32;
 const EDGE: u32 = libc::EPOLLET as u32;
 const EXCLUSIVE: u32 = libc::EPOLLEXCLUSIVE as u32;
 const WAKEUP: u32 = libc::EPOLLWAKEUP as u32;
+/// All that EPOLLEXCLUSIVE may be asked for with (epoll_ctl(2)).
+const WITH_EXCLUSIVE: u32 = EXCLUSIVE | WAKEUP | EDGE | Ready::IN.0 | Ready::OUT.0 | Ready::ERR.0 | Ready::HUP.0;
 
 /// Entries asked for their readiness under one lock of the stack.
 const AT_ONCE: usize = 64;
@@ -42,12 +45,12 @@ const AT_ONCE: usize = 64;
 /// An epoll instance. Instances are never freed but used again, so that no wait holds a count of one.
 #[derive(Default)]
 pub struct Epoll {
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
     bell: OnceLock<Arc<dyn Watcher>>,
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     entries: Vec<Slot>,
     free: Vec<u32>,
     /// Tokens of entries that may be ready, in the order they became so. Those of removed entries lead nowhere.
@@ -59,6 +62,10 @@ struct State {
     kernel: usize,
     /// Whether the kernel's are asked first this time, so that neither side starves the other.
     kernel_first: bool,
+    /// Instances in this one.
+    pub(super) children: Children,
+    /// What shows the instances that this one is in, and those who poll it, that the ready list is not empty.
+    pub(super) doorbell: Option<Doorbell>,
 }
 
 /// A place of the interest list; the generation tells a new entry from the one a late event is meant for.
@@ -85,7 +92,7 @@ struct Waiter {
     exclusive: bool,
 }
 
-static EPOLLS: Shelf<Epoll> = Shelf::new();
+pub(super) static EPOLLS: Shelf<Epoll> = Shelf::new();
 static FREE: Mutex<(Vec<u32>, u32)> = Mutex::new((Vec::new(), 0));
 
 /// That a file is in an instance's interest list.
@@ -104,6 +111,11 @@ impl Watcher for Bell {
         if let Some(mut state) = EPOLLS.at(self.0).enqueue(token, ready) {
             state.notify(|parker| parker.on_ready(0, ready));
         }
+    }
+
+    fn on_ready_exclusive(&self, token: u64, ready: Ready) -> bool {
+        let state = EPOLLS.at(self.0).enqueue(token, ready);
+        state.is_some_and(|mut state| state.notify(|parker| parker.on_ready(0, ready)))
     }
 }
 
@@ -153,8 +165,9 @@ impl State {
         Some(entry)
     }
 
-    /// Tells one thread in epoll_wait and all that poll the instance; they are no waiters any more.
-    fn notify(&mut self, tell: impl Fn(&Parker)) {
+    /// Tells one thread in epoll_wait and all that poll the instance; they are no waiters any more. Whether there was a
+    /// thread in epoll_wait.
+    fn notify(&mut self, tell: impl Fn(&Parker)) -> bool {
         let mut one = false;
         self.waiters.retain(|waiter| {
             let stays = waiter.exclusive && one;
@@ -164,6 +177,25 @@ impl State {
             }
             stays
         });
+        one
+    }
+
+    /// One of the kernel's descriptors more.
+    pub(super) fn add_kernel(&mut self) {
+        self.kernel += 1;
+    }
+
+    /// One less.
+    pub(super) fn remove_kernel(&mut self) {
+        self.kernel = self.kernel.saturating_sub(1);
+    }
+
+    /// Shows whether the ready list is empty; rings once more where it is not.
+    pub(super) fn show(&mut self) {
+        let is_empty = self.ready.is_empty();
+        if let Some(doorbell) = &mut self.doorbell {
+            if is_empty { doorbell.silence() } else { doorbell.ring() }
+        }
     }
 }
 
@@ -178,7 +210,33 @@ impl Epoll {
         if !std::mem::replace(&mut entry.queued, true) {
             state.ready.push_back(token);
         }
+        // An edge also where it was on the list: the instances it is in may be asked for edges.
+        state.show();
         Some(state)
+    }
+
+    /// Takes entries off the front of the ready list until one is ready indeed.
+    pub(super) fn settle(&self) {
+        loop {
+            let candidate = {
+                let mut state = self.state.lock();
+                match state.ready.len() {
+                    0 => return,
+                    _ => state.pop(),
+                }
+            };
+            let is_ready = candidate.is_some_and(|Candidate { token, socket, .. }| {
+                let ready = with_bands(socket.engine.with(|stack, _| stack.ready(socket.id)), socket.protocol);
+                self.state.lock().put_back(token, ready)
+            });
+            let mut state = self.state.lock();
+            if is_ready {
+                return;
+            }
+            if state.ready.is_empty() {
+                state.show();
+            }
+        }
     }
 
     fn bell(&self, epoll: u32) -> &Arc<dyn Watcher> {
@@ -224,6 +282,7 @@ pub fn shut(epoll: u32) {
             left.extend(state.remove(token).map(|entry| (token, entry)));
         }
         state.kernel = 0;
+        (state.children, state.doorbell) = (Children::default(), None);
         state.notify(Parker::wake);
         state.waiters.drain(..).for_each(|waiter| waiter.parker.wake());
     }
@@ -237,7 +296,7 @@ pub fn shut(epoll: u32) {
 /// epoll_ctl(2).
 ///
 /// # Errors
-/// As epoll_ctl(2). `Invalid` also for an epoll instance in another and for EPOLLEXCLUSIVE on a socket of ours.
+/// As epoll_ctl(2). `Invalid` also for a descriptor of ours in an instance of the kernel.
 pub fn control(epfd: i32, op: i32, fd: i32, event: Option<epoll_event>) -> Result<()> {
     super::enter()?;
     let epoll = match table::entry(epfd) {
@@ -254,11 +313,15 @@ pub fn control(epfd: i32, op: i32, fd: i32, event: Option<epoll_event>) -> Resul
             readiness::control(epfd, op, fd, event.unwrap_or(epoll_event { events: 0, u64: 0 }))?;
             let mut state = EPOLLS.at(epoll).state.lock();
             match op {
-                libc::EPOLL_CTL_ADD => state.kernel += 1,
-                libc::EPOLL_CTL_DEL => state.kernel = state.kernel.saturating_sub(1),
+                libc::EPOLL_CTL_ADD => state.add_kernel(),
+                libc::EPOLL_CTL_DEL => state.remove_kernel(),
                 _ => {}
             }
             Ok(())
+        }
+        (libc::EPOLL_CTL_ADD | libc::EPOLL_CTL_MOD | libc::EPOLL_CTL_DEL, Entry::Epoll(inner, file), event) => {
+            let event = event.unwrap_or(epoll_event { events: 0, u64: 0 });
+            nested::control(nested::Place { fd: epfd, epoll }, op, nested::Child { fd, epoll: inner, file }, event)
         }
         (libc::EPOLL_CTL_ADD, Entry::Socket(socket), Some(event)) => add(epoll, fd, &socket, event),
         (libc::EPOLL_CTL_MOD, Entry::Socket(socket), Some(event)) => modify(epoll, fd, &socket, event),
@@ -270,7 +333,7 @@ pub fn control(epfd: i32, op: i32, fd: i32, event: Option<epoll_event>) -> Resul
 fn add(epoll: u32, fd: i32, socket: &Handle, event: epoll_event) -> Result<()> {
     let this = EPOLLS.at(epoll);
     let (events, data) = (event.events, event.u64);
-    if events & EXCLUSIVE != 0 {
+    if events & EXCLUSIVE != 0 && events & !WITH_EXCLUSIVE != 0 {
         return Err(Error::Invalid);
     }
     let token = {
@@ -296,7 +359,11 @@ fn add(epoll: u32, fd: i32, socket: &Handle, event: epoll_event) -> Result<()> {
 /// Has the engine report edges from here on, and reports what is there already.
 fn arm(epoll: u32, socket: &Handle, token: u64, events: u32) {
     let this = EPOLLS.at(epoll);
-    socket.engine.watch(socket.id, without_bands(mask(events)), token, Arc::clone(this.bell(epoll)));
+    let (mask, bell) = (without_bands(mask(events)), Arc::clone(this.bell(epoll)));
+    match events & EXCLUSIVE {
+        0 => socket.engine.watch(socket.id, mask, token, bell),
+        _ => socket.engine.watch_exclusively(socket.id, mask, token, bell),
+    }
     let ready = with_bands(socket.engine.with(|stack, _| stack.ready(socket.id)), socket.protocol);
     if let Some(mut state) = this.enqueue(token, ready) {
         state.notify(Parker::wake);
@@ -313,13 +380,17 @@ fn member(epoll: u32, fd: i32, socket: &Handle) -> Result<u64> {
 fn modify(epoll: u32, fd: i32, socket: &Handle, event: epoll_event) -> Result<()> {
     let this = EPOLLS.at(epoll);
     let (events, data) = (event.events, event.u64);
-    let token = member(epoll, fd, socket)?;
     if events & EXCLUSIVE != 0 {
         return Err(Error::Invalid);
     }
+    let token = member(epoll, fd, socket)?;
     {
         let mut state = this.state.lock();
         let entry = state.entry(token).ok_or(Error::NotFound)?;
+        // What shares its wake-ups does so for good (epoll_ctl(2)).
+        if entry.events & EXCLUSIVE != 0 {
+            return Err(Error::Invalid);
+        }
         (entry.events, entry.data, entry.disabled) = (events, data, false);
     }
     socket.engine.unwatch(socket.id, token, this.bell(epoll));
@@ -374,7 +445,9 @@ pub fn wait(
         let mut engines = Engines::default();
         add_engines(epoll, &mut engines)?;
         let Some(kernel) = enlist(epoll, file) else { continue };
+        engine::if_cancelled(Some((pass_on, u64::from(epoll))));
         let woke = sleep(epfd, kernel, &engines, timeout, sigmask);
+        engine::if_cancelled(None);
         leave(epoll, &Parker::current());
         if !file.is_alive() {
             return Err(Error::BadDescriptor);
@@ -405,6 +478,15 @@ fn enlist(epoll: u32, file: FileRef) -> Option<bool> {
     Some(state.kernel > 0)
 }
 
+/// The thread is cancelled in epoll_wait: what it was woken for is the next one's.
+fn pass_on(epoll: u64) {
+    leave(epoll as u32, &Parker::current());
+    let mut state = EPOLLS.at(epoll as u32).state.lock();
+    if !state.ready.is_empty() {
+        state.notify(Parker::wake);
+    }
+}
+
 /// A poll(2) of the instance is told when something becomes ready.
 pub fn join(epoll: u32, parker: &Arc<Parker>) {
     EPOLLS.at(epoll).state.lock().waiters.push(Waiter { parker: Arc::clone(parker), exclusive: false });
@@ -415,13 +497,15 @@ pub fn leave(epoll: u32, parker: &Arc<Parker>) {
     EPOLLS.at(epoll).state.lock().waiters.retain(|waiter| !Arc::ptr_eq(&waiter.parker, parker));
 }
 
-/// Adds the stacks of an instance's sockets to those a wait drives.
+/// Adds the stacks of an instance's sockets, and of those of the instances in it, to those a wait drives.
 ///
 /// # Errors
 /// `NoBuffers` when they are too many.
 pub fn add_engines(epoll: u32, engines: &mut Engines) -> Result<()> {
-    let state = EPOLLS.at(epoll).state.lock();
-    state.stacks.iter().filter_map(|(stack, _)| stacks::engine(*stack)).try_for_each(|engine| engines.add(engine))
+    nested::try_each(epoll, &mut |epoll| {
+        let state = epoll.state.lock();
+        state.stacks.iter().filter_map(|(stack, _)| stacks::engine(*stack)).try_for_each(|engine| engines.add(engine))
+    })
 }
 
 /// Whether a wait would return a socket's event at once.
@@ -458,10 +542,11 @@ fn collect(epoll: u32, epfd: i32, out: &mut [epoll_event]) -> Result<usize> {
     if !kernel {
         return Ok(collect_sockets(this, out));
     }
-    let mut found = if kernel_first { readiness::take(epfd, out)? } else { collect_sockets(this, out) };
+    nested::settle_children(epoll);
+    let mut found = if kernel_first { nested::take(this, epfd, out)? } else { collect_sockets(this, out) };
     let rest = &mut out[found..];
     if !rest.is_empty() {
-        found += if kernel_first { collect_sockets(this, rest) } else { readiness::take(epfd, rest)? };
+        found += if kernel_first { collect_sockets(this, rest) } else { nested::take(this, epfd, rest)? };
     }
     Ok(found)
 }
@@ -497,7 +582,9 @@ fn collect_sockets(this: &Epoll, out: &mut [epoll_event]) -> usize {
             found += usize::from(state.report(candidate, &mut out[found]));
         }
     }
-    if !state.ready.is_empty() {
+    if state.ready.is_empty() {
+        state.show();
+    } else {
         state.notify(Parker::wake);
     }
     found
@@ -522,6 +609,16 @@ impl State {
         let entry = self.entry(token)?;
         entry.queued = false;
         Some(Candidate { token, socket: entry.socket, ready: Ready::NONE })
+    }
+
+    /// Puts an entry that was asked back to the front of the list if it is ready; whether it was.
+    fn put_back(&mut self, token: u64, ready: Ready) -> bool {
+        let Some(entry) = self.entry(token) else { return false };
+        let is_ready = !entry.disabled && ready.intersects(mask(entry.events));
+        if is_ready && !std::mem::replace(&mut entry.queued, true) {
+            self.ready.push_front(token);
+        }
+        is_ready
     }
 
     /// Writes the event of an entry that was asked, if it is ready; a level-triggered one goes back to the list.

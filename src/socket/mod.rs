@@ -20,6 +20,7 @@ pub mod errno;
 pub mod fcntl;
 pub mod file;
 pub mod ioctl;
+mod nested;
 pub mod open;
 pub mod options;
 pub mod poll;

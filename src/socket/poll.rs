@@ -1,7 +1,7 @@
 //! poll(2): stack sockets, epoll instances and kernel descriptors in one wait.
 
 use super::{
-    epoll,
+    epoll, nested,
     table::{self, Entry},
 };
 use crate::{
@@ -170,6 +170,7 @@ fn run(
         engines.with(engine::drive_once);
     }
     gather(fds, extra);
+    settle(fds);
     look(extra);
     let found = scan(fds, extra);
     if found > 0 || timeout == Timeout::Now {
@@ -201,6 +202,15 @@ fn sleep(
             (_, found) => return Ok(found),
         }
         rearm(fds);
+    }
+}
+
+/// Has epoll instances show to the kernel what there is.
+fn settle(fds: &[PollFd]) {
+    for fd in fds.iter().filter(|fd| fd.fd >= 0) {
+        if let Entry::Epoll(epoll, _) = table::entry(fd.fd) {
+            nested::settle(epoll);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     device,
     engine::Engine,
     error::{Error, Result},
-    stack::Config,
+    stack::config::{Config, SpecError},
     sys::{env, fork, machine, process},
     time::Duration,
 };
@@ -62,13 +62,22 @@ pub fn free(stack: u32) -> Result<()> {
     Ok(())
 }
 
+/// What a specification means where these variables are set: `SOCKEYE_LINK` and those like it.
+///
+/// # Errors
+/// What is wrong, by the key or the variable it concerns.
+pub fn describe(spec: &str, variable: impl Fn(&str) -> Option<String>) -> std::result::Result<Config, SpecError> {
+    let mut config = Config::parse(spec)?;
+    config.fill_from_env(variable)?;
+    Ok(config)
+}
+
 /// Makes a stack from a network specification such as `tap:t0,ip=10.0.0.2/24`, and returns its number.
 ///
 /// # Errors
 /// `Invalid` for a bad specification, `NetDown` when the stack cannot be made; [`last_error`] names cause and cure.
 pub fn create(spec: &str) -> Result<u32> {
-    let judged = Config::parse(spec).and_then(|mut config| config.fill_from_env(env::var).map(|()| config));
-    let mut config = judged.map_err(|error| {
+    let mut config = describe(spec, env::var).map_err(|error| {
         note_error(&error.to_string());
         Error::Invalid
     })?;

@@ -116,6 +116,18 @@ impl Config {
         spec::fill_from_env(self, get)
     }
 
+    /// The first key in which `other` differs from this, with the two values as a specification has them.
+    pub fn difference(&self, other: &Self) -> Option<(String, Option<String>, Option<String>)> {
+        let (one, two) = (self.to_string(), other.to_string());
+        let key = |part: &str| part.split_once('=').map_or("device", |(key, _)| key).to_owned();
+        let find = |spec: &str, wanted: &str| spec.split(',').find(|part| key(part) == wanted).map(str::to_owned);
+        let mut keys = one.split(',').chain(two.split(',')).map(key);
+        keys.find_map(|key| {
+            let (ours, theirs) = (find(&one, &key), find(&two, &key));
+            (ours != theirs).then_some((key, ours, theirs))
+        })
+    }
+
     /// Sets the MAC address, if none was given, to one derived from the machine, the device and the first address:
     /// the same at every start, different for every stack of a link.
     pub fn fill_mac(&mut self, machine_id: &str) {

@@ -17,6 +17,7 @@ mod connect;
 mod datagram;
 mod demux;
 mod device;
+pub mod diag;
 mod icmp;
 pub mod iface;
 mod info;

@@ -175,8 +175,17 @@ impl Sockets {
 
     /// All sockets.
     pub fn iter(&self) -> impl Iterator<Item = (SocketId, &Entry)> {
+        self.iter_from(0)
+    }
+
+    /// The sockets from a slot on.
+    pub fn iter_from(&self, first: u32) -> impl Iterator<Item = (SocketId, &Entry)> {
         let id = |index: usize, slot: &Slot| SocketId { index: index as u32, generation: slot.generation };
-        self.slots.iter().enumerate().filter_map(move |(i, slot)| Some((id(i, slot), slot.entry.as_ref()?)))
+        self.slots
+            .iter()
+            .enumerate()
+            .skip(first as usize)
+            .filter_map(move |(i, slot)| Some((id(i, slot), slot.entry.as_ref()?)))
     }
 }
 

@@ -48,6 +48,11 @@ impl TimeWaits {
         self.by_flow.get(&FlowKey(*flow)).is_none_or(|waiting| waiting.state.may_be_reused(now))
     }
 
+    /// All of them.
+    pub fn flows(&self) -> impl Iterator<Item = &Flow> {
+        self.by_flow.keys().map(|key| &key.0)
+    }
+
     /// Forgets the connection of `flow`.
     pub fn remove(&mut self, flow: &Flow) -> Option<Waiting> {
         self.by_flow.remove(&FlowKey(*flow))

@@ -1,9 +1,15 @@
-//! eventfd(2): a descriptor that one thread sleeps on and others write to.
+//! eventfd(2): a descriptor that one thread sleeps on and others write to. By raw calls, which are no cancellation points:
+//! they are made under locks.
 
+use super::placeholder;
+use crate::error::{Error, Result};
 use std::{
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
 };
+
+/// From where the library's own descriptors are numbered where that can be had.
+const HIGH: RawFd = 512;
 
 /// An event counter.
 #[derive(Debug)]
@@ -24,6 +30,23 @@ impl Event {
         }
     }
 
+    /// A new one with a descriptor that is not among the low numbers, which programs count on.
+    ///
+    /// # Errors
+    /// Out of descriptors or memory.
+    pub fn out_of_the_way() -> Result<Self> {
+        let low = Self::new().map_err(|error| match error.raw_os_error() {
+            Some(libc::ENFILE) => Error::FileTableFull,
+            Some(libc::EMFILE) => Error::TooManyFiles,
+            _ => Error::NoMemory,
+        })?;
+        match placeholder::dup(low.fd(), HIGH, true) {
+            // SAFETY: the descriptor was made just now and is owned by nobody else.
+            Ok(high) => Ok(Self(unsafe { OwnedFd::from_raw_fd(high) })),
+            Err(_) => Ok(low),
+        }
+    }
+
     /// The descriptor, to be polled.
     pub fn fd(&self) -> RawFd {
         self.0.as_raw_fd()
@@ -33,13 +56,13 @@ impl Event {
     pub fn signal(&self) {
         let one = 1u64;
         // SAFETY: eight readable bytes. The write cannot block: nobody counts to 2^64.
-        unsafe { libc::write(self.fd(), (&raw const one).cast(), 8) };
+        unsafe { libc::syscall(libc::SYS_write, self.fd(), &raw const one, 8usize) };
     }
 
     /// Resets the count after the descriptor polled readable.
     pub fn clear(&self) {
         let mut count = 0u64;
         // SAFETY: eight writable bytes; the caller saw it readable, so this does not block.
-        unsafe { libc::read(self.fd(), (&raw mut count).cast(), 8) };
+        unsafe { libc::syscall(libc::SYS_read, self.fd(), &raw mut count, 8usize) };
     }
 }

@@ -31,3 +31,18 @@ pub fn raise_descriptor_limit(wanted: u64) {
         }
     }
 }
+
+/// Raises the limits of what the process may use to what it is allowed: memory, processor time, the size of
+/// files, threads.
+pub fn lift_limits() {
+    for resource in [libc::RLIMIT_AS, libc::RLIMIT_DATA, libc::RLIMIT_CPU, libc::RLIMIT_FSIZE, libc::RLIMIT_NPROC] {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: `limit` is a valid rlimit. What is not allowed stays as it is.
+        unsafe {
+            if libc::getrlimit(resource, &raw mut limit) == 0 {
+                limit.rlim_cur = limit.rlim_max;
+                libc::setrlimit(resource, &raw const limit);
+            }
+        }
+    }
+}

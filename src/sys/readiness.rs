@@ -1,8 +1,12 @@
-//! What kernel descriptors are ready for, without waiting: one look by poll(2), and the kernel's own epoll(7).
+//! What kernel descriptors are ready for, without waiting (one look by poll(2)) or with, and the kernel's own epoll(7).
 
-use super::placeholder::checked;
+use super::{clock, placeholder::checked};
 use crate::error::Result;
-use std::ffi::{c_int, c_long};
+use std::{
+    ffi::{c_int, c_long},
+    os::fd::{AsRawFd, BorrowedFd},
+    time::Duration,
+};
 
 /// `struct pollfd`.
 pub use libc::pollfd as PollFd;
@@ -19,6 +23,24 @@ pub fn look(fds: &mut [PollFd]) {
         unsafe { libc::syscall(libc::SYS_ppoll, fds.as_mut_ptr(), fds.len(), &raw const now, no_mask, 8usize) };
     if result < 0 {
         fds.iter_mut().for_each(|fd| fd.revents = 0);
+    }
+}
+
+/// Waits until `fd` can be read, or has come to its end; false when the time is up.
+pub fn wait_readable(fd: BorrowedFd<'_>, limit: Duration) -> bool {
+    let until = clock::now() + limit;
+    let mut fds = [libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
+    loop {
+        let left = until.since(clock::now());
+        let millis = c_int::try_from(left.as_micros().div_ceil(1000)).unwrap_or(c_int::MAX);
+        // SAFETY: one pollfd.
+        if unsafe { libc::poll(fds.as_mut_ptr(), 1, millis) } > 0 {
+            return true;
+        }
+        // A signal may have come before the time was up.
+        if left.is_zero() {
+            return false;
+        }
     }
 }
 

@@ -206,6 +206,22 @@ fn test(home: &Home, seed: u64) {
     kernels.end_by(libc::SIGTERM);
 }
 
+/// Gives a socket an option that the host keeps, and dies before it is bound or connected.
+const DIES: &str = "
+import os, signal, socket
+s = socket.socket()
+s.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 7)
+print(s.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+";
+
+both_ways! {
+    fn a_socket_without_a_name_is_gone_with_its_program(home: &Home) {
+        let outcome = home.run(&["python3", "-c", DIES]);
+        assert_eq!((outcome.status.as_str(), outcome.stdout.as_slice()), ("signal 9", &b"7\n"[..]), "{}", outcome.stderr);
+    }
+}
+
 #[test]
 fn the_host_is_afterwards_as_it_was_before() {
     let seed = SystemTime::UNIX_EPOCH.elapsed().expect("a clock").subsec_nanos();

@@ -15,9 +15,15 @@ pub struct Arguments {
 #[derive(Subcommand)]
 pub enum Command {
     Run(Run),
+    Ss(Ss),
+    Stop(Stop),
     Up(Up),
     Down(Down),
     Host(Host),
+    /// Show it at work, in a network namespace of its own
+    ///
+    /// Runs demo/run.sh of the source tree that this program was built in, as `make demo` does.
+    Demo,
     /// Print the version
     Version,
     /// Print the completions for a shell
@@ -34,14 +40,15 @@ pub enum Command {
 /// Run a program whose network is a stack
 ///
 /// The program replaces this one, so that its exit status and signals are its own. Programs that use the same device, or
-/// the same name of a stack, share one stack.
+/// the same name of a stack, share one stack: the first starts it, the others join it and must mean the same network. It
+/// ends when the last of them and the last connection are gone.
 #[derive(Args)]
 pub struct Run {
     /// Name of the stack to join or to start [default: made from the device, or SOCKEYE_STACK]
     #[arg(long, value_name = "NAME")]
     pub stack: Option<String>,
     /// The network specification, as tap:t0,ip=10.97.0.2/24,gw=10.97.0.1 [default: SOCKEYE_NET]
-    #[arg(long, value_name = "SPEC")]
+    #[arg(short, long, value_name = "SPEC")]
     pub net: Option<String>,
     /// Impair the link, as delay=20ms,loss=1%,seed=7
     #[arg(long)]
@@ -52,6 +59,52 @@ pub struct Run {
     /// The program and its arguments
     #[arg(trailing_var_arg = true, required = true, value_names = ["PROGRAM", "ARGUMENTS"])]
     pub program: Vec<OsString>,
+}
+
+/// List the sockets of running stacks, as ss(8) does the kernel's
+///
+/// Without --listening and --all: connections, and datagram sockets with a peer. Shows TCP and UDP unless one of them is
+/// asked for.
+#[derive(Args)]
+pub struct Ss {
+    /// The stack [default: every stack of this user in this network namespace, named in a first column]
+    #[arg(long, value_name = "NAME")]
+    pub stack: Option<String>,
+    /// TCP sockets
+    #[arg(short, long)]
+    pub tcp: bool,
+    /// UDP sockets
+    #[arg(short, long)]
+    pub udp: bool,
+    /// Listening sockets, and datagram sockets without a peer
+    #[arg(short, long)]
+    pub listening: bool,
+    /// All sockets, those in TIME-WAIT too
+    #[arg(short, long)]
+    pub all: bool,
+    /// Ports as numbers and not by their names in /etc/services
+    #[arg(short, long)]
+    pub numeric: bool,
+    /// What TCP knows of each connection
+    #[arg(short, long)]
+    pub info: bool,
+    /// The process that connected the socket or listens
+    #[arg(short, long)]
+    pub processes: bool,
+    /// No line of titles
+    #[arg(short = 'H', long)]
+    pub no_header: bool,
+}
+
+/// End a stack's host
+///
+/// Its connections are reset, and programs that use it see that; a program that goes on and opens a new socket starts the
+/// stack anew, if it knows the specification. Says how many processes and connections there were.
+#[derive(Args)]
+pub struct Stop {
+    /// The stack [default: the only one that runs in this network namespace]
+    #[arg(long, value_name = "NAME")]
+    pub stack: Option<String>,
 }
 
 /// Make a TAP device that stays, give its kernel side an address, and set it up

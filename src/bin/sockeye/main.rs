@@ -3,6 +3,7 @@
 //! Exit codes: 0, 1 for what failed, 2 for a command line that is not understood; those of `run` are env(1)'s.
 
 mod arguments;
+mod demo;
 mod device;
 mod elf;
 mod manual;
@@ -10,6 +11,8 @@ mod masquerade;
 mod neighbours;
 mod program;
 mod run;
+mod ss;
+mod stop;
 
 use arguments::{Arguments, Command};
 use clap::{CommandFactory, Parser};
@@ -37,6 +40,9 @@ fn main() -> ExitCode {
             eprintln!("sockeye: {failure}");
             return ExitCode::from(failure.exit_code());
         }
+        Command::Ss(ss) => ss::show(&ss),
+        Command::Stop(stop) => stop::stop(&stop),
+        Command::Demo => Err(demo::run()),
         Command::Up(up) => device::up(&up),
         Command::Down(down) => device::down(&down),
         Command::Host(host) => serve(&host),
@@ -60,6 +66,8 @@ fn serve(host: &arguments::Host) -> Result<String, Failure> {
         }
         Err(_) => None,
     };
+    // Those of whoever started it are not meant for it.
+    sockeye::sys::process::lift_limits();
     let options = sockeye::host::Options { name: host.stack.clone(), net: host.net.clone(), token };
     sockeye::host::run(&options).map(|()| String::new())
 }

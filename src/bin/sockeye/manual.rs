@@ -51,17 +51,47 @@ const BEFORE: &str = r#".SH SYNOPSIS
 Sockeye is a TCP/IP stack outside the kernel, described in
 .BR sockeye (7).
 A stack's frames go through a TAP or TUN device; the kernel, at the device's other end, is its neighbour.
-This program makes such devices ready.
+This program makes such devices ready, runs programs on stacks, and shows what they do.
 .SH COMMANDS
 "#;
 
 const AFTER: &str = r#".SH EXIT STATUS
 0, or 1 when a command failed, or 2 when the command line was not understood.
 Errors are one line on standard error, with the cure.
+.PP
+.B run
+ends as the program does, which replaces it;
+with 125 when it failed itself, for a program that cannot be run on a stack too (static, Go, set\-user\-ID, 32\-bit);
+with 126 when the program is not executable, and 127 when there is none.
+.SH ENVIRONMENT
+.TP
+.BR SOCKEYE_NET ", " SOCKEYE_STACK
+What
+.B run
+uses without
+.B \-\-net
+and
+.BR \-\-stack .
+.TP
+.BR SOCKEYE_LINK ", " SOCKEYE_PCAP ", " SOCKEYE_LOG
+Fill what the specification leaves unset.
+.TP
+.B SOCKEYE_TOKEN
+The right to use a stack: 32 hexadecimal digits, which
+.B run
+gives to the program.
+Programs of the user whose stack it is do without.
+.TP
+.B SOCKEYE_HOST
+The program that holds stacks, instead of
+.B sockeye
+itself.
 .SH EXAMPLES
 .nf
 sudo sockeye up t0 \-\-nat
-SOCKEYE_NET=tap:t0,ip=10.97.0.2/24,gw=10.97.0.1 ./program
+sockeye run \-\-net tap:t0,ip=10.97.0.2/24,gw=10.97.0.1 \-\- curl http://10.97.0.1/
+sockeye ss \-tinp
+sockeye stop
 sudo sockeye down t0
 .fi
 .SH NOTES

@@ -5,9 +5,11 @@ use crate::{
     program::{self, Trouble},
 };
 use sockeye::{
-    stack::Config,
+    host::{self, client, start},
+    socket::stacks,
     sys::{entropy, env as trusted, passwd},
 };
+use sockeye_shim::format::{Token, token_from_text, token_to_text};
 use std::{
     env,
     ffi::{OsStr, OsString},
@@ -68,27 +70,53 @@ fn prepare(arguments: &Run) -> Result<(PathBuf, Command), Failure> {
     let net = net.clone().or_else(|| trusted::var("SOCKEYE_NET"));
     let stack = stack.clone().or_else(|| trusted::var("SOCKEYE_STACK"));
     let net = specification(net, stack.is_some(), link.as_deref(), pcap.as_deref()).map_err(Failure::Setting)?;
+    let named =
+        host::Options { name: stack.clone().unwrap_or_default(), net: net.clone().unwrap_or_default(), token: None };
+    let name = named.stack_name().map_err(Failure::Setting)?;
     let library = library().map_err(Failure::Setting)?;
     let preload = preload(&library, env::var_os("LD_PRELOAD").as_deref()).map_err(Failure::Setting)?;
-    let Some((name, rest)) = program.split_first() else {
+    let Some((word, rest)) = program.split_first() else {
         return Err(Failure::Setting("no program is named; give it behind `--`".to_owned()));
     };
-    let path = program::find(Path::new(name)).map_err(Failure::Program)?;
+    let path = program::find(Path::new(word)).map_err(Failure::Program)?;
     program::check(&path, passwd::effective()).map_err(Failure::Program)?;
 
+    let token = find_host(&name, net.as_deref()).map_err(Failure::Setting)?;
+
     let mut command = Command::new(&path);
-    command.arg0(name).args(rest).env("LD_PRELOAD", preload);
+    command.arg0(word).args(rest).env("LD_PRELOAD", preload);
     if let Some(net) = net {
         command.env("SOCKEYE_NET", net);
     }
     if let Some(stack) = stack {
         command.env("SOCKEYE_STACK", stack);
     }
-    if env::var_os("SOCKEYE_TOKEN").is_none() {
-        command.env("SOCKEYE_TOKEN", token());
-    }
+    command.env("SOCKEYE_TOKEN", String::from_utf8_lossy(&token_to_text(&token)).as_ref());
     Ok((path, command))
 }
+
+/// Joins the stack called `name`, or starts it. Returns its token.
+fn find_host(name: &[u8], net: Option<&str>) -> Result<Token, String> {
+    let own = env::current_exe().map_err(|error| format!("the program's own place is not known: {error}"))?;
+    let known = trusted::var("SOCKEYE_TOKEN").and_then(|text| token_from_text(text.as_bytes()));
+    let wanted = start::Wanted {
+        name: name.to_owned(),
+        net: net.map(str::to_owned),
+        fillers: FILLERS.iter().filter_map(|name| Some((*name, trusted::var(name)?))).collect(),
+        token: known,
+        new_token: known.unwrap_or_else(token),
+        program: trusted::var("SOCKEYE_HOST").filter(|path| !path.is_empty()).map_or(own, PathBuf::from),
+    };
+    let shown = String::from_utf8_lossy(name);
+    start::ensure(&wanted, |line| eprintln!("{line}")).map_err(|failure| match failure {
+        start::Failure::Join(client::Trouble::Different(line)) | start::Failure::Start(line) => line,
+        start::Failure::Join(trouble) => format!("stack {shown}: {trouble}"),
+        start::Failure::NoNetwork => format!("stack {shown} is not running, and no --net says how to start it"),
+    })
+}
+
+/// What fills a specification where it is silent.
+const FILLERS: [&str; 3] = ["SOCKEYE_LINK", "SOCKEYE_PCAP", "SOCKEYE_LOG"];
 
 /// The specification with link and capture in it, checked; none for the joiner of a stack that is named.
 fn specification(
@@ -118,7 +146,7 @@ fn specification(
         let path = path.ok_or("--pcap: the path has a comma, a semicolon or what is no text; use another")?;
         net.push_str(&format!(",pcap={path}"));
     }
-    Config::parse(&net).map(|_| Some(net)).map_err(|error| error.to_string())
+    stacks::describe(&net, trusted::var).map(|_| Some(net)).map_err(|error| error.to_string())
 }
 
 /// The preload library: beside the real file of this program, or in the `lib` next to its folder.
@@ -152,9 +180,9 @@ fn preload(library: &Path, present: Option<&OsStr>) -> Result<OsString, String> 
 }
 
 /// 128 random bits: who has them may use the stack.
-fn token() -> String {
+fn token() -> Token {
     let [one, two] = entropy::seed();
-    format!("{one:016x}{two:016x}")
+    (u128::from(one) << 64 | u128::from(two)).to_be_bytes()
 }
 
 #[cfg(test)]
@@ -187,11 +215,5 @@ mod tests {
         assert_eq!(list(None), "/l/x.so");
         assert_eq!(list(Some("/a.so /l/x.so:/b.so")), "/l/x.so:/a.so:/b.so");
         assert!(preload(Path::new("/a b/x.so"), None).is_err());
-    }
-
-    #[test]
-    fn a_token_has_32_digits() {
-        assert_eq!(token().len(), 32);
-        assert_ne!(token(), token());
     }
 }

@@ -1,0 +1,253 @@
+//! `sockeye ss`: the sockets of running stacks, as ss(8) prints the kernel's.
+
+use crate::{Failure, arguments::Ss};
+use sockeye::{
+    host::client::{self, Trouble},
+    sys::env,
+};
+use sockeye_shim::{
+    address::Address,
+    format::{Token, token_from_text},
+    report::Report,
+};
+use std::{
+    collections::HashMap,
+    fmt::Write,
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+/// ss(8)'s names for tcp_info's states, beginning with state 1.
+const STATES: [&str; 11] = [
+    "ESTAB",
+    "SYN-SENT",
+    "SYN-RECV",
+    "FIN-WAIT-1",
+    "FIN-WAIT-2",
+    "TIME-WAIT",
+    "UNCONN",
+    "CLOSE-WAIT",
+    "LAST-ACK",
+    "LISTEN",
+    "CLOSING",
+];
+const SYN_RECV: i32 = 3;
+const TIME_WAIT: i32 = 6;
+const UNCONNECTED: i32 = 7;
+const LISTEN: i32 = 10;
+
+/// The table.
+pub fn show(arguments: &Ss) -> Result<String, Failure> {
+    let token = token();
+    let mut found = Vec::new();
+    match &arguments.stack {
+        Some(name) => {
+            let sockets = client::sockets(name.as_bytes(), token);
+            found.extend(
+                sockets.map_err(|trouble| crate::stop::failure(name, &trouble))?.into_iter().map(|s| (name.clone(), s)),
+            );
+        }
+        None => {
+            let names = client::stacks();
+            for name in names {
+                match client::sockets(name.as_bytes(), token) {
+                    Ok(sockets) => found.extend(sockets.into_iter().map(|socket| (name.clone(), socket))),
+                    // Another user's, or one that has just ended: not this user's.
+                    Err(Trouble::Another | Trouble::Absent) => {}
+                    Err(trouble) => return Err(crate::stop::failure(&name, &trouble)),
+                }
+            }
+        }
+    }
+    found.retain(|(_, socket)| is_wanted(arguments, socket));
+    Ok(table(arguments, &found))
+}
+
+/// The token of this environment.
+pub fn token() -> Option<Token> {
+    env::var("SOCKEYE_TOKEN").and_then(|text| token_from_text(text.as_bytes()))
+}
+
+fn is_wanted(arguments: &Ss, socket: &Report) -> bool {
+    let Ss { tcp, udp, listening, all, .. } = *arguments;
+    let is_tcp = i32::from(socket.protocol) == libc::IPPROTO_TCP;
+    let is_listening = matches!(socket.state, LISTEN | UNCONNECTED);
+    let of_protocol = tcp == udp || tcp == is_tcp;
+    let of_state = match (all, listening) {
+        (true, _) => true,
+        (false, true) => is_listening,
+        (false, false) => !is_listening && !matches!(socket.state, TIME_WAIT | SYN_RECV),
+    };
+    of_protocol && of_state
+}
+
+fn table(arguments: &Ss, found: &[(String, Report)]) -> String {
+    let Ss { stack, tcp, udp, numeric, info, processes, no_header, .. } = arguments;
+    let services = if *numeric { HashMap::new() } else { services() };
+    let columns = [
+        ("Stack", stack.is_none()),
+        ("Netid", tcp == udp),
+        ("State", true),
+        ("Recv-Q", true),
+        ("Send-Q", true),
+        ("Local Address:Port", true),
+        ("Peer Address:Port", true),
+        ("Process", *processes),
+    ];
+    let pick = |cells: [String; 8]| -> Vec<String> {
+        cells.into_iter().zip(&columns).filter_map(|(cell, (_, is_shown))| is_shown.then_some(cell)).collect()
+    };
+    let mut rows = vec![pick(columns.map(|(title, _)| title.to_owned()))];
+    for (name, socket) in found {
+        let protocol = if i32::from(socket.protocol) == libc::IPPROTO_TCP { "tcp" } else { "udp" };
+        let state = usize::try_from(socket.state - 1).ok().and_then(|at| STATES.get(at)).unwrap_or(&"UNKNOWN");
+        rows.push(pick([
+            name.clone(),
+            protocol.to_owned(),
+            (*state).to_owned(),
+            socket.recv_queue.to_string(),
+            socket.send_queue.to_string(),
+            endpoint(&socket.local, protocol, &services),
+            endpoint(&socket.remote, protocol, &services),
+            process(socket.pid),
+        ]));
+    }
+    let widths: Vec<usize> =
+        (0..rows[0].len()).map(|at| rows.iter().map(|row| row[at].len()).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for (at, row) in rows.iter().enumerate().skip(usize::from(*no_header)) {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let _ = writeln!(text, "{}", cells.join(" ").trim_end());
+        if let (true, Some((_, socket))) = (*info, at.checked_sub(1).and_then(|at| found.get(at)))
+            && let Some(line) = details(socket)
+        {
+            let _ = writeln!(text, "\t {line}");
+        }
+    }
+    text
+}
+
+/// services(5): the names of ports.
+fn services() -> HashMap<(u16, String), String> {
+    let table = fs::read_to_string("/etc/services").unwrap_or_default();
+    let mut names = HashMap::new();
+    for line in table.lines() {
+        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+        if let (Some(name), Some((port, protocol))) = (words.next(), words.next().and_then(|w| w.split_once('/')))
+            && let Ok(port) = port.parse()
+        {
+            names.entry((port, protocol.to_owned())).or_insert_with(|| name.to_owned());
+        }
+    }
+    names
+}
+
+fn endpoint(address: &Address, protocol: &str, services: &HashMap<(u16, String), String>) -> String {
+    let ip = match address.to_v4() {
+        Some(v4) => IpAddr::V4(Ipv4Addr::from(v4)),
+        None => IpAddr::V6(Ipv6Addr::from(address.ip)),
+    };
+    let port = match (address.port, services.get(&(address.port, protocol.to_owned()))) {
+        (0, _) => "*".to_owned(),
+        (_, Some(name)) => name.clone(),
+        (port, None) => port.to_string(),
+    };
+    match ip {
+        // Nobody's address, as one without a peer has it.
+        _ if ip.is_unspecified() => format!("0.0.0.0:{port}"),
+        IpAddr::V4(v4) => format!("{v4}:{port}"),
+        IpAddr::V6(v6) => format!("[{v6}]:{port}"),
+    }
+}
+
+fn process(pid: i32) -> String {
+    if pid <= 0 {
+        return String::new();
+    }
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    format!("users:((\"{}\",pid={pid}))", name.trim_end())
+}
+
+/// `struct tcp_info`, by the offsets of its fields.
+struct Info<'a>(&'a [u8]);
+
+impl Info<'_> {
+    fn byte(&self, at: usize) -> u8 {
+        self.0.get(at).copied().unwrap_or(0)
+    }
+
+    fn u32(&self, at: usize) -> u32 {
+        self.0.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u32::from_ne_bytes(*bytes))
+    }
+
+    fn u64(&self, at: usize) -> u64 {
+        self.0.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+    }
+
+    /// Microseconds as ss(8) prints them: milliseconds, without needless zeros.
+    fn millis(&self, at: usize) -> String {
+        format!("{}", f64::from(self.u32(at)) / 1000.0)
+    }
+}
+
+/// The second line of a connection, in ss(8)'s words and order.
+fn details(socket: &Report) -> Option<String> {
+    use sockeye::tcp::info::Info as Layout;
+    use std::mem::offset_of;
+    let info = Info(socket.info.as_bytes());
+    if info.0.is_empty() {
+        return None;
+    }
+    let mut words = Vec::new();
+    let options = info.byte(offset_of!(Layout, options));
+    words.extend((options & 1 != 0).then(|| "ts".to_owned()));
+    words.extend((options & 2 != 0).then(|| "sack".to_owned()));
+    let name = socket.congestion.split(|&c| c == 0).next().unwrap_or_default();
+    words.push(String::from_utf8_lossy(name).into_owned());
+    let scale = info.byte(offset_of!(Layout, wscale));
+    words.extend((options & 4 != 0).then(|| format!("wscale:{},{}", scale & 15, scale >> 4)));
+    words.push(format!("rto:{}", info.millis(offset_of!(Layout, rto))));
+    let backoff = info.byte(offset_of!(Layout, backoff));
+    words.extend((backoff > 0).then(|| format!("backoff:{backoff}")));
+    let (rtt, var) = (offset_of!(Layout, rtt), offset_of!(Layout, rttvar));
+    words.extend((info.u32(rtt) > 0).then(|| format!("rtt:{}/{}", info.millis(rtt), info.millis(var))));
+    words.push(format!("ato:{}", info.millis(offset_of!(Layout, ato))));
+    // What is zero is left out, as ss(8) does; cwnd and mss never are.
+    let mut count = |word: &str, value: u64| words.extend((value > 0).then(|| format!("{word}:{value}")));
+    let small = |at| u64::from(info.u32(at));
+    count("mss", small(offset_of!(Layout, snd_mss)));
+    count("pmtu", small(offset_of!(Layout, pmtu)));
+    count("rcvmss", small(offset_of!(Layout, rcv_mss)));
+    count("advmss", small(offset_of!(Layout, advmss)));
+    count("cwnd", small(offset_of!(Layout, snd_cwnd)));
+    let threshold = small(offset_of!(Layout, snd_ssthresh));
+    count("ssthresh", if threshold < 0xffff { threshold } else { 0 });
+    count("bytes_sent", info.u64(offset_of!(Layout, bytes_sent)));
+    count("bytes_retrans", info.u64(offset_of!(Layout, bytes_retrans)));
+    count("bytes_acked", info.u64(offset_of!(Layout, bytes_acked)));
+    count("bytes_received", info.u64(offset_of!(Layout, bytes_received)));
+    count("segs_out", small(offset_of!(Layout, segs_out)));
+    count("segs_in", small(offset_of!(Layout, segs_in)));
+    count("data_segs_out", small(offset_of!(Layout, data_segs_out)));
+    count("data_segs_in", small(offset_of!(Layout, data_segs_in)));
+    count("lastsnd", small(offset_of!(Layout, last_data_sent)));
+    count("lastrcv", small(offset_of!(Layout, last_data_recv)));
+    count("lastack", small(offset_of!(Layout, last_ack_recv)));
+    count("delivered", small(offset_of!(Layout, delivered)));
+    count("unacked", small(offset_of!(Layout, unacked)));
+    let (now, total) = (small(offset_of!(Layout, retrans)), small(offset_of!(Layout, total_retrans)));
+    words.extend((now + total > 0).then(|| format!("retrans:{now}/{total}")));
+    let mut count = |word: &str, value: u64| words.extend((value > 0).then(|| format!("{word}:{value}")));
+    count("lost", small(offset_of!(Layout, lost)));
+    count("sacked", small(offset_of!(Layout, sacked)));
+    count("rcv_space", small(offset_of!(Layout, rcv_space)));
+    count("rcv_ssthresh", small(offset_of!(Layout, rcv_ssthresh)));
+    count("notsent", small(offset_of!(Layout, notsent_bytes)));
+    let least = offset_of!(Layout, min_rtt);
+    words.extend((info.u32(least) != u32::MAX).then(|| format!("minrtt:{}", info.millis(least))));
+    let mut count = |word: &str, value: u64| words.extend((value > 0).then(|| format!("{word}:{value}")));
+    count("rcv_ooopack", small(offset_of!(Layout, rcv_ooopack)));
+    count("snd_wnd", small(offset_of!(Layout, snd_wnd)));
+    count("rcv_wnd", small(offset_of!(Layout, rcv_wnd)));
+    Some(words.join(" "))
+}

@@ -1,0 +1,87 @@
+//! What the operator asks: which sockets there are, and that the host end.
+
+use super::slot::{Host, Item};
+use crate::{
+    addr::Endpoint,
+    stack::{Protocol, SocketId, diag::Standing},
+    sys::{plain, unix},
+};
+use sockeye_shim::{
+    address::Address,
+    format::{Data, Response},
+    report::Report,
+};
+use std::{
+    collections::HashMap,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+/// Sockets told in one answer: what a socket's buffer holds.
+const AT_ONCE: usize = 64;
+
+impl Host {
+    /// Sends a report for each of some sockets, beginning with `from`, and returns the response that ends the answer.
+    pub fn show_sockets(&self, to: BorrowedFd<'_>, from: u64) -> Response {
+        let (standings, next) = self.engine.with(|stack, now| stack.standings(from, AT_ONCE, now));
+        let users: HashMap<SocketId, i32> = self.slots.values().filter_map(|slot| user(&slot.item)).collect();
+        for standing in standings {
+            let pid = standing.id.and_then(|id| users.get(&id).copied()).unwrap_or(0);
+            if unix::send(to, &report(&standing, pid).to_bytes(), 0).is_err() {
+                // Whoever asked has gone.
+                return Response::new(libc::EPIPE);
+            }
+        }
+        let next = next.unwrap_or(0).to_le_bytes();
+        Response { data: Data::of(&next).unwrap_or(Data::NONE), ..Response::new(0) }
+    }
+
+    /// Makes the loop end, and says who used the stack until now.
+    pub fn stop(&mut self) -> [u8; 8] {
+        let users = self.life.stop();
+        let is_open = |item: &Item| matches!(item, Item::Bridge(_) | Item::Connecting(_));
+        let open = self.slots.values().filter(|slot| is_open(&slot.item)).count();
+        let mut counts = [0; 8];
+        let (first, second) = counts.split_at_mut(4);
+        first.copy_from_slice(&(users as u32).to_le_bytes());
+        second.copy_from_slice(&(open as u32).to_le_bytes());
+        counts
+    }
+}
+
+/// The process that uses a socket, as far as the kernel tells: who connected it, or listens.
+fn user(item: &Item) -> Option<(SocketId, i32)> {
+    let peer = |end: &std::os::fd::OwnedFd| unix::peer(end.as_fd()).map_or(0, |peer| peer.pid);
+    match item {
+        Item::Connecting(connecting) => Some((connecting.socket.id(), peer(&connecting.end))),
+        Item::Bridge(bridge) => Some((bridge.socket().id(), bridge.user())),
+        Item::Held(held) => Some((held.socket.id(), held.pid)),
+        _ => None,
+    }
+}
+
+fn address(endpoint: Endpoint) -> Address {
+    super::request::mapped(endpoint)
+}
+
+fn report(standing: &Standing, pid: i32) -> Report {
+    let Standing { id: _, protocol, state, local, remote, recv_queue, send_queue, congestion, info } = standing;
+    let mut name = [0; 16];
+    for (to, from) in name.iter_mut().zip(congestion.unwrap_or_default().bytes()) {
+        *to = from;
+    }
+    let protocol = match protocol {
+        Protocol::Tcp => libc::IPPROTO_TCP,
+        Protocol::Udp => libc::IPPROTO_UDP,
+    };
+    Report {
+        protocol: protocol as u16,
+        state: *state as i32,
+        pid,
+        recv_queue: *recv_queue,
+        send_queue: *send_queue,
+        local: address(*local),
+        remote: remote.map_or(Address::NONE, address),
+        congestion: name,
+        info: info.as_ref().and_then(|info| Data::of(plain::tcp_info_bytes(info))).unwrap_or(Data::NONE),
+    }
+}

@@ -1,0 +1,51 @@
+//! A process that belongs to nobody: it outlives its starter, and has nothing of it but user, folder and environment.
+
+use std::{
+    fs::File,
+    io,
+    os::{fd::OwnedFd, unix::process::CommandExt},
+    process::{Command, Stdio},
+};
+
+/// Runs `command` as such a process: a session of its own, no terminal, no descriptor but its standard error, signals,
+/// priority, affinity and umask as at the start of a system. What it writes on standard error comes out of the file.
+///
+/// It is no child of this process: whatever this one becomes by exec never waits for it.
+///
+/// # Errors
+/// Those of fork(2), and of execve(2) in the new process.
+pub fn spawn(mut command: Command) -> io::Result<File> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    // SAFETY: between fork and exec `forget_origins` makes system calls only.
+    unsafe { command.pre_exec(forget_origins) };
+    let mut middle = command.spawn()?;
+    let words = middle.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    middle.wait()?;
+    Ok(File::from(OwnedFd::from(words)))
+}
+
+/// In the child: only the child's child goes on.
+fn forget_origins() -> io::Result<()> {
+    // SAFETY: system calls without pointers, or with pointers to locals; what fails leaves things as they are.
+    unsafe {
+        libc::setsid();
+        // The kernel's own sigaction of zeros is SIG_DFL, and its set of 8 bytes an empty one. libc would leave out the
+        // signals it uses itself.
+        let (nothing, ignored) = ([0u64; 4], std::ptr::null_mut::<u64>());
+        for signal in 1..=64 {
+            libc::syscall(libc::SYS_rt_sigaction, signal, nothing.as_ptr(), ignored, 8usize);
+        }
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, nothing.as_ptr(), ignored, 8usize);
+        libc::umask(0o022);
+        libc::setpriority(libc::PRIO_PROCESS, 0, 0);
+        let everywhere = [u64::MAX; 16];
+        libc::syscall(libc::SYS_sched_setaffinity, 0, size_of_val(&everywhere), everywhere.as_ptr());
+        // Not closed at once: one of them tells the starter how exec went.
+        libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        match libc::fork() {
+            0 => Ok(()),
+            -1 => Err(io::Error::last_os_error()),
+            _ => libc::_exit(0),
+        }
+    }
+}
