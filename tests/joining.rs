@@ -60,6 +60,7 @@ int main(void) {
     if (connect(client, (void *)&at, sizeof at)) return 2;
     server = accept(listener, 0, 0);
     if (server < 0 || write(client, &byte, 1) != 1 || read(server, &byte, 1) != 1) return 3;
+    if (connect(socket(AF_INET, SOCK_DGRAM, 0), (void *)&at, sizeof at)) return 4;
     getsockopt(server, IPPROTO_TCP, TCP_CONGESTION, name, &len);
     printf("up %d %s\n", child, name); fflush(stdout);
     ssize_t got = read(client, &byte, 1);
@@ -394,7 +395,8 @@ fn the_operator_sees_the_sockets_and_ends_the_stack() {
     for word in ["\t ts sack reno wscale:", " rto:", " rtt:", " mss:", " cwnd:", "bytes_received:1 ", "bytes_sent:1 "] {
         assert!(table.contains(word), "{word}: {table}");
     }
-    assert_eq!(ss("-u --stack here").lines().count(), 1);
+    let row = ss("-unpH --stack here");
+    assert!(row.contains("127.0.0.1:8080") && row.contains(&format!("users:((\"talk\",pid={own},fd=8))\n")), "{row}");
     assert_eq!(ss("-ta --stack here").lines().count(), 4);
 
     let stopped = place.ends("@sockeye stop", &[]);

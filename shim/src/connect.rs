@@ -90,7 +90,7 @@ pub(crate) fn renew(fd: i32, tag: Tag, identity: Identity) -> Result<Tag> {
     let known = if identity == Identity::New { Tag::TOLD } else { 0 };
     let flags = tag.flags & !(Tag::CONNECTED | Tag::CONNECTING | known);
     let name = kernel::own_name(fd)?;
-    let new = open::stream(libc::SOCK_STREAM | libc::SOCK_CLOEXEC, flags)?;
+    let new = open::socket(libc::SOCK_STREAM | libc::SOCK_CLOEXEC, flags)?;
     let mut renewed = open::tag(new).unwrap_or(tag);
     if identity == Identity::Same {
         renewed.id = tag.id;

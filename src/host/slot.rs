@@ -5,6 +5,7 @@ use super::{
     bridge::{Bridge, Pin},
     connect::Connecting,
     connect::Outcomes,
+    datagram::Datagram,
     gate::{Gate, Guard},
     life::Life,
     listener::Held,
@@ -45,6 +46,8 @@ pub enum Item {
     Bridge(Box<Bridge>),
     /// A socket that is bound, listens, or whose options are kept.
     Held(Box<Held>),
+    /// A datagram socket.
+    Datagram(Box<Datagram>),
     /// A program that waits for what name servers say.
     Lookup(Box<Lookup>),
     /// A process that uses the stack, by a descriptor that tells its end.
@@ -58,6 +61,7 @@ impl Item {
             Self::Connecting(connecting) => Some(&connecting.socket),
             Self::Bridge(bridge) => Some(bridge.socket()),
             Self::Held(held) => Some(&held.socket),
+            Self::Datagram(datagram) => Some(datagram.socket()),
             Self::Asker(_) | Self::Header(_) | Self::Lookup(_) | Self::Client(..) => None,
         }
     }
