@@ -6,7 +6,7 @@
 //! | `sockeye/STACK/conn` | the host's stream listener: each connection is a TCP connection being made |
 //! | `sockeye/STACK/l/ID/LOCAL` | a program's bound stream end; a listener's takes connections from the host |
 //! | `sockeye/STACK/a/ID/PEER+LOCAL` | the host's end of an accepted connection, id [`Tag::GIVEN`] |
-//! | `sockeye/STACK/d/ID` | a program's datagram end, its id the socket's |
+//! | `sockeye/STACK/d/ID` | a program's datagram end, its id made up by the host |
 //! | `sockeye/STACK/h/ID` | the host's end of that |
 //! | `sockeye/STACK/g/ID` | who tells the program that listens as ID that its host is gone |
 //!

@@ -10,6 +10,7 @@
 //! | `request.rs` | what is asked: bind, listen, options, names |
 //! | `connect.rs` `listener.rs` | connections that are made, and taken |
 //! | `bridge.rs` | a connection's bytes, both ways |
+//! | `datagram.rs` | datagram sockets |
 //! | `resolve.rs` `lookup.rs` `dns.rs` | hosts' names: known here, asked for, and how one asks |
 //! | `operator.rs` | what `sockeye ss` and `sockeye stop` ask |
 //! | `life.rs` `farewell.rs` | who uses the stack, and when it ends; telling those who wait |
@@ -18,6 +19,7 @@
 mod bridge;
 pub mod client;
 mod connect;
+mod datagram;
 mod dns;
 mod farewell;
 mod gate;

@@ -106,7 +106,45 @@ pub fn connect(fd: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     checked(unsafe { libc::syscall(libc::SYS_connect, fd.as_raw_fd(), &raw const address, len) }).map(drop)
 }
 
-/// Whether any socket has this name.
+/// Connects a datagram socket to nobody (connect(2) with AF_UNSPEC).
+///
+/// # Errors
+/// Those of connect(2).
+pub fn disconnect(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let nobody = libc::sa_family_t::try_from(libc::AF_UNSPEC).unwrap_or(0);
+    // SAFETY: the kernel reads two bytes, which are there.
+    checked(unsafe {
+        libc::syscall(libc::SYS_connect, fd.as_raw_fd(), &raw const nobody, size_of::<libc::sa_family_t>())
+    })
+    .map(drop)
+}
+
+/// Whether a datagram socket has this name, asked by way of one that has no peer: the name's owner has one, and so
+/// refuses.
+pub fn has_datagrams(fd: BorrowedFd<'_>, name: &[u8]) -> bool {
+    match connect(fd, name) {
+        // It had no peer, and we are that of nobody else's again.
+        Ok(()) => disconnect(fd).is_ok(),
+        Err(error) => error.kind() != io::ErrorKind::ConnectionRefused,
+    }
+}
+
+/// SO_SNDBUF, of which the kernel makes twice as much: how much it has then. Beyond net.core.wmem_max only for root.
+///
+/// # Errors
+/// Those of setsockopt(2).
+pub fn set_send_buffer(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<usize> {
+    let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
+    let set = |name: i32| {
+        let (level, len) = (libc::SOL_SOCKET, size_of::<i32>());
+        // SAFETY: the kernel reads `len` bytes of an int.
+        checked(unsafe { libc::syscall(libc::SYS_setsockopt, fd.as_raw_fd(), level, name, &raw const bytes, len) })
+    };
+    set(libc::SO_SNDBUFFORCE).or_else(|_| set(libc::SO_SNDBUF))?;
+    Ok(option(fd, libc::SO_SNDBUF, 0i32).and_then(|has| usize::try_from(has).ok()).unwrap_or(0))
+}
+
+/// Whether any stream socket has this name.
 ///
 /// The kernel is asked by taking the name for a moment: a look-up that costs the same however many sockets there are.
 ///
