@@ -42,7 +42,9 @@ fn take_leave(stack: &[u8], descriptors: Vec<OwnedFd>) {
         // What cannot be told any more is no matter.
         let _ = wake_listener(stack, &listener);
     }
-    drop(ends);
+    for (_, end) in ends {
+        let _ = wake_datagrams(&end);
+    }
 }
 
 /// The names at which programs of the stack may listen.
@@ -65,14 +67,29 @@ fn wake_listener(stack: &[u8], listener: &[u8]) -> io::Result<()> {
     unix::connect(end.as_fd(), listener)
 }
 
+/// Makes the program's end of `end` show an error. While ours is connected to nobody anybody can put a byte into it;
+/// letting go of the program's with that byte unread is a reset (unix_dgram_disconnected in Linux).
+fn wake_datagrams(end: &OwnedFd) -> io::Result<()> {
+    let name = |name: Option<Vec<u8>>| name.ok_or(io::ErrorKind::NotConnected);
+    let (ours, theirs) = (name(unix::own_name(end.as_fd()))?, name(unix::peer_name(end.as_fd()))?);
+    let stranger = unix::open(Kind::Datagrams)?;
+    unix::disconnect(end.as_fd())?;
+    unix::connect(stranger.as_fd(), &ours)?;
+    unix::send(stranger.as_fd(), b"!", 0)?;
+    unix::connect(end.as_fd(), &theirs)?;
+    unix::disconnect(end.as_fd())
+}
+
 impl Host {
     /// Tells all who wait: the host is about to end by request.
     pub fn take_leave(&mut self) {
         for slot in self.slots.values() {
-            if let Item::Held(held) = &slot.item
-                && let (true, Some(name)) = (held.listening, &held.name)
-            {
-                let _ = wake_listener(&self.name, name);
+            match &slot.item {
+                Item::Held(held) if held.listening => {
+                    let _ = held.name.as_ref().map(|name| wake_listener(&self.name, name));
+                }
+                Item::Datagram(datagram) => _ = wake_datagrams(datagram.end()),
+                _ => {}
             }
         }
     }
