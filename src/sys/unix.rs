@@ -1,7 +1,7 @@
 //! AF_UNIX sockets with abstract names (unix(7)), and what a host has to know of who is at their other end.
 
 use std::{
-    io::{self, IoSlice},
+    io::{self, IoSlice, IoSliceMut},
     mem::{offset_of, size_of},
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
@@ -170,6 +170,20 @@ pub fn recv(fd: BorrowedFd<'_>, into: &mut [u8], flags: i32) -> io::Result<usize
     checked(unsafe {
         libc::syscall(libc::SYS_recvfrom, fd.as_raw_fd(), into.as_mut_ptr(), into.len(), flags, no_address, no_address)
     })
+}
+
+/// Receives into slices one after the other; it never blocks. At most `IOV_MAX` (1024) slices.
+///
+/// # Errors
+/// Those of recvmsg(2).
+pub fn recv_slices(fd: BorrowedFd<'_>, into: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    // SAFETY: a header of zeros names no address and no control data.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    // An IoSliceMut is laid out as struct iovec (std promises it).
+    message.msg_iov = into.as_mut_ptr().cast();
+    message.msg_iovlen = into.len();
+    // SAFETY: each slice borrows its bytes for the call.
+    checked(unsafe { libc::syscall(libc::SYS_recvmsg, fd.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) })
 }
 
 /// send(2) with `flags` (MSG_OOB); it neither blocks nor raises SIGPIPE.
