@@ -69,7 +69,7 @@ const GONE: &str = "sockeye: the stack's host is gone: nobody comes to what this
 both_ways! {
     fn who_waits_is_told(home: &Home) {
         let waits = [ACCEPTS, RECEIVES, POLLS].map(|text| home.start(&["python3", "-c", text]));
-        waits.each_ref().map(|program| program.says("listening"));
+        waits.iter().for_each(|program| program.says("listening"));
         thread::sleep(Duration::from_millis(200));
         process::kill(home.host(), libc::SIGKILL);
         let [accepts, receives, polls] = waits.map(|program| program.ended());
