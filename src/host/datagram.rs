@@ -31,7 +31,7 @@ use sockeye_shim::{
 use std::{
     io::{self, IoSlice, IoSliceMut},
     net::{IpAddr, Ipv4Addr},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
 };
 
 /// Datagrams moved to a program before it is the others' turn.
@@ -70,9 +70,9 @@ impl Datagram {
         &self.socket
     }
 
-    /// Our end of the pair whose other end is the program's.
-    pub fn end(&self) -> BorrowedFd<'_> {
-        self.end.as_fd()
+    /// Our end of it.
+    pub fn end(&self) -> &OwnedFd {
+        &self.end
     }
 
     /// Moves what there is to move. `buffer` is [`CHUNK`] bytes long.

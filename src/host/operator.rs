@@ -57,7 +57,7 @@ fn names(slot: &Slot) -> (u64, u32) {
     let end = match &slot.item {
         Item::Connecting(connecting) => unix::inode(connecting.end.as_fd()),
         Item::Bridge(bridge) => unix::inode(bridge.end()),
-        Item::Datagram(datagram) => unix::inode(datagram.end()),
+        Item::Datagram(datagram) => unix::inode(datagram.end().as_fd()),
         _ => 0,
     };
     (slot.id.unwrap_or(0), end)
