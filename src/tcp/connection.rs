@@ -177,8 +177,10 @@ impl Connection {
                     cx.mib.tcp_time_waited += 1;
                     self.finish();
                 }
-                // Nothing sets these.
-                Timer::Reo | Timer::Tlp | Timer::Pacing => {}
+                Timer::Reo => self.on_reordering_timeout(cx),
+                Timer::Tlp => self.on_probe_timeout(cx),
+                // Nothing sets this.
+                Timer::Pacing => {}
             }
         }
         self.arm_timers(cx.now);
