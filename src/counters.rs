@@ -112,6 +112,36 @@ counters! {
     tcp_sack_recovery = "TcpExtTCPSackRecovery",
     /// Segments retransmitted in fast recovery.
     tcp_fast_retrans = "TcpExtTCPFastRetrans",
+    /// Segments retransmitted after a time-out.
+    tcp_slow_start_retrans = "TcpExtTCPSlowStartRetrans",
+    /// Retransmissions that were lost in their turn.
+    tcp_lost_retransmit = "TcpExtTCPLostRetransmit",
+    /// Tail loss probes sent.
+    tcp_loss_probes = "TcpExtTCPLossProbes",
+    /// Losses that a tail loss probe repaired.
+    tcp_loss_probe_recovery = "TcpExtTCPLossProbeRecovery",
+    /// Times a peer threw away what it had reported by SACK.
+    tcp_sack_reneging = "TcpExtTCPSACKReneging",
+    /// Times segments were seen to be reordered.
+    tcp_sack_reorder = "TcpExtTCPSACKReorder",
+    /// Duplicates of acknowledged data reported to the peer.
+    tcp_dsack_old_sent = "TcpExtTCPDSACKOldSent",
+    /// Duplicates of out-of-order data reported to the peer.
+    tcp_dsack_ofo_sent = "TcpExtTCPDSACKOfoSent",
+    /// Duplicates the peer reported.
+    tcp_dsack_recv = "TcpExtTCPDSACKRecv",
+    /// Duplicates of out-of-order data the peer reported.
+    tcp_dsack_ofo_recv = "TcpExtTCPDSACKOfoRecv",
+    /// Recoveries that were undone at their end by time stamps.
+    tcp_full_undo = "TcpExtTCPFullUndo",
+    /// Recoveries that were undone before their end by time stamps.
+    tcp_partial_undo = "TcpExtTCPPartialUndo",
+    /// Recoveries that were undone because everything sent again was a duplicate.
+    tcp_dsack_undo = "TcpExtTCPDSACKUndo",
+    /// Time-outs that were undone.
+    tcp_loss_undo = "TcpExtTCPLossUndo",
+    /// Time-outs that F-RTO found to be spurious.
+    tcp_spurious_rtos = "TcpExtTCPSpuriousRTOs",
     /// Segments queued out of order.
     tcp_ofo_queue = "TcpExtTCPOFOQueue",
     /// Out-of-order segments dropped for lack of room.

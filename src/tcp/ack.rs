@@ -36,6 +36,8 @@ pub struct Acks {
     rcv_mss: u16,
     /// When data came last.
     heard: Instant,
+    /// What came twice and was not yet reported (RFC 2883).
+    pub duplicate: Option<(SeqNum, SeqNum)>,
 }
 
 /// Data as it came in.
@@ -54,7 +56,15 @@ pub struct Arrival {
 impl Acks {
     /// A connection whose peer begins at `rcv_nxt`.
     pub fn new(rcv_nxt: SeqNum, now: Instant) -> Self {
-        Self { owed: Owed::Nothing, quick: QUICK, interactive: false, told: rcv_nxt, rcv_mss: 536, heard: now }
+        Self {
+            owed: Owed::Nothing,
+            quick: QUICK,
+            interactive: false,
+            told: rcv_nxt,
+            rcv_mss: 536,
+            heard: now,
+            duplicate: None,
+        }
     }
 
     /// What is owed.

@@ -6,7 +6,6 @@ use super::{
     congestion::{AckSample, Controller},
     recovery::AckNews,
     send_queue::Released,
-    timer::Timer,
 };
 use crate::{
     cx::Cx,
@@ -24,6 +23,7 @@ impl Connection {
         self.on_persist_answered(window_moved);
         self.stats.acked_at = cx.now;
         let released = if seg.ack > self.snd.una() { self.snd.on_ack(seg.ack) } else { Released::default() };
+        let duplicate = self.on_duplicate_report(&seg.options.sack, seg.ack, cx);
         let sacked = if self.opening.sack { self.on_sack_blocks(&seg.options.sack) } else { Default::default() };
         let rtt = self.measure(seg, &released, sacked.sent_at, cx.now);
         let repeats = released.bytes == 0
@@ -39,12 +39,15 @@ impl Connection {
             self.life.soft_error = None;
             self.urgent.on_acked(self.snd.una());
         }
-        if released.bytes > 0 || sacked.bytes > 0 || repeats {
-            self.detect_undo(seg, &released, cx);
-            let news = AckNews { advanced: released.bytes, sacked: sacked.bytes, repeats, in_flight };
-            self.on_ack_news(&news, cx);
+        let heard = self.on_heard(cx);
+        self.on_probe_acknowledged(seg.ack, released.bytes > 0 || sacked.bytes > 0, duplicate, repeats, cx);
+        let mut acked = released.unsacked + sacked.bytes;
+        if released.bytes > 0 || sacked.bytes > 0 || repeats || duplicate {
+            let echo = seg.options.timestamps.filter(|_| self.clock.is_on());
+            let Released { bytes: advanced, unsacked, .. } = released;
+            let news = AckNews { advanced, unsacked, sacked: sacked.bytes, repeats, duplicate, heard, echo, in_flight };
+            acked = self.on_ack_news(&news, cx);
         }
-        let acked = released.unsacked + sacked.bytes;
         self.stats.delivered = self.stats.delivered.wrapping_add(acked.div_ceil(u32::from(self.mss())));
         if outstanding > 0 {
             let app_limited = self.recovery.app_limited;
@@ -59,11 +62,13 @@ impl Connection {
             self.cc.on_ack(&AckSample { acked, advanced, in_flight, app_limited, rtt, min_rtt, rate, now: cx.now });
         }
         if released.bytes > 0 {
-            self.restart_retransmit_timer(cx.now);
             self.note_room();
             if self.snd.is_fin_acked() {
                 self.on_fin_acked(cx);
             }
+        }
+        if released.bytes > 0 || sacked.bytes > 0 {
+            self.restart_loss_timer(released.bytes > 0, cx.now);
         }
     }
 
@@ -86,16 +91,6 @@ impl Connection {
         };
         self.rtt.on_sample(sample, now);
         Some(sample)
-    }
-
-    /// The retransmission timer runs while something is outstanding, and anew after each acknowledgement of new data
-    /// (RFC 6298 section 5, rules 5.2 and 5.3).
-    pub(super) fn restart_retransmit_timer(&mut self, now: Instant) {
-        if self.snd.unacked() == 0 {
-            self.timers.stop(Timer::Retransmit);
-        } else {
-            self.timers.set(Timer::Retransmit, now + self.clamped_to_user_timeout(self.rtt.rto(), now));
-        }
     }
 
     /// There may be room for the application's data again.

@@ -185,10 +185,10 @@ impl Connection {
                     cx.mib.tcp_time_waited += 1;
                     self.finish();
                 }
+                Timer::Reo => self.on_reordering_timeout(cx),
+                Timer::Tlp => self.on_probe_timeout(cx),
                 // What waited is asked for by [`Connection::poll_transmit`].
                 Timer::Pacing => {}
-                // Nothing sets these.
-                Timer::Reo | Timer::Tlp => {}
             }
         }
         self.arm_timers(cx.now);

@@ -98,6 +98,7 @@ pub(super) struct Stats {
     pub retransmitted_segs: u32,
     pub delivered: u32,
     pub out_of_order: u32,
+    pub dsack_dups: u32,
     pub timeouts: u16,
     pub timeout_recoveries: u16,
     pub data_sent_at: Instant,
@@ -230,8 +231,10 @@ impl Connection {
         info.pmtu = self.path.mtu;
         let ssthresh = self.cc.ssthresh();
         info.snd_ssthresh = if ssthresh == u32::MAX { 0x7fff_ffff } else { ssthresh / mss };
-        info.snd_cwnd = (self.cc.window() / mss).max(1);
-        info.reordering = super::sack::DUP_THRESH;
+        info.snd_cwnd = (self.window_now() / mss).max(1);
+        info.reordering = self.recovery.rack.reordering;
+        info.reord_seen = self.recovery.rack.reord_seen;
+        info.dsack_dups = self.stats.dsack_dups;
         info.pacing_rate = self.pacing_rate();
         info.max_pacing_rate = self.settings.max_pacing_rate;
         info.notsent_bytes = self.snd.unsent();

@@ -50,7 +50,14 @@ impl Connection {
                 (true, _) => {}
                 (_, true) if self.state == State::SynReceived => _ = self.on_syn_in_syn_received(seg, cx),
                 (_, true) => self.challenge_syn(cx),
-                _ => self.answer_strange(!payload.is_empty(), cx),
+                _ => {
+                    if self.opening.sack && !payload.is_empty() && seg.seq < self.rcv.rcv_nxt() {
+                        // As Linux (tcp_send_dupack), what was acknowledged long ago is reported, too.
+                        cx.mib.tcp_dsack_old_sent += 1;
+                        self.acks.duplicate = Some((seg.seq, seg.seq + payload.len() as u32));
+                    }
+                    self.answer_strange(!payload.is_empty(), cx);
+                }
             }
             return;
         }
@@ -198,6 +205,11 @@ impl Connection {
         if inserted.out_of_order {
             cx.mib.tcp_ofo_queue += 1;
             self.stats.out_of_order += 1;
+        }
+        if let Some((start, end)) = inserted.duplicate.filter(|(start, end)| self.opening.sack && start < end) {
+            self.acks.duplicate = Some((start, end));
+            cx.mib.tcp_dsack_old_sent += u64::from(end <= self.rcv.rcv_nxt());
+            cx.mib.tcp_dsack_ofo_sent += u64::from(end > self.rcv.rcv_nxt());
         }
         if inserted.advanced > 0 {
             self.stats.on_received(inserted.advanced, cx.now);

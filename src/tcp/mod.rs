@@ -15,7 +15,7 @@
 //! | `ack` | when to acknowledge | RFC 9293 section 3.8.6.3; RFC 5681 section 4.2 |
 //! | `acknowledged` | what an acknowledgement does | RFC 9293 section 3.10.7.4; RFC 5681 |
 //! | `sack` | the scoreboard | RFC 2018, 6675 |
-//! | `recovery` | repairing losses | RFC 5681, 6582, 6675, 3042, 3522, 4015 |
+//! | `recovery` | repairing losses | RFC 5681, 6582, 6675, 3042, 8985, 9937, 5682, 2883, 3522, 4015 |
 //! | `rtt` | round trips and time-outs | RFC 6298 |
 //! | `congestion` | how much may be in flight | RFC 5681, 3465, 6928, 7661, 9406, 9438; draft-ietf-ccwg-bbr |
 //! | `pacing` | spreading segments over time, the size of frames | draft-ietf-ccwg-bbr section 5.6 |

@@ -9,6 +9,7 @@ use super::{
     limited::Doing,
     mss,
     nagle::{self, Candidate, Verdict},
+    recovery::Phase,
     timer::Timer,
 };
 use crate::{
@@ -119,15 +120,30 @@ impl Connection {
         let options = Options { timestamps: self.clock.option(cx.now), sack, ..Options::default() };
         let limit = mss::limit(self.peer_mss, &self.settings, &self.path, self.flow.remote.addr);
         let segment = u32::from(limit).saturating_sub(options.len() as u32).max(1);
-        let at_once = self.recovery.retransmit_now;
-        let Some(burst) = self.next_retransmission(segment).or_else(|| self.next_new(segment, cx.now)) else {
-            return false;
-        };
+        // The first retransmission and a probe do not wait for their time.
+        let at_once = self.recovery.retransmit_now || self.recovery.tlp.due;
+        let Some(burst) = self.next_burst(segment, cx) else { return false };
         if !at_once && self.is_paced_out(segment, cx.now) {
             return false;
         }
         self.send_burst(burst, segment, out, cx);
         true
+    }
+
+    /// What is to leave next: a probe, what is lost, or new data; new data first while F-RTO asks for it.
+    fn next_burst(&mut self, segment: u32, cx: &mut Cx<'_>) -> Option<Burst> {
+        if let Some((seq, len, again)) = self.take_probe(segment) {
+            cx.mib.tcp_loss_probes += 1;
+            return Some(Burst { seq, len, again });
+        }
+        if self.recovery.frto.wants_new() {
+            let new = self.next_new(segment, cx.now);
+            if new.is_some() || self.snd.nxt() > self.recovery.recover {
+                return new;
+            }
+            self.recovery.frto.stop();
+        }
+        self.next_retransmission(segment).or_else(|| self.next_new(segment, cx.now))
     }
 
     /// The largest payload of one frame, a whole number of segments. A frame takes at most half of the congestion window
@@ -146,7 +162,7 @@ impl Connection {
     /// The next lost stretch, as far as the congestion window lets it out.
     fn next_retransmission(&mut self, segment: u32) -> Option<Burst> {
         let lost = self.snd.next_lost()?;
-        let room = self.cc.window().saturating_sub(self.pipe());
+        let room = self.window_now().saturating_sub(self.pipe());
         let at_once = std::mem::take(&mut self.recovery.retransmit_now);
         let first = lost.start == self.snd.una();
         // What a peer that pulled its window back does not take now is not sent again, but for the first segment.
@@ -179,7 +195,7 @@ impl Connection {
             self.window_use.reset(now);
         }
         let window = self.peer.usable(self.snd.una(), self.snd.nxt());
-        let room = self.cc.window().saturating_sub(self.pipe());
+        let room = self.window_now().saturating_sub(self.pipe());
         if room < segment.min(waiting.max(1)) {
             // A window's last fraction of a segment is left alone.
             self.recovery.app_limited = false;
@@ -259,9 +275,13 @@ impl Connection {
         let count = data.div_ceil(segment).max(1);
         if again {
             self.snd.on_resent(seq, len, cx.now);
-            self.recovery.on_retransmitted(self.clock.val(cx.now));
+            self.recovery.undo.on_resent(len, self.clock.val(cx.now));
             cx.mib.tcp_retrans_segs += u64::from(count);
-            cx.mib.tcp_fast_retrans += u64::from(count) * u64::from(self.recovery.timeouts == 0);
+            match self.recovery.phase {
+                Phase::Recovery => cx.mib.tcp_fast_retrans += u64::from(count),
+                Phase::Loss => cx.mib.tcp_slow_start_retrans += u64::from(count),
+                _ => {}
+            }
             self.stats.on_retransmitted(count, data);
         } else {
             self.snd.on_sent(len, cx.now);
@@ -279,15 +299,23 @@ impl Connection {
         self.pending.sent_at = Some(cx.now);
         self.note_paced(header.len() as u32 * count + data, cx.now);
         self.stats.on_data_sent(count, data, cx.now);
-        if !self.timers.is_set(Timer::Retransmit) || (again && seq == self.snd.una()) {
-            self.restart_retransmit_timer(cx.now);
-        }
+        self.recovery.prr.on_sent(len);
+        self.on_sent_for_timers(seq, again, cx.now);
         self.emit(&header, data, segment, out, cx);
     }
 
     /// The SACK blocks to be sent (RFC 2018 section 4).
     fn sack_option(&self) -> SackBlocks {
-        if self.opening.sack && self.rcv.out_of_order() > 0 { self.rcv.sack_blocks() } else { SackBlocks::default() }
+        if !self.opening.sack {
+            return SackBlocks::default();
+        }
+        let held = if self.rcv.out_of_order() > 0 { self.rcv.sack_blocks() } else { SackBlocks::default() };
+        let Some((start, end)) = self.acks.duplicate else { return held };
+        // What came twice is the first block (RFC 2883 section 4).
+        let mut blocks = SackBlocks::default();
+        blocks.push(start, end);
+        held.as_slice().iter().for_each(|&(start, end)| _ = blocks.push(start, end));
+        blocks
     }
 
     /// A header with everything but what is special about its segment. What it acknowledges counts as told.
@@ -296,6 +324,8 @@ impl Connection {
         let window = self.window.offer(rcv_nxt, self.rcv.readable(), u32::from(self.acks.rcv_mss()));
         self.acks.on_told(rcv_nxt);
         self.timers.stop(Timer::DelayedAck);
+        let sack = self.sack_option();
+        self.acks.duplicate = None;
         Header {
             src_port: self.flow.local.port,
             dst_port: self.flow.remote.port,
@@ -304,7 +334,7 @@ impl Connection {
             flags,
             window,
             urgent: 0,
-            options: Options { timestamps: self.clock.option(now), sack: self.sack_option(), ..Options::default() },
+            options: Options { timestamps: self.clock.option(now), sack, ..Options::default() },
         }
     }
 

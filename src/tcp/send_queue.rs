@@ -1,12 +1,15 @@
 //! The send queue: the bytes the application has written and the peer has not acknowledged, with a record of every
 //! stretch of them that was sent. The records are what loss detection judges (RFC 6675; the time stamps are RACK's).
 
+pub mod by_time;
+
 use super::rate::{DeliveryRate, Stamp};
 use crate::{
     buf::{Rope, Slice},
     time::Instant,
     wire::seq::SeqNum,
 };
+use by_time::{Heard, Order};
 use std::collections::VecDeque;
 
 /// Where a sent stretch is, as far as we know. Exactly one holds at a time.
@@ -79,6 +82,10 @@ pub struct SendQueue {
     resent: u32,
     /// What was delivered, and how fast.
     pub rate: DeliveryRate,
+    /// The records in the order they were sent.
+    order: Order,
+    /// What was delivered since this was taken.
+    pub heard: Heard,
 }
 
 impl SendQueue {
@@ -95,6 +102,8 @@ impl SendQueue {
             lost: 0,
             resent: 0,
             rate: DeliveryRate::default(),
+            order: Order::new(first),
+            heard: Heard::default(),
         }
     }
 
@@ -226,19 +235,15 @@ impl SendQueue {
         self.nxt = end;
     }
 
-    /// The first lost stretch.
-    pub fn next_lost(&self) -> Option<Sent> {
-        if self.lost == 0 {
-            return None;
-        }
-        self.sent.iter().find(|sent| sent.fate == Fate::Lost).copied()
-    }
-
-    /// Notes that `len` numbers from `seq`, the start of a lost stretch, are being sent again.
+    /// Notes that `len` numbers from `seq`, within one stretch, are being sent again.
     pub fn on_resent(&mut self, seq: SeqNum, len: u32, now: Instant) {
-        let index = self.sent.partition_point(|sent| sent.end <= seq);
+        let mut index = self.sent.partition_point(|sent| sent.end <= seq);
+        if self.split(index, seq) {
+            index += 1;
+        }
         self.split(index, seq + len);
         let stamp = self.rate.on_sent(len, self.pipe(), now);
+        self.order.on_resent(seq, seq + len, now);
         self.set_fate(index, Fate::Resent);
         if let Some(sent) = self.sent.get_mut(index) {
             sent.at = now;
@@ -259,6 +264,7 @@ impl SendQueue {
             released.retransmitted |= first.retransmitted;
             if first.fate != Fate::Sacked {
                 self.rate.on_delivered(&first, gone);
+                self.heard.on_delivered(&first, upto);
             }
             match first.fate {
                 Fate::InFlight => released.unsacked += gone,
@@ -288,6 +294,7 @@ impl SendQueue {
         let data = if self.una < self.data_end() { ack.min(self.data_end()) - self.una } else { 0 };
         self.rope.release(data as usize);
         self.una = ack;
+        self.order.on_ack(ack, self.resent);
         if self.sent.is_empty() && self.sent.capacity() > KEPT_RECORDS {
             self.sent = VecDeque::new();
         }
@@ -309,32 +316,22 @@ impl SendQueue {
                     index += 1;
                     continue;
                 }
-                if sent.start < start {
-                    self.split(index, start);
+                if self.split(index, start) {
                     index += 1;
                 }
                 self.split(index, end);
                 let len = self.set_fate(index, Fate::Sacked);
                 self.rate.on_delivered(&sent, len);
                 news += len;
+                self.heard.on_delivered(&sent, end.min(sent.end));
                 if !sent.retransmitted {
                     sent_at = Some(sent.at);
                 }
+                index = self.join_sacked(index);
             }
             index += 1;
         }
         (news, sent_at)
-    }
-
-    /// Asks `judge` about every stretch, the latest first; those it says are lost are marked so.
-    pub fn judge_losses(&mut self, mut judge: impl FnMut(&Sent) -> bool) -> u32 {
-        let mut news = 0;
-        for index in (0..self.sent.len()).rev() {
-            if judge(&self.sent[index]) && self.sent[index].fate == Fate::InFlight {
-                news += self.set_fate(index, Fate::Lost);
-            }
-        }
-        news
     }
 
     /// Marks the first segment, of at most `mss` bytes, as lost unless that is known.
@@ -348,30 +345,11 @@ impl SendQueue {
         }
     }
 
-    /// After a retransmission time-out: everything not reported by SACK is presumed lost (RFC 6675 section 5.1), and
-    /// with `renege` what was reported too (RFC 2018 section 8).
-    pub fn mark_all_lost(&mut self, renege: bool) {
-        for index in 0..self.sent.len() {
-            if renege || self.sent[index].fate != Fate::Sacked {
-                self.set_fate(index, Fate::Lost);
-            }
-        }
-    }
-
     /// Marks as lost what is out in segments larger than `mss`, which the path turned out not to take.
     pub fn mark_oversized_lost(&mut self, mss: u32) {
         for index in 0..self.sent.len() {
             if self.sent[index].fate == Fate::InFlight && self.sent[index].span() > mss {
                 self.set_fate(index, Fate::Lost);
-            }
-        }
-    }
-
-    /// Takes back presumptions of loss about stretches that were not sent again: they were on their way after all.
-    pub fn unmark_lost(&mut self) {
-        for index in 0..self.sent.len() {
-            if self.sent[index].fate == Fate::Lost {
-                self.set_fate(index, Fate::InFlight);
             }
         }
     }
@@ -387,8 +365,8 @@ impl SendQueue {
         self.sent.front()
     }
 
-    /// Makes `at` a border between two records, if it lies within record `index`.
-    fn split(&mut self, index: usize, at: SeqNum) {
+    /// Makes `at` a border between two records, if it lies within record `index`; says whether it did.
+    fn split(&mut self, index: usize, at: SeqNum) -> bool {
         if let Some(sent) = self.sent.get_mut(index)
             && sent.start < at
             && at < sent.end
@@ -396,13 +374,37 @@ impl SendQueue {
             let tail = Sent { start: at, ..*sent };
             sent.end = at;
             self.sent.insert(index + 1, tail);
+            return true;
         }
+        false
+    }
+
+    /// Makes one record of `index`, which the peer has, and its neighbours if it has them too: what arrived is walked
+    /// over but once. Returns the new record's index.
+    fn join_sacked(&mut self, index: usize) -> usize {
+        let is_sacked = |sent: Option<&Sent>| sent.is_some_and(|sent| sent.fate == Fate::Sacked);
+        if is_sacked(self.sent.get(index + 1))
+            && let Some(next) = self.sent.remove(index + 1)
+        {
+            self.sent[index].end = next.end;
+            self.sent[index].retransmitted |= next.retransmitted;
+        }
+        if index > 0
+            && is_sacked(self.sent.get(index - 1))
+            && let Some(this) = self.sent.remove(index)
+        {
+            self.sent[index - 1].end = this.end;
+            self.sent[index - 1].retransmitted |= this.retransmitted;
+            return index - 1;
+        }
+        index
     }
 
     /// Changes a fate and keeps the sums; returns the length of the stretch.
     fn set_fate(&mut self, index: usize, fate: Fate) -> u32 {
         let Some(sent) = self.sent.get_mut(index) else { return 0 };
-        let len = sent.span();
+        let (start, len) = (sent.start, sent.span());
+        self.order.on_fate(start, fate);
         match std::mem::replace(&mut sent.fate, fate) {
             Fate::InFlight => {}
             Fate::Sacked => self.sacked -= len,
@@ -461,15 +463,15 @@ mod tests {
     fn a_lost_stretch_is_sent_again_in_pieces() {
         let mut queue = queue(1000);
         queue.on_sack(SeqNum(600), SeqNum(1000), 100);
-        queue.judge_losses(|sent| sent.end <= SeqNum(600));
+        queue.mark_first_lost(600);
         assert_eq!(queue.next_lost().map(|s| (s.start.0, s.end.0)), Some((0, 600)));
         assert_eq!(queue.pipe(), 0);
         queue.on_resent(SeqNum(0), 200, Instant::ZERO);
         assert_eq!(show(&queue), "0-200R 200-600L 600-1000S");
         assert_eq!(queue.pipe(), 200);
-        queue.mark_all_lost(false);
+        queue.mark_late_lost(Instant::FAR_FUTURE);
         assert_eq!(show(&queue), "0-200L 200-600L 600-1000S");
-        queue.mark_all_lost(true);
+        queue.mark_all_lost();
         assert_eq!((queue.lost(), queue.pipe()), (1000, 0));
     }
 

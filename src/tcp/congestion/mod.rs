@@ -86,6 +86,12 @@ pub trait Controller {
     /// The maximum segment size is now `mss`.
     fn set_mss(&mut self, mss: u16);
 
+    /// Whether fast recovery sends in proportion to what is delivered (RFC 9937) until the window is down to the
+    /// threshold; an algorithm that sets its window itself in recovery says no.
+    fn is_reduced_in_proportion(&self) -> bool {
+        true
+    }
+
     /// Bytes a second at which segments should leave; `None` if the algorithm does not pace.
     fn pacing_rate(&self) -> Option<u64> {
         None
@@ -181,6 +187,10 @@ impl Controller for AnyController {
 
     fn set_mss(&mut self, mss: u16) {
         each!(self, it => it.set_mss(mss));
+    }
+
+    fn is_reduced_in_proportion(&self) -> bool {
+        each!(self, it => it.is_reduced_in_proportion())
     }
 
     fn pacing_rate(&self) -> Option<u64> {

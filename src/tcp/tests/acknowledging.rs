@@ -97,8 +97,8 @@ fn with_time_stamps_three_blocks_fit() {
 #[test]
 fn what_came_before_is_acknowledged_again() {
     let mut t = Tester::calm();
-    assert_eq!(t.answer(seg("P.", 1, 1, 16)), [". 1:1(0) ack 17"]);
-    assert_eq!(t.answer(seg("P.", 16, 1, 1)), [". 1:1(0) ack 17"]);
+    assert_eq!(t.answer(seg("P.", 1, 1, 16)), [". 1:1(0) ack 17 <sack 1:17>"]);
+    assert_eq!(t.answer(seg("P.", 16, 1, 1)), [". 1:1(0) ack 17 <sack 16:17>"]);
     assert_eq!(t.connection.readable(), 0);
     // Half old, half new.
     t.inject(seg("P.", 7, 1, 20));

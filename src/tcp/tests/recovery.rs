@@ -43,14 +43,17 @@ fn two_duplicates_let_two_new_segments_out_the_third_the_lost_one() {
         assert_eq!(sent(t.answer(duplicate(1))), ["10001:11001"], "sack {sack}");
         assert_eq!(sent(t.answer(duplicate(2))), ["11001:12001"], "sack {sack}");
         assert_eq!(sent(t.answer(duplicate(3))), ["1:1001"], "sack {sack}");
-        // Twelve were out: half of what was in flight goes on, so some duplicates later new data leaves.
+        // Ten were in flight, five are to be: one new segment for two that arrive until then, and one for one from
+        // then on.
         let info = t.connection.info(t.world.now);
-        assert_eq!((info.ca_state, info.snd_cwnd), (3, 5), "sack {sack}");
-        let more: Vec<_> = (4..=11).flat_map(|n| sent(t.answer(duplicate(n)))).collect();
-        assert_eq!(more, ["12001:13001", "13001:14001", "14001:15001", "15001:16001"], "sack {sack}");
-        // Everything up to there arrives: recovery ends, the window stays.
-        t.inject(seg(".", 1, 16_001, 0));
-        assert_eq!(t.connection.info(t.world.now).ca_state, 0);
+        assert_eq!((info.ca_state, info.snd_ssthresh), (3, 5), "sack {sack}");
+        let more: Vec<_> = (4..=9).map(|n| sent(t.answer(duplicate(n))).len()).collect();
+        assert_eq!(more, [0, 0, 1, 0, 0, 1], "sack {sack}");
+        // Everything up to there arrives: recovery ends.
+        t.inject(seg(".", 1, 14_001, 0));
+        let info = t.connection.info(t.world.now);
+        assert_eq!(info.ca_state, 0);
+        assert!((5..=6).contains(&info.snd_cwnd), "{}", info.snd_cwnd);
     }
 }
 
@@ -86,16 +89,19 @@ fn a_sack_of_what_was_not_sent_is_not_believed() {
 #[test]
 fn a_time_out_starts_from_one_segment() {
     let mut t = ten_out(true);
-    assert_eq!(sent(t.wait(250 * MS)), ["1:1001"]);
+    // The probe for a lost tail is new data; it brings nothing.
+    assert_eq!(sent(t.wait(250 * MS)), ["10001:11001", "1:1001"]);
     let info = t.connection.info(t.world.now);
     assert_eq!((info.ca_state, info.snd_cwnd, info.snd_ssthresh, info.backoff), (4, 1, 5, 1));
+    // New data asks whether the time-out was spurious; it was not.
+    assert_eq!(sent(t.answer(seg(".", 1, 1001, 0))), ["11001:12001", "12001:13001"]);
+    assert_eq!(sent(t.answer(seg(".", 1, 1001, 0).sack(&[(11_001, 12_001)]))), ["1001:2001"]);
     // Each acknowledgement brings the next ones, in slow start.
-    assert_eq!(sent(t.answer(seg(".", 1, 1001, 0))), ["1001:2001", "2001:3001"]);
-    assert_eq!(sent(t.answer(seg(".", 1, 3001, 0))), ["3001:4001", "4001:5001", "5001:6001", "6001:7001"]);
+    assert_eq!(sent(t.answer(seg(".", 1, 2001, 0).sack(&[(11_001, 13_001)]))).len(), 4);
     // The rest had arrived after all.
-    t.inject(seg(".", 1, 10_001, 0));
+    t.inject(seg(".", 1, 13_001, 0));
     assert_eq!(t.connection.info(t.world.now).ca_state, 0);
-    assert_eq!(sent(t.output())[0], "10001:11001");
+    assert_eq!(sent(t.output())[0], "13001:14001");
 }
 
 #[test]
@@ -103,6 +109,8 @@ fn after_a_time_out_what_was_reported_is_not_sent_again() {
     let mut t = ten_out(true);
     t.inject(seg(".", 1, 1, 0).sack(&[(1001, 3001)]));
     t.output();
+    // The reordering window passes, then the time-out.
+    assert_eq!(sent(t.wait(4 * MS)), ["1:1001"]);
     assert_eq!(sent(t.wait(250 * MS)), ["1:1001"]);
     assert_eq!(sent(t.answer(seg(".", 1, 3001, 0)))[0], "3001:4001");
 }
@@ -126,10 +134,11 @@ fn time_outs_back_off_and_give_up_after_fifteen_minutes() {
     t.output();
     let lines = t.wait_timed(Duration::from_secs(2000));
     let times: Vec<u64> = lines.iter().map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect();
+    // A probe first, in place of the time-out; from there on the time-outs.
     let rto = times[0];
     assert!((200..=230).contains(&rto), "{times:?}");
-    assert!(times[1].abs_diff(3 * rto) <= 2 && times[2].abs_diff(7 * rto) <= 5, "{times:?}");
-    assert_eq!(times.len(), 15, "{times:?}");
+    assert_eq!(times[1..4], [2 * rto, 4 * rto, 8 * rto], "{times:?}");
+    assert_eq!(times.len(), 16, "{times:?}");
     assert_eq!(t.connection.take_error(), Some(crate::error::Error::TimedOut));
 }
 
@@ -169,4 +178,127 @@ fn after_a_pause_the_window_restarts() {
     t.write(60_000).unwrap();
     assert!(before > 20);
     assert_eq!(t.output().len(), 10);
+}
+
+#[test]
+fn what_overtook_is_waited_for_a_quarter_of_a_round_trip() {
+    let mut t = ten_out(true);
+    t.wait(10 * MS);
+    t.inject(seg(".", 1, 1, 0).sack(&[(1001, 2001)]));
+    assert_eq!(sent(t.output()), ["10001:11001"]);
+    assert_eq!(t.wait_timed(10 * MS), ["2 . 1:1001(1000) ack 1"]);
+    assert_eq!(t.world.mib.tcp_sack_recovery, 1);
+}
+
+#[test]
+fn a_lost_retransmission_is_seen_without_a_time_out() {
+    let mut t = ten_out(true);
+    t.wait(10 * MS);
+    t.inject(seg(".", 1, 1, 0).sack(&[(1001, 7001)]));
+    assert_eq!(sent(t.output())[0], "1:1001");
+    t.inject(seg(".", 1, 1, 0).sack(&[(1001, 10_001)]));
+    let new = sent(t.output());
+    assert_eq!(new[0], "11001:12001", "{new:?}");
+    t.wait(10 * MS);
+    // What was sent after the retransmission arrives; the retransmission does not.
+    t.write(3000).unwrap();
+    t.inject(seg(".", 1, 1, 0).sack(&[(1001, 12_001)]));
+    assert!(sent(t.output()).contains(&"1:1001".to_owned()));
+    assert_eq!((t.world.mib.tcp_lost_retransmit, t.world.mib.tcp_timeouts), (1, 0));
+}
+
+#[test]
+fn a_lost_tail_is_probed_after_two_round_trips_and_repaired() {
+    let mut t = Tester::established();
+    t.write(3000).unwrap();
+    assert_eq!(t.output().len(), 3);
+    assert_eq!(t.wait_timed(40 * MS), ["22 P. 2001:3001(1000) ack 1"]);
+    // The probe arrives: what lies before it was lost.
+    t.inject(seg(".", 1, 1, 0).sack(&[(2001, 3001)]));
+    t.output();
+    t.wait(5 * MS);
+    let mib = &t.world.mib;
+    assert_eq!((mib.tcp_loss_probes, mib.tcp_sack_recovery, mib.tcp_timeouts), (1, 1, 0));
+    assert_eq!(t.connection.info(t.world.now).ca_state, 3);
+}
+
+#[test]
+fn only_one_probe_is_sent_and_then_the_time_out_comes() {
+    let mut t = Tester::established();
+    t.write(3000).unwrap();
+    t.output();
+    let lines = t.wait_timed(600 * MS);
+    assert_eq!(lines[0], "22 P. 2001:3001(1000) ack 1");
+    assert_eq!(lines[1], "232 . 1:1001(1000) ack 1");
+    assert_eq!((lines.len(), t.world.mib.tcp_loss_probes), (2, 1));
+}
+
+#[test]
+fn a_lost_last_segment_that_the_probe_repairs_halves_the_window() {
+    let mut t = ten_out(true);
+    t.inject(seg(".", 1, 10_001, 0));
+    t.output();
+    t.wait(10 * MS);
+    t.inject(seg(".", 1, 29_001, 0));
+    t.output();
+    let before = t.connection.info(t.world.now).snd_cwnd;
+    assert_eq!(sent(t.wait(240 * MS)), ["29001:30001"]);
+    t.inject(seg(".", 1, 30_001, 0));
+    t.write(1000).unwrap();
+    t.output();
+    t.inject(seg(".", 1, 31_001, 0));
+    assert_eq!((t.world.mib.tcp_loss_probe_recovery, t.world.mib.tcp_timeouts), (1, 0));
+    assert!(t.connection.info(t.world.now).snd_cwnd < before);
+}
+
+#[test]
+fn a_probe_whose_original_arrived_changes_nothing() {
+    let mut t = Tester::established();
+    t.write(3000).unwrap();
+    t.output();
+    assert_eq!(sent(t.wait(30 * MS)), ["2001:3001"]);
+    t.inject(seg(".", 1, 3001, 0));
+    t.inject(seg(".", 1, 3001, 0).sack(&[(2001, 3001)]));
+    t.write(1000).unwrap();
+    t.output();
+    t.inject(seg(".", 1, 4001, 0));
+    let info = t.connection.info(t.world.now);
+    assert_eq!((info.snd_ssthresh, info.dsack_dups, t.world.mib.tcp_loss_probe_recovery), (0x7fff_ffff, 1, 0));
+}
+
+#[test]
+fn needless_retransmissions_reported_as_duplicates_are_undone() {
+    let mut t = ten_out(true);
+    t.wait(10 * MS);
+    t.inject(seg(".", 1, 1, 0).sack(&[(1001, 4001)]));
+    assert_eq!(sent(t.output())[0], "1:1001");
+    t.inject(seg(".", 1, 10_001, 0));
+    t.output();
+    assert_eq!(t.connection.info(t.world.now).snd_ssthresh, 5);
+    t.inject(seg(".", 1, 10_001, 0).sack(&[(1, 1001)]));
+    let info = t.connection.info(t.world.now);
+    assert_eq!((info.snd_ssthresh, t.world.mib.tcp_dsack_undo), (0x7fff_ffff, 1));
+    assert!(info.snd_cwnd >= 10);
+}
+
+#[test]
+fn a_time_out_that_only_came_too_early_is_undone() {
+    let mut t = ten_out(true);
+    assert_eq!(sent(t.wait(250 * MS)), ["10001:11001", "1:1001"]);
+    // The first segment may be either copy; the second was sent only once.
+    assert_eq!(sent(t.answer(seg(".", 1, 1001, 0))), ["11001:12001", "12001:13001"]);
+    t.inject(seg(".", 1, 2001, 0));
+    let info = t.connection.info(t.world.now);
+    assert_eq!((info.ca_state, info.lost, info.snd_ssthresh), (0, 0, 0x7fff_ffff));
+    assert_eq!(t.world.mib.tcp_spurious_rtos, 1);
+}
+
+#[test]
+fn a_peer_that_reneges_has_half_a_round_trip_to_explain_itself() {
+    let mut t = ten_out(true);
+    t.inject(seg(".", 1, 1, 0).sack(&[(1001, 10_001)]));
+    t.output();
+    t.inject(seg(".", 1, 1001, 0));
+    assert_eq!(t.wait_timed(20 * MS)[0], "10 . 1001:2001(1000) ack 1");
+    assert_eq!(t.world.mib.tcp_sack_reneging, 1);
 }
