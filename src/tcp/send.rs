@@ -24,6 +24,8 @@ impl Connection {
         }
         match self.state {
             _ if self.life.write_shut => return Err(Error::BrokenPipe),
+            State::SynSent if self.awaits_data() => return Ok(self.send_with_syn(data)),
+            State::SynReceived if self.is_fast_passive() => {}
             State::SynSent | State::SynReceived => return Err(Error::WouldBlock),
             State::Established | State::CloseWait => {}
             _ => return Err(Error::BrokenPipe),
@@ -52,6 +54,21 @@ impl Connection {
             self.urgent.on_written(self.snd.end());
         }
         Ok(taken)
+    }
+
+    /// The first data of a connection whose SYN waits for it.
+    fn send_with_syn(&mut self, data: &[IoSlice<'_>]) -> usize {
+        let mut room = self.syn_room();
+        let mut taken = 0;
+        for part in data {
+            let n = part.len().min(room);
+            self.snd.push(&part[..n]);
+            taken += n;
+            room -= n;
+        }
+        self.is_full = true;
+        self.release_syn();
+        taken
     }
 
     /// Bytes that may be queued now.
