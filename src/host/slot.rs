@@ -5,6 +5,7 @@ use super::{
     bridge::{Bridge, Pin},
     connect::Connecting,
     connect::Outcomes,
+    datagram::Datagram,
     gate::{Gate, Guard},
     life::Life,
     listener::Held,
@@ -45,10 +46,25 @@ pub enum Item {
     Bridge(Box<Bridge>),
     /// A socket that is bound, listens, or whose options are kept.
     Held(Box<Held>),
+    /// A datagram socket.
+    Datagram(Box<Datagram>),
     /// A program that waits for what name servers say.
     Lookup(Box<Lookup>),
     /// A process that uses the stack, by a descriptor that tells its end.
     Client(OwnedFd, i32),
+}
+
+impl Item {
+    /// The stack's socket in it.
+    pub fn socket(&self) -> Option<&Detached> {
+        match self {
+            Self::Connecting(connecting) => Some(&connecting.socket),
+            Self::Bridge(bridge) => Some(bridge.socket()),
+            Self::Held(held) => Some(&held.socket),
+            Self::Datagram(datagram) => Some(datagram.socket()),
+            Self::Asker(_) | Self::Header(_) | Self::Lookup(_) | Self::Client(..) => None,
+        }
+    }
 }
 
 /// An item and the id by which programs name it.
@@ -209,12 +225,7 @@ impl Host {
 
     /// The stack's socket behind an id.
     pub fn socket(&self, id: u64) -> Option<&Detached> {
-        match self.named(id)? {
-            Item::Connecting(connecting) => Some(&connecting.socket),
-            Item::Bridge(bridge) => Some(bridge.socket()),
-            Item::Held(held) => Some(&held.socket),
-            Item::Asker(_) | Item::Header(_) | Item::Lookup(_) | Item::Client(..) => None,
-        }
+        self.named(id)?.socket()
     }
 
     /// Asks the stack for the readiness of a socket, to be told as `slot`. What is so already is looked at once.
