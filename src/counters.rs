@@ -48,6 +48,14 @@ counters! {
     ip_frag_fails = "IpFragFails",
     /// Fragments made.
     ip_frag_creates = "IpFragCreates",
+    /// Datagrams received that are not capable of ECN.
+    ip_in_no_ect_pkts = "IpExtInNoECTPkts",
+    /// Datagrams received with ECT(1).
+    ip_in_ect1_pkts = "IpExtInECT1Pkts",
+    /// Datagrams received with ECT(0).
+    ip_in_ect0_pkts = "IpExtInECT0Pkts",
+    /// Datagrams received that met congestion.
+    ip_in_ce_pkts = "IpExtInCEPkts",
     /// ICMP messages received.
     icmp_in_msgs = "IcmpInMsgs",
     /// ICMP messages dropped as malformed.
@@ -148,6 +156,30 @@ counters! {
     tcp_ofo_drop = "TcpExtTCPOFODrop",
     /// Segments dropped because the receive queue was full.
     tcp_rcvq_drop = "TcpExtTCPRcvQDrop",
+    /// Segments delivered whose acknowledgement told of congestion.
+    tcp_delivered_ce = "TcpExtTCPDeliveredCE",
+    /// SYNs answered by a cookie because the SYN queue was full.
+    tcp_req_q_full_do_cookies = "TcpExtTCPReqQFullDoCookies",
+    /// SYNs dropped because the SYN queue was full.
+    tcp_req_q_full_drop = "TcpExtTCPReqQFullDrop",
+    /// SYN cookies sent.
+    tcp_syncookies_sent = "TcpExtSyncookiesSent",
+    /// SYN cookies that came back.
+    tcp_syncookies_recv = "TcpExtSyncookiesRecv",
+    /// What came back and was no cookie of ours.
+    tcp_syncookies_failed = "TcpExtSyncookiesFailed",
+    /// Connections whose data in the SYN was acknowledged.
+    tcp_fast_open_active = "TcpExtTCPFastOpenActive",
+    /// Connections whose data in the SYN was not.
+    tcp_fast_open_active_fail = "TcpExtTCPFastOpenActiveFail",
+    /// Connections made of a SYN with data.
+    tcp_fast_open_passive = "TcpExtTCPFastOpenPassive",
+    /// Fast Open cookies that were not ours.
+    tcp_fast_open_passive_fail = "TcpExtTCPFastOpenPassiveFail",
+    /// SYNs with data that found a listener's queue of unconfirmed connections full.
+    tcp_fast_open_listen_overflow = "TcpExtTCPFastOpenListenOverflow",
+    /// SYNs that asked for a Fast Open cookie.
+    tcp_fast_open_cookie_reqd = "TcpExtTCPFastOpenCookieReqd",
     /// Zero-window probes sent.
     tcp_win_probe = "TcpExtTCPWinProbe",
     /// Keepalive probes sent.

@@ -1,11 +1,14 @@
 //! Listening sockets: SYN queue, accept queue, and who may enter them.
 
 use super::{
-    SocketId, Stack,
+    SocketId, SocketSettings, Stack,
+    fastopen::{Unconfirmed, Verdict},
+    net::Hop,
     sockets::{Body, Entry, Owner, Phase, Stage},
 };
 use crate::{
     addr::Flow,
+    buf::Packet,
     error::{Error, Result},
     ready::Ready,
     tcp::{self, Connection, State},
@@ -27,11 +30,22 @@ pub struct Listener {
     /// Connections in the SYN queue.
     embryos: usize,
     accept: VecDeque<SocketId>,
+    /// Fast connections that are not yet confirmed.
+    pub(super) unconfirmed: Unconfirmed,
+    /// When a SYN was last answered by a cookie.
+    pub(super) cookies_at: Option<Instant>,
 }
 
 impl Listener {
     fn new(settings: tcp::Settings, backlog: usize) -> Self {
-        Self { settings, backlog: backlog.min(MAX_QUEUE), embryos: 0, accept: VecDeque::new() }
+        Self {
+            settings,
+            backlog: backlog.min(MAX_QUEUE),
+            embryos: 0,
+            accept: VecDeque::new(),
+            unconfirmed: Unconfirmed::default(),
+            cookies_at: None,
+        }
     }
 
     /// Whether the accept queue is full: with a backlog of n there is room for n + 1, as on Linux.
@@ -112,46 +126,96 @@ impl Stack {
     }
 
     /// A segment for a listener (RFC 9293 section 3.10.7.2).
-    pub(super) fn on_listener_segment(&mut self, id: SocketId, flow: Flow, seg: &Header, payload: usize, now: Instant) {
+    pub(super) fn on_listener_segment(
+        &mut self,
+        id: SocketId,
+        flow: Flow,
+        seg: &Header,
+        payload: Packet,
+        now: Instant,
+    ) {
         if seg.flags.contains(Flags::RST) {
             return;
         }
         if seg.flags.contains(Flags::ACK) {
-            return self.refuse(flow, seg, payload, now);
+            return match self.on_cookie(id, flow, seg, payload, now) {
+                Ok(()) => {}
+                Err(payload) => self.refuse(flow, seg, payload.len(), now),
+            };
         }
         if !seg.flags.contains(Flags::SYN) || seg.flags.contains(Flags::FIN) {
             return;
         }
         let Some(entry) = self.sockets.lookup_mut(id) else { return };
         let Body::Listener(listener) = &mut entry.body else { return };
-        if listener.is_full() || listener.is_syn_queue_full() {
+        let is_flooded = listener.is_syn_queue_full();
+        if listener.is_full() || (is_flooded && self.knobs.syncookies == 0) {
             self.world.mib.tcp_listen_overflows += u64::from(listener.is_full());
+            self.world.mib.tcp_req_q_full_drop += u64::from(!listener.is_full());
             self.world.mib.tcp_listen_drops += 1;
             return;
         }
-        let (options, settings) = (listener.settings.clone(), entry.settings.clone());
+        let by_cookie = is_flooded || self.knobs.syncookies == 2;
+        if by_cookie {
+            listener.cookies_at = Some(now);
+            self.world.mib.tcp_req_q_full_do_cookies += u64::from(is_flooded);
+        }
+        let options = tcp::Settings { knobs: self.knobs, ..listener.settings.clone() };
+        let settings = entry.settings.clone();
         let Ok(hop) = self.net.hop(flow.remote.addr, settings.via(flow.remote.addr), now) else { return };
+        if by_cookie {
+            return self.send_cookie(flow, seg, options, &hop, now);
+        }
+        let verdict = self.judge_fast(id, seg, !payload.is_empty(), (flow.remote.addr, flow.local.addr), now);
         let mut cx = self.world.cx(now);
-        let connection = Connection::accept(flow, seg, options, hop.path, &self.secret, &mut cx);
+        let mut connection = Connection::accept(flow, seg, options, hop.path, &self.secret, &mut cx);
+        match verdict {
+            Verdict::Slow => {}
+            Verdict::Grant(cookie) => connection.grant(cookie),
+            Verdict::Trust(reply) => connection.accept_fast(payload, reply, &mut cx),
+        }
+        if let Some(child) = self.add_child(id, flow, connection, settings, hop, now) {
+            self.after(child, now);
+        }
+    }
+
+    /// Puts a connection made for a listener into its queue.
+    pub(super) fn add_child(
+        &mut self,
+        id: SocketId,
+        flow: Flow,
+        connection: Connection,
+        settings: SocketSettings,
+        hop: Hop,
+        now: Instant,
+    ) -> Option<SocketId> {
+        let stage = if connection.is_fast_passive() { Stage::Queued } else { Stage::Embryo };
+        let cx = self.world.cx(now);
         let child = Entry {
             phase: Phase::Connected,
             local: flow.local,
             hop: Some(hop),
             ident: cx.rng.u32() as u16,
             settings,
-            ..Entry::new(Owner::Listener(id, Stage::Embryo), flow.local, Body::Connection(Box::new(connection)))
+            ..Entry::new(Owner::Listener(id, stage), flow.local, Body::Connection(Box::new(connection)))
         };
-        let Ok(child) = self.sockets.insert(child) else { return };
+        let child = self.sockets.insert(child).ok()?;
         let binding = self.claim(child, flow.local, false);
         if let (Some(entry), Some(binding)) = (self.sockets.lookup_mut(child), binding) {
             self.ports.add(binding);
             entry.binding = Some(binding);
         }
-        if let Some(listener) = self.listener_mut(id) {
-            listener.embryos += 1;
+        match (self.listener_mut(id), stage) {
+            (Some(listener), Stage::Embryo) => listener.embryos += 1,
+            (Some(listener), Stage::Queued) => {
+                listener.accept.push_back(child);
+                self.on_fast_child(id, child);
+                self.events.push_back((id, Ready::IN | Ready::RDNORM));
+            }
+            (None, _) => {}
         }
         self.demux.add_connection(flow, child);
-        self.after(child, now);
+        Some(child)
     }
 
     /// Whether a segment may go on to a connection that is not accepted yet: the one that would complete the
@@ -192,7 +256,7 @@ impl Stack {
         }
     }
 
-    fn listener_mut(&mut self, id: SocketId) -> Option<&mut Listener> {
+    pub(super) fn listener_mut(&mut self, id: SocketId) -> Option<&mut Listener> {
         match &mut self.sockets.lookup_mut(id)?.body {
             Body::Listener(listener) => Some(listener),
             _ => None,

@@ -7,7 +7,7 @@
 //! | `input.rs` `icmp.rs` `tcp.rs` `datagram.rs` | a frame's way up |
 //! | `output.rs` | a segment's way down |
 //! | `sockets.rs` `demux.rs` `ports.rs` `time_wait.rs` `timers.rs` | tables |
-//! | `bind.rs` `connect.rs` `listener.rs` `io.rs` `info.rs` | socket calls |
+//! | `bind.rs` `connect.rs` `listener.rs` `fastopen.rs` `syncookie.rs` `io.rs` `info.rs` | socket calls |
 //! | `device.rs` | the device comes and goes, the clock moves |
 #![forbid(unsafe_code)]
 
@@ -18,6 +18,7 @@ mod datagram;
 mod demux;
 mod device;
 pub mod diag;
+mod fastopen;
 mod icmp;
 pub mod iface;
 mod info;
@@ -30,6 +31,7 @@ mod ports;
 mod route;
 pub mod settings;
 mod sockets;
+mod syncookie;
 mod tcp;
 mod time_wait;
 mod timers;
@@ -44,6 +46,7 @@ use crate::{
     error::{Error, Result},
     ready::Ready,
     rng::{Key, Rng},
+    tcp::Knobs,
     time::Instant,
 };
 use std::{
@@ -146,6 +149,13 @@ pub struct Stack {
     events: VecDeque<(SocketId, Ready)>,
     /// Keys initial sequence numbers.
     secret: Key,
+    /// What the administrator has set for all connections.
+    knobs: Knobs,
+    /// Fast Open: the cookies of servers, and the key of those for clients.
+    cookies: fastopen::Cookies,
+    fast_key: [u8; 16],
+    /// The connection being begun was asked for by MSG_FASTOPEN.
+    fast_call: bool,
     /// Connections without an owner.
     orphans: usize,
     /// Those of them with something unacknowledged.
@@ -166,6 +176,10 @@ impl Stack {
             dirty_local: VecDeque::new(),
             events: VecDeque::new(),
             secret: Key::random(&mut *rng),
+            knobs: config.sysctl,
+            cookies: fastopen::Cookies::default(),
+            fast_key: (u128::from(rng.u64()) << 64 | u128::from(rng.u64())).to_be_bytes(),
+            fast_call: false,
             orphans: 0,
             draining: 0,
             world: World { rng, mib: Counters::default() },
@@ -192,6 +206,11 @@ impl Stack {
     #[must_use]
     pub fn poll_event(&mut self) -> Option<(SocketId, Ready)> {
         self.events.pop_front()
+    }
+
+    /// What the administrator has set for all connections; a change is for those that begin later.
+    pub fn knobs_mut(&mut self) -> &mut Knobs {
+        &mut self.knobs
     }
 
     /// The counters.

@@ -2,6 +2,7 @@
 
 use super::{
     SocketId, Stack,
+    fastopen::Standing,
     iface::IfaceId,
     net::{Link, prepend_ipv4},
     settings::{MtuDiscover, Via},
@@ -13,14 +14,11 @@ use crate::{
     buf::{Frame, Packet},
     cx::Cx,
     ready::Ready,
-    tcp::{State, TimeWaitVerdict, abort},
+    tcp::{State, TimeWaitVerdict, abort, ecn},
     time::Instant,
     wire::{checksum, ipv4, protocol, tcp},
 };
 use std::net::IpAddr;
-
-/// The bits of the type of service that are TCP's own business (RFC 3168).
-const ECN: u8 = 3;
 
 /// What came of asking a socket for its next segment.
 #[allow(clippy::large_enum_variant)] // taken apart at once
@@ -47,6 +45,7 @@ impl Stack {
             return;
         };
         packet.advance(len);
+        packet.meta.ecn = header.tos & ecn::codepoint::MASK;
         self.world.mib.tcp_in_segs += 1;
         let flow = Flow { local: Endpoint::new(dst, seg.dst_port), remote: Endpoint::new(src, seg.src_port) };
         if let Some(id) = self.demux.connection(&flow).filter(|id| self.hears(*id, iface)) {
@@ -60,7 +59,10 @@ impl Stack {
             }
         }
         match self.demux.listener(&flow, iface) {
-            Some(id) => self.on_listener_segment(id, flow, &seg, packet.len(), now),
+            Some(id) => {
+                let seg = ecn::sanitized(seg, packet.meta.ecn);
+                self.on_listener_segment(id, flow, &seg, packet, now);
+            }
             None => self.refuse(flow, &seg, packet.len(), now),
         }
     }
@@ -70,7 +72,7 @@ impl Stack {
         self.sockets.lookup(id).is_some_and(|entry| entry.settings.iface.is_none_or(|only| only == iface))
     }
 
-    fn on_connection_segment(&mut self, id: SocketId, seg: &tcp::Header, packet: Packet, now: Instant) {
+    pub(super) fn on_connection_segment(&mut self, id: SocketId, seg: &tcp::Header, packet: Packet, now: Instant) {
         if let Some(&Entry { owner: Owner::Listener(parent, Stage::Embryo), .. }) = self.sockets.lookup(id)
             && !self.may_complete(parent, seg)
         {
@@ -80,6 +82,7 @@ impl Stack {
         let Some(entry) = self.sockets.lookup_mut(id) else { return };
         let Body::Connection(connection) = &mut entry.body else { return };
         let unacknowledged = connection.unacknowledged();
+        let standing = Standing::of(connection);
         connection.on_segment(seg, packet, &mut self.world.cx(now));
         // An acknowledgement of new data proves that the neighbour passes our segments on (RFC 4861 section 7.3.1).
         if connection.unacknowledged() < unacknowledged
@@ -88,6 +91,17 @@ impl Stack {
             && hop.epoch == epoch
         {
             self.net.neighbours.confirm(neighbour, &mut *self.world.rng, now);
+        }
+        match standing {
+            Standing::Other => {}
+            Standing::Asking => self.learn_cookie(id),
+            Standing::Unconfirmed if seg.flags.contains(tcp::Flags::RST) && connection.state() == State::Closed => {
+                let flow = connection.flow();
+                if let Some(listener) = self.demux.listener(&flow, IfaceId::DEVICE) {
+                    self.on_fast_reset(listener, id, now);
+                }
+            }
+            Standing::Unconfirmed => {}
         }
         self.after(id, now);
     }
@@ -101,7 +115,7 @@ impl Stack {
     }
 
     /// Sends a segment that no connection owns.
-    fn send_segment(&mut self, flow: Flow, seg: &tcp::Header, now: Instant) {
+    pub(super) fn send_segment(&mut self, flow: Flow, seg: &tcp::Header, now: Instant) {
         let Ok(hop) = self.net.hop(flow.remote.addr, Via::default(), now) else { return };
         let mut frame = Frame::new();
         seg.emit(frame.append(seg.len()));
@@ -141,7 +155,7 @@ impl Stack {
         };
         let segments = frame.gso.map_or(1, |gso| frame.len().div_ceil(usize::from(gso.size.max(1))));
         let header = ipv4::Header {
-            tos: entry.settings.ip.tos & !ECN,
+            tos: entry.settings.ip.tos & !ecn::codepoint::MASK | frame.ecn,
             id: entry.ident,
             dont_fragment: entry.settings.ip.mtu_discover != MtuDiscover::Dont && !hop.no_df,
             ttl: entry.settings.ip.ttl,

@@ -39,6 +39,7 @@ impl Connection {
             self.life.soft_error = None;
             self.urgent.on_acked(self.snd.una());
         }
+        self.on_ecn_ack(seg, outstanding, in_flight, cx);
         let heard = self.on_heard(cx);
         self.on_probe_acknowledged(seg.ack, released.bytes > 0 || sacked.bytes > 0, duplicate, repeats, cx);
         let mut acked = released.unsacked + sacked.bytes;
@@ -48,7 +49,12 @@ impl Connection {
             let news = AckNews { advanced, unsacked, sacked: sacked.bytes, repeats, duplicate, heard, echo, in_flight };
             acked = self.on_ack_news(&news, cx);
         }
-        self.stats.delivered = self.stats.delivered.wrapping_add(acked.div_ceil(u32::from(self.mss())));
+        let delivered = acked.div_ceil(u32::from(self.mss()));
+        self.stats.delivered = self.stats.delivered.wrapping_add(delivered);
+        if self.is_echo(seg) {
+            self.stats.delivered_ce = self.stats.delivered_ce.wrapping_add(delivered);
+            cx.mib.tcp_delivered_ce += u64::from(delivered);
+        }
         if outstanding > 0 {
             let app_limited = self.recovery.app_limited;
             let min_rtt = self.rtt.min_rtt();

@@ -5,6 +5,7 @@ use super::{
     ack::Acks,
     challenge::Limiter,
     congestion::{AnyController, used::WindowUse},
+    ecn::Ecn,
     handshake::Opening,
     info::Stats,
     keepalive::KeepAlive,
@@ -94,6 +95,7 @@ pub struct Connection {
     pub(super) cc: AnyController,
     pub(super) window_use: WindowUse,
     pub(super) recovery: Recovery,
+    pub(super) ecn: Ecn,
     pub(super) urgent: Urgent,
     pub(super) limiter: Limiter,
     pub(super) persist: Persist,
@@ -132,6 +134,7 @@ impl Connection {
         let cc = AnyController::named(settings.congestion, segment)
             .unwrap_or_else(|| AnyController::Cubic(super::congestion::cubic::Cubic::new(segment)));
         Self {
+            ecn: Ecn::active(&settings),
             settings,
             flow,
             path,

@@ -5,6 +5,7 @@ use super::{
     Connection, Path, Settings, State,
     ack::Acks,
     congestion::Controller,
+    fastopen::FastOpening,
     isn, mss,
     recv_queue::RecvQueue,
     timer::Timer,
@@ -43,6 +44,8 @@ pub(super) struct Opening {
     sent_at: Option<Instant>,
     /// TCP_DEFER_ACCEPT: the handshake's last segment came without data.
     deferred: bool,
+    /// TCP Fast Open, where it is used.
+    pub fast: Option<Box<FastOpening>>,
 }
 
 impl Opening {
@@ -56,6 +59,7 @@ impl Opening {
             retries: 0,
             sent_at: None,
             deferred: false,
+            fast: None,
         }
     }
 }
@@ -70,11 +74,37 @@ impl Connection {
         connection
     }
 
+    /// A connection whose SYN-ACK is not kept: `iss` is the cookie in it (RFC 4987 section 3.6), `syn` what it stands for.
+    /// The next segment completes the handshake.
+    pub fn resume(
+        flow: Flow,
+        syn: &Header,
+        iss: SeqNum,
+        settings: Settings,
+        path: Path,
+        secret: &Key,
+        cx: &mut Cx<'_>,
+    ) -> Self {
+        let opening = Opening { iss, ..Opening::active(&flow, secret, cx.now) };
+        let mut connection = Self::new(flow, settings, path, opening, secret, cx.now);
+        connection.life.embryo = true;
+        connection.take_syn(syn, cx.now);
+        connection.state = State::SynReceived;
+        connection.pending.syn = false;
+        connection
+    }
+
+    /// The SYN-ACK of a connection that [`Connection::resume`] made.
+    pub fn syn_ack(mut self, now: Instant) -> Header {
+        self.syn_header(now)
+    }
+
     /// Takes the peer's SYN apart: where it begins and what it can do.
     fn take_syn(&mut self, syn: &Header, now: Instant) {
-        let Options { mss, window_scale, sack_permitted, timestamps, sack: _ } = syn.options;
+        let Options { mss, window_scale, sack_permitted, timestamps, .. } = syn.options;
         let first = syn.seq + 1;
         self.opening.irs = syn.seq;
+        self.on_ecn_syn(syn);
         self.rcv = RecvQueue::new(first);
         self.acks = Acks::new(first, now);
         self.acks.set_interactive(!self.settings.quickack);
@@ -99,12 +129,14 @@ impl Connection {
     pub(super) fn syn_header(&mut self, now: Instant) -> Header {
         let passive = self.state == State::SynReceived;
         self.opening.sent_at.get_or_insert(now);
+        let flags = if passive { Flags::SYN.with(Flags::ACK) } else { Flags::SYN };
+        let ecn = self.ecn.syn_flags(passive, self.opening.retries, &self.settings);
         Header {
             src_port: self.flow.local.port,
             dst_port: self.flow.remote.port,
             seq: self.opening.iss,
             ack: if passive { self.rcv.rcv_nxt() } else { SeqNum(0) },
-            flags: if passive { Flags::SYN.with(Flags::ACK) } else { Flags::SYN },
+            flags: flags.with(ecn),
             window: self.window.syn_field(),
             urgent: 0,
             options: Options {
@@ -113,6 +145,7 @@ impl Connection {
                 sack_permitted: self.opening.sack,
                 timestamps: self.clock.option(now),
                 sack: Default::default(),
+                fast_open: self.fast_option(),
             },
         }
     }
@@ -120,7 +153,8 @@ impl Connection {
     /// A segment in SYN-SENT (RFC 9293 section 3.10.7.3).
     pub(super) fn on_segment_in_syn_sent(&mut self, seg: &Header, payload: Packet, cx: &mut Cx<'_>) {
         let has = |flag| seg.flags.contains(flag);
-        if has(Flags::ACK) && seg.ack != self.opening.iss + 1 {
+        // More than the SYN itself only if it had data (RFC 7413 section 4.2.1).
+        if has(Flags::ACK) && (seg.ack < self.opening.iss + 1 || seg.ack > self.snd.nxt()) {
             if !has(Flags::RST) {
                 self.refuse(seg, payload.len());
             }
@@ -146,6 +180,7 @@ impl Connection {
         self.peer.update(seg.seq, seg.ack, seg.window);
         self.peer.on_syn(seg.seq, seg.ack, seg.window, self.peer.shift());
         self.establish(seg, cx);
+        self.on_fast_syn_ack(seg, cx);
         self.acks.owe_now();
         self.on_payload(seg.seq + 1, payload, has(Flags::FIN), cx);
     }
@@ -166,7 +201,8 @@ impl Connection {
 
     /// An acknowledgement in SYN-RECEIVED; says whether the connection is established by it.
     pub(super) fn on_ack_in_syn_received(&mut self, seg: &Header, payload: usize, cx: &mut Cx<'_>) -> bool {
-        if seg.ack != self.opening.iss + 1 {
+        // A fast connection may have sent data by now.
+        if seg.ack < self.opening.iss + 1 || seg.ack > self.snd.nxt() {
             self.refuse(seg, payload);
             return false;
         }
@@ -210,6 +246,9 @@ impl Connection {
         }
         self.state = if self.snd.has_fin() { State::FinWait1 } else { State::Established };
         self.stats.on_established(cx.now);
+        if self.snd.unacked() > 0 {
+            self.restart_loss_timer(true, cx.now);
+        }
         self.keepalive.on_heard(cx.now);
         self.on_keepalive_changed(cx.now);
         self.events |= Ready::OUT | Ready::WRNORM;

@@ -21,6 +21,8 @@
 //! | `pacing` | spreading segments over time, the size of frames | draft-ietf-ccwg-bbr section 5.6 |
 //! | `limited` | what keeps a sender back | tcp_info |
 //! | `rate` | how fast the path delivers | draft-ietf-ccwg-bbr section 4.1 |
+//! | `fastopen` | data in the SYN | RFC 7413 |
+//! | `ecn` | marks instead of losses | RFC 3168 |
 //! | `timestamps` | time stamps, old duplicates | RFC 7323 |
 //! | `challenge` | forged segments | RFC 5961 |
 //! | `mss`, `pmtu` | segment sizes, what ICMP says | RFC 6691, 1191, 8201, 5927 |
@@ -28,7 +30,7 @@
 //! | `keepalive` | silent peers | RFC 9293 section 3.8.4 |
 //! | `user_timeout` | giving up | RFC 9293 section 3.8.3; RFC 5482 |
 //! | `urgent` | urgent data | RFC 9293 section 3.8.5; RFC 6093 |
-//! | `timer`, `settings`, `info` | timers, options, TCP_INFO | tcp(7) |
+//! | `timer`, `settings`, `knobs`, `info` | timers, options, the administrator's settings, TCP_INFO | tcp(7) |
 #![forbid(unsafe_code)]
 
 pub mod abort;
@@ -39,11 +41,14 @@ pub mod challenge;
 mod close;
 pub mod congestion;
 pub mod connection;
+pub mod ecn;
+pub mod fastopen;
 mod handshake;
 pub mod info;
 mod input;
 pub mod isn;
 mod keepalive;
+pub mod knobs;
 pub mod limited;
 pub mod mss;
 pub mod nagle;
@@ -78,6 +83,7 @@ mod tests;
 
 pub use abort::reset_for;
 pub use connection::{Connection, IcmpVerdict, Path};
+pub use knobs::{KnobError, Knobs};
 pub use settings::{BufferSize, RecvFlags, SendFlags, Settings, Shutdown};
 pub use state::State;
 pub use time_wait::{TimeWait, TimeWaitVerdict};

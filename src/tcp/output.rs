@@ -75,6 +75,9 @@ impl Connection {
         }
         match self.state {
             State::Closed | State::Listen => false,
+            State::SynReceived if self.is_fast_passive() && !self.pending.syn => {
+                self.transmit_data(out, cx) || self.transmit_bare(out, cx)
+            }
             State::SynSent | State::SynReceived => self.transmit_opening(out, cx),
             State::TimeWait => self.transmit_bare(out, cx),
             _ => self.transmit_data(out, cx) || self.transmit_bare(out, cx),
@@ -93,7 +96,9 @@ impl Connection {
         }
         self.timers.set(Timer::Retransmit, cx.now + self.clamped_to_user_timeout(self.rtt.rto(), cx.now));
         self.acks.on_told(self.rcv.rcv_nxt());
-        self.emit(&header, 0, 0, out, cx);
+        self.timers.stop(Timer::DelayedAck);
+        let data = self.syn_data(cx);
+        self.emit(&header, data, data, out, cx);
         true
     }
 
@@ -150,7 +155,7 @@ impl Connection {
     /// and of the peer's, so that acknowledgements of one half come while the other is on its way, and no more than leaves in
     /// about a millisecond.
     fn max_payload(&self, segment: u32) -> u32 {
-        if self.path.max_frame <= self.path.mtu || self.urgent.is_sending(self.snd.una()) {
+        if self.path.max_frame <= self.path.mtu || self.urgent.is_sending(self.snd.una()) || self.ecn.owes_cwr() {
             return segment;
         }
         let headers = mss::ip_header(self.flow.remote.addr) + 60;
@@ -284,6 +289,11 @@ impl Connection {
             }
             self.stats.on_retransmitted(count, data);
         } else {
+            if data > 0 {
+                let (codepoint, cwr) = self.ecn.on_new_data();
+                header.flags = header.flags.with(cwr);
+                out.ecn = codepoint;
+            }
             self.snd.on_sent(len, cx.now);
             if data % segment != 0 {
                 self.pending.small_end = Some(seq + data);
@@ -331,7 +341,7 @@ impl Connection {
             dst_port: self.flow.remote.port,
             seq,
             ack: rcv_nxt,
-            flags,
+            flags: flags.with(self.ecn.flags()),
             window,
             urgent: 0,
             options: Options { timestamps: self.clock.option(now), sack, ..Options::default() },
@@ -347,7 +357,8 @@ impl Connection {
         out.head_mut()[CHECKSUM_FIELD..CHECKSUM_FIELD + 2].copy_from_slice(&checksum::fold(sum).to_be_bytes());
         out.set_partial_checksum(CHECKSUM_FIELD);
         if data > 0 {
-            self.snd.slices(header.seq, data, |slice| out.push(slice));
+            let first = header.seq + u32::from(header.flags.contains(Flags::SYN));
+            self.snd.slices(first, data, |slice| out.push(slice));
         }
         if data > segment {
             let size = u16::try_from(segment).unwrap_or(u16::MAX);

@@ -1,5 +1,6 @@
 //! What the application has asked of a TCP socket: the values behind its options.
 
+use super::{Knobs, fastopen::FastOpenSettings};
 use crate::time::Duration;
 
 /// Size of a socket buffer in bytes of payload.
@@ -59,6 +60,10 @@ pub struct Settings {
     pub congestion: &'static str,
     /// SO_MAX_PACING_RATE, bytes a second; `u64::MAX` is no limit.
     pub max_pacing_rate: u64,
+    /// TCP_FASTOPEN and what goes with it, for those who ask for it.
+    pub fast_open: Option<Box<FastOpenSettings>>,
+    /// What the administrator has set for the stack; the stack fills it in when a connection begins.
+    pub knobs: Knobs,
 }
 
 /// 16 MiB: the most an autotuned buffer grows to.
@@ -89,6 +94,8 @@ impl Default for Settings {
             notsent_lowat: None,
             congestion: super::congestion::DEFAULT,
             max_pacing_rate: super::pacing::UNLIMITED,
+            fast_open: None,
+            knobs: Knobs::default(),
         }
     }
 }

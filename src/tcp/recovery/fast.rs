@@ -5,6 +5,7 @@ use super::{
     AckNews, Phase,
     frto::Verdict,
     prr::{Prr, Step},
+    undo::Undo,
 };
 use crate::{
     cx::Cx,
@@ -66,7 +67,7 @@ impl Connection {
         if lost {
             self.enter_recovery(news.in_flight, cx);
             self.step(delivered, false);
-        } else {
+        } else if self.recovery.phase != Phase::Cwr {
             let disorder = self.snd.sacked() > 0 || self.recovery.dup_acks > 0;
             self.recovery.phase = if disorder { Phase::Disorder } else { Phase::Open };
         }
@@ -182,17 +183,24 @@ impl Connection {
         } else {
             cx.mib.tcp_reno_recovery += 1;
         }
+        // A mark has reduced the window already, and that holds (RFC 3168 section 6.1.2).
+        let reduced = self.recovery.phase == Phase::Cwr;
         self.recovery.phase = Phase::Recovery;
         self.recovery.recover = self.snd.nxt();
         self.recovery.retransmit_now = true;
         self.recovery.tlp.stop();
-        self.recovery.undo.on_reduced(self.snd.una(), self.snd.resent());
         self.recovery.prr = Prr::new(in_flight);
-        self.cc.on_loss(in_flight, cx.now);
+        if reduced {
+            self.recovery.undo = Undo::default();
+        } else {
+            self.recovery.undo.on_reduced(self.snd.una(), self.snd.resent());
+            self.cc.on_loss(in_flight, cx.now);
+            self.ecn.on_reduced();
+        }
     }
 
     /// Everything that was out when recovery began has arrived. What was sent again may yet be reported as duplicate.
-    fn leave_recovery(&mut self, cx: &mut Cx<'_>) {
+    pub(in crate::tcp) fn leave_recovery(&mut self, cx: &mut Cx<'_>) {
         self.recovery.phase = Phase::Open;
         self.recovery.departed = 0;
         self.recovery.retransmit_now = false;

@@ -1,6 +1,6 @@
 //! The retransmission time-out (RFC 6298 section 5, RFC 5681 section 3.1, RFC 6675 section 5.1, RFC 8985 section 6.3).
 
-use super::Phase;
+use super::{Phase, undo::Undo};
 use crate::{
     cx::Cx,
     tcp::{Connection, State, congestion::Controller, timer::Timer},
@@ -24,8 +24,10 @@ impl Connection {
         let (in_flight, resent) = (self.pipe(), self.snd.resent());
         self.presume_lost(cx);
         let fresh = !self.recovery.is_repairing() || self.recovery.timeouts > 0;
-        // Of the time-outs over the same data the first is the one that may be taken back.
-        if self.recovery.phase != Phase::Loss || self.snd.una() >= self.recovery.recover {
+        // Of the time-outs over the same data the first is the one that may be taken back; a reduction for a mark is not.
+        if self.recovery.phase == Phase::Cwr {
+            self.recovery.undo = Undo::default();
+        } else if self.recovery.phase != Phase::Loss || self.snd.una() >= self.recovery.recover {
             self.recovery.undo.on_reduced(self.snd.una(), resent);
         }
         self.recovery.frto.on_timeout(fresh);
@@ -39,6 +41,7 @@ impl Connection {
         self.timers.stop(Timer::Tlp);
         self.timers.stop(Timer::Reo);
         self.cc.on_rto(in_flight, cx.now);
+        self.ecn.on_reduced();
         self.rtt.back_off();
         self.timers.set(Timer::Retransmit, cx.now + self.clamped_to_user_timeout(self.rtt.rto(), cx.now));
     }

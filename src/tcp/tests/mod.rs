@@ -3,6 +3,8 @@
 mod acknowledging;
 mod calls;
 mod closing;
+mod ecn;
+mod fastopen;
 mod handshake;
 mod hostile;
 mod icmp;
