@@ -90,6 +90,8 @@ impl Connection {
         if self.is_data_refused(seq, payload.len() as u32) {
             cx.mib.tcp_abort_on_data += 1;
             self.abort(cx);
+            // The reset answers the segment that caused it, as Linux's does.
+            self.refuse(seg, payload.len());
             return;
         }
         if !payload.is_empty() || has(Flags::FIN) {
