@@ -87,12 +87,13 @@ impl Parser<'_> {
         self.tokens[self.at].line
     }
 
+    /// Something is wrong with what was read last.
     pub fn fault<T>(&self, what: impl Into<String>) -> Result<T, Fault> {
-        Err(Fault { line: self.line(), what: what.into() })
+        Err(Fault { line: self.tokens[self.at.saturating_sub(1)].line, what: what.into() })
     }
 
     fn expected<T>(&self, what: &str) -> Result<T, Fault> {
-        self.fault(format!("expected {what}, found {}", self.peek()))
+        Err(Fault { line: self.line(), what: format!("expected {what}, found {}", self.peek()) })
     }
 
     pub fn is_sign(&self, sign: char) -> bool {
@@ -340,10 +341,7 @@ impl Parser<'_> {
             Kind::Word(name) if self.is_sign('(') => Ok(Expr::Apply(name, self.arguments()?)),
             Kind::Word(name) => match names::constant(&name) {
                 Some(value) => Ok(Expr::Int(value, name)),
-                None => {
-                    self.at -= 1;
-                    self.fault(format!("`{name}` is not known"))
-                }
+                None => self.fault(format!("`{name}` is not known")),
             },
             _ => {
                 self.at -= 1;
