@@ -73,4 +73,4 @@ macro_rules! hosted {
     ($($name:ident)*) => { $(#[test] fn $name() { same(stringify!($name)); })* };
 }
 
-hosted! { dup_family exit_drains full_duplex threads reset_semantics }
+hosted! { dup_family exit_drains full_duplex threads reset_semantics udp }

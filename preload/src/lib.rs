@@ -5,11 +5,13 @@
 //! run in signal handlers, in the children of vfork, inside malloc, and before any constructor.
 #![no_std]
 
+mod datagram;
 mod exec;
 mod judge;
 mod load;
 mod next;
 mod nss;
+mod read;
 mod resolver;
 mod settings;
 mod socket;

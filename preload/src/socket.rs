@@ -1,6 +1,6 @@
 //! The socket calls of libc.
 
-use crate::{fail, next::next, settings::host};
+use crate::{datagram, fail, next::next, settings::host};
 use core::{
     ffi::{c_int, c_void},
     slice,
@@ -9,6 +9,7 @@ use libc::{msghdr, size_t, sockaddr, socklen_t, ssize_t};
 use sockeye_shim::{
     Errno, Result, accept, bind as binding, close as closing,
     connect::{self as connecting, Begun},
+    datagram as shim_datagram,
     kernel::{self, UnixAddress, call},
     names,
     open::{self, Verdict},
@@ -21,7 +22,7 @@ fn answer(result: Result<()>) -> c_int {
 }
 
 /// The bytes of an address that a program gives, as many as any internet address has.
-unsafe fn given<'a>(at: *const sockaddr, len: socklen_t) -> &'a [u8] {
+pub(crate) unsafe fn given<'a>(at: *const sockaddr, len: socklen_t) -> &'a [u8] {
     // Longer ones than there are (struct sockaddr_storage) are none, and refused as short ones are.
     if at.is_null() || len > 128 {
         return &[];
@@ -31,7 +32,7 @@ unsafe fn given<'a>(at: *const sockaddr, len: socklen_t) -> &'a [u8] {
 }
 
 /// Hands an address to a program, cut to the room it gives.
-unsafe fn hand(from: sockeye_shim::address::Address, tag: Tag, at: *mut sockaddr, len: *mut socklen_t) {
+pub(crate) unsafe fn hand(from: sockeye_shim::address::Address, tag: Tag, at: *mut sockaddr, len: *mut socklen_t) {
     if at.is_null() || len.is_null() {
         return;
     }
@@ -48,7 +49,11 @@ unsafe fn hand(from: sockeye_shim::address::Address, tag: Tag, at: *mut sockaddr
 pub unsafe extern "C" fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
     let opened = match open::judge(domain, kind, protocol) {
         Verdict::Kernel => kernel::socket(domain, kind, protocol),
-        Verdict::Stream(flags) => host().and_then(|_| open::stream(kind, flags)),
+        Verdict::Stream(flags) => host().and_then(|_| open::socket(kind, flags)),
+        Verdict::Datagram(flags) => {
+            datagram::expect();
+            host().and_then(|_| open::socket(kind, flags))
+        }
         Verdict::Refused(errno) => Err(errno),
     };
     opened.unwrap_or_else(fail)
@@ -88,6 +93,13 @@ pub unsafe extern "C" fn connect(fd: c_int, at: *const sockaddr, len: socklen_t)
     let Some(tag) = tag else {
         return next!(c"connect" as fn(c_int, *const sockaddr, socklen_t) -> c_int, fd, at, len);
     };
+    if tag.is(Tag::DATAGRAM) {
+        let peer = match address::family(bytes) {
+            Some(libc::AF_UNSPEC) => Ok(None),
+            _ => address::read(bytes, tag).map(Some),
+        };
+        return answer(peer.and_then(|peer| shim_datagram::associate(fd, tag, peer, &host()?)));
+    }
     if address::family(bytes) == Some(libc::AF_UNSPEC) {
         return answer(host().and_then(|host| connecting::dissolve(fd, tag, &host)));
     }
@@ -148,8 +160,8 @@ pub unsafe extern "C" fn accept4(fd: c_int, at: *mut sockaddr, len: *mut socklen
     let Some(tag) = open::tag(fd) else {
         return next!(c"accept4" as fn(c_int, *mut sockaddr, *mut socklen_t, c_int) -> c_int, fd, at, len, flags);
     };
-    let stack = match host() {
-        Ok(host) => host.stack,
+    let host = match host() {
+        Ok(host) => host,
         Err(errno) => return fail(errno),
     };
     if !len.is_null() && !at.is_null() {
@@ -167,10 +179,17 @@ pub unsafe extern "C" fn accept4(fd: c_int, at: *mut sockaddr, len: *mut socklen
         if accepted < 0 {
             return accepted;
         }
-        if let Ok(peer) = accept::adopt(fd, tag, accepted, &from, stack) {
-            // SAFETY: the caller's own arguments.
-            unsafe { hand(peer, tag, at, len) };
-            return accepted;
+        match accept::adopt(fd, tag, accepted, &from, host.stack) {
+            Ok(peer) => {
+                // SAFETY: the caller's own arguments.
+                unsafe { hand(peer, tag, at, len) };
+                return accepted;
+            }
+            Err(Errno(libc::ENETDOWN)) => {
+                (host.say)(b"the stack's host is gone: nobody comes to what this program listens at any more");
+                return fail(Errno(libc::ENETDOWN));
+            }
+            Err(_) => {}
         }
     }
 }
@@ -276,6 +295,11 @@ pub unsafe extern "C" fn recvfrom(
     at: *mut sockaddr,
     len: *mut socklen_t,
 ) -> ssize_t {
+    if let Some(tag) = datagram::tag(fd) {
+        let piece = libc::iovec { iov_base: to, iov_len: room };
+        // SAFETY: the caller's own arguments.
+        return unsafe { datagram::receive_one(fd, tag, piece, flags, at, len) };
+    }
     let tag = if at.is_null() && flags & libc::MSG_ERRQUEUE == 0 { None } else { open::tag(fd) };
     let nameless = tag.is_some() && !at.is_null();
     if tag.is_some() && flags & libc::MSG_ERRQUEUE != 0 {
@@ -302,6 +326,12 @@ pub unsafe extern "C" fn recvfrom(
 /// recvmsg(2): as [`recvfrom`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
+    if !message.is_null()
+        && let Some(tag) = datagram::tag(fd)
+    {
+        // SAFETY: the caller's own message.
+        return unsafe { datagram::receive(fd, tag, &mut *message, flags) };
+    }
     if flags & libc::MSG_ERRQUEUE != 0 && open::tag(fd).is_some() {
         return fail(Errno(libc::EAGAIN)) as ssize_t;
     }
@@ -317,6 +347,10 @@ pub unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) 
         // SAFETY: the caller's own message.
         unsafe { (*message).msg_name = name };
     }
+    // SAFETY: the caller's own message.
+    if got >= 0 && unsafe { (*message).msg_controllen } > 0 {
+        datagram::look_again();
+    }
     got
 }
 
@@ -330,6 +364,11 @@ pub unsafe extern "C" fn sendto(
     at: *const sockaddr,
     len: socklen_t,
 ) -> ssize_t {
+    if let Some(tag) = datagram::tag(fd) {
+        let piece = libc::iovec { iov_base: from.cast_mut(), iov_len: size };
+        // SAFETY: the caller's own arguments.
+        return unsafe { datagram::send_one(fd, tag, piece, flags, at, len) };
+    }
     let nameless = !at.is_null() && open::tag(fd).is_some();
     let (at, len) = if nameless { (core::ptr::null(), 0) } else { (at, len) };
     next!(

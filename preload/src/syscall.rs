@@ -1,6 +1,6 @@
 //! syscall(2), by which libuv, jemalloc and language runtimes go past libc's functions.
 
-use crate::{exec, fail, socket};
+use crate::{datagram, exec, fail, read, socket};
 use core::ffi::{c_int, c_long};
 use sockeye_shim::{
     Errno,
@@ -18,9 +18,15 @@ pub unsafe extern "C" fn syscall() -> c_long {
         "je {ours}",
         "cmp rdi, {execve}",
         "je {ours}",
+        "cmp rdi, {execveat}",
+        "je {ours}",
         "cmp rdi, {accept4}",
         "je {ours}",
         "cmp rdi, {io_uring}",
+        "je {ours}",
+        "cmp rdi, {sendmmsg}",
+        "je {ours}",
+        "cmp rdi, {recvmmsg}",
         "je {ours}",
         "cmp rdi, {socket}",
         "jb 2f",
@@ -48,8 +54,11 @@ pub unsafe extern "C" fn syscall() -> c_long {
         "ret",
         close = const libc::SYS_close,
         execve = const libc::SYS_execve,
+        execveat = const libc::SYS_execveat,
         accept4 = const libc::SYS_accept4,
         io_uring = const libc::SYS_io_uring_setup,
+        sendmmsg = const libc::SYS_sendmmsg,
+        recvmmsg = const libc::SYS_recvmmsg,
         socket = const libc::SYS_socket,
         getsockopt = const libc::SYS_getsockopt,
         ours = sym ours,
@@ -79,8 +88,13 @@ unsafe extern "C" fn ours(number: c_long, a: usize, b: usize, c: usize, d: usize
             libc::SYS_getsockopt => socket::getsockopt(fd, b as c_int, c as c_int, d as *mut _, e as *mut _).into(),
             libc::SYS_recvfrom => socket::recvfrom(fd, b as *mut _, c, d as c_int, e as *mut _, f as *mut _) as c_long,
             libc::SYS_recvmsg => socket::recvmsg(fd, b as *mut _, c as c_int) as c_long,
+            libc::SYS_sendmsg => read::sendmsg(fd, b as *const _, c as c_int) as c_long,
+            libc::SYS_shutdown => datagram::shutdown(fd, b as c_int).into(),
+            libc::SYS_sendmmsg => datagram::sendmmsg(fd, b as *mut _, c as u32, d as c_int).into(),
+            libc::SYS_recvmmsg => datagram::recvmmsg(fd, b as *mut _, c as u32, d as c_int, e as *mut _).into(),
             libc::SYS_sendto => socket::sendto(fd, b as *const _, c, d as c_int, e as *const _, f as u32) as c_long,
             libc::SYS_execve => exec::execve(a as *const _, b as *const _, c as *const _).into(),
+            libc::SYS_execveat => exec::execveat(fd, b as *const _, c as *const _, d as *const _, e as c_int).into(),
             // A ring would make and connect sockets of the kernel's: as in a kernel without rings.
             libc::SYS_io_uring_setup => fail(Errno(libc::ENOSYS)).into(),
             // Allocators close their files so before there is a libc to look up.

@@ -3,7 +3,7 @@
 use crate::{
     Errno, Result,
     address::Address,
-    connect,
+    connect, datagram,
     format::{Op, REUSEADDR, Request},
     host::Host,
     kernel,
@@ -24,6 +24,9 @@ pub(crate) fn flags(fd: i32, tag: Tag) -> u32 {
 ///
 /// As bind(2); ENETDOWN without a host.
 pub fn bind(fd: i32, tag: Tag, address: Address, host: &Host<'_>) -> Result<()> {
+    if tag.is(Tag::DATAGRAM) {
+        return datagram::bind(fd, tag, address, host);
+    }
     if tag.is(Tag::BOUND) || tag.is(Tag::CONNECTED) || tag.is(Tag::CONNECTING) {
         return Err(Errno(libc::EINVAL));
     }
@@ -43,6 +46,9 @@ pub fn bind(fd: i32, tag: Tag, address: Address, host: &Host<'_>) -> Result<()> 
 ///
 /// As listen(2); ENETDOWN without a host.
 pub fn listen(fd: i32, mut tag: Tag, backlog: i32, host: &Host<'_>) -> Result<()> {
+    if tag.is(Tag::DATAGRAM) {
+        return Err(Errno(libc::EOPNOTSUPP));
+    }
     if tag.is(Tag::CONNECTED) || tag.is(Tag::CONNECTING) {
         return Err(Errno(libc::EINVAL));
     }

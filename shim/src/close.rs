@@ -8,7 +8,9 @@ use crate::{
 
 /// Whether the host wants to hear that a descriptor with this tag was closed.
 pub fn is_of_interest(tag: Tag) -> bool {
-    tag.id & Tag::GIVEN == 0 && !tag.is(Tag::CONNECTED) && (tag.is(Tag::BOUND) || tag.is(Tag::TOLD))
+    tag.id & Tag::GIVEN == 0
+        && (!tag.is(Tag::CONNECTED) || tag.is(Tag::DATAGRAM))
+        && (tag.is(Tag::BOUND) || tag.is(Tag::TOLD))
 }
 
 /// Tells the host that a descriptor of this socket was closed; another may still be open.

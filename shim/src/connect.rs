@@ -87,7 +87,7 @@ pub(crate) enum Identity {
 pub(crate) fn renew(fd: i32, tag: Tag, identity: Identity) -> Result<Tag> {
     let flags = tag.flags & !(Tag::CONNECTED | Tag::CONNECTING);
     let name = kernel::own_name(fd)?;
-    let new = open::stream(libc::SOCK_STREAM | libc::SOCK_CLOEXEC, flags)?;
+    let new = open::socket(libc::SOCK_STREAM | libc::SOCK_CLOEXEC, flags)?;
     let mut renewed = open::tag(new).unwrap_or(tag);
     if identity == Identity::Same {
         renewed.id = tag.id;

@@ -14,8 +14,12 @@
 //! **Accepting.** A program's stream end is bound to [`Meaning::Bound`] and listens; the host binds one end for each
 //! connection to [`Meaning::Accepted`] and connects it there. Both check the other's uid (SO_PEERCRED).
 //!
-//! **Datagrams.** After [`Op::Datagram`] the two ends are bound to [`Meaning::Datagram`] and [`Meaning::HostDatagram`]
-//! and connected to each other. While the socket has no peer, each datagram starts with a [`DatagramHeader`].
+//! **Datagrams.** [`Op::Datagram`] makes the host's end and binds it to [`Meaning::HostDatagram`]; the program's end
+//! connects to it, then binds itself to [`Meaning::Datagram`], and the host's end connects to that. Each datagram starts
+//! with a [`DatagramHeader`], whether the socket has a peer or not: connect() then leaves what is queued as it is, and a
+//! socket with a peer can send elsewhere. One without a header is taken as written by a function of libc that was not
+//! asked: it goes to the peer. An error is ECONNRESET at the program's end (the host's end lets go of it with a byte
+//! unread), and the reason is asked for as SO_ERROR.
 //!
 //! [`Meaning::Bound`]: crate::name::Meaning::Bound
 //! [`Meaning::Accepted`]: crate::name::Meaning::Accepted
@@ -96,10 +100,12 @@ pub enum Op {
     /// itself, if the one given is an alias. ENOENT: no such name; ENODATA: it has no such address; EAGAIN: no server
     /// knows for now.
     Resolve = 9,
-    /// `id`, `flags`: the program's datagram end is bound to its name; make the other end and connect it there.
+    /// `id`, `flags`, and with `value` 1 the `address` to bind to: make the host's end of a datagram socket, if there is
+    /// none. Answer: `local`; `data` is the id in the names of both ends, which cannot be guessed (8 bytes), and a byte
+    /// that is 1 if there is a route to every unicast address.
     Datagram = 10,
-    /// `id`, `address`: connect(2) of a datagram socket; port 0 and unspecified dissolves it. Queued datagrams of
-    /// others are dropped or re-framed. Answer: `local`.
+    /// `id`, `address`: with `value` [`ASSOCIATE`] connect(2) of a datagram socket, with [`DISSOLVE`] no peer any more,
+    /// with [`CHECK`] nothing but whether a datagram may be sent there. Answer: `local`.
     Associate = 11,
     /// `address`: which host has it? Answer: `data`, its name. Errors as [`Op::Resolve`].
     Reverse = 12,
@@ -134,6 +140,13 @@ impl Op {
         Self::ALL.into_iter().find(|&op| op as u16 == number)
     }
 }
+
+/// A value of [`Op::Associate`]: the address becomes the peer.
+pub const ASSOCIATE: i32 = 0;
+/// A value of [`Op::Associate`]: there is no peer any more.
+pub const DISSOLVE: i32 = 1;
+/// A value of [`Op::Associate`]: may a datagram be sent to the address?
+pub const CHECK: i32 = 2;
 
 /// A flag of a request: nobody waits for the response.
 pub const NO_REPLY: u32 = 1 << 31;
@@ -357,27 +370,51 @@ impl ConnectHeader {
     }
 }
 
-/// Stands before each datagram of a socket without a peer, both ways.
+/// Stands before each datagram, both ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DatagramHeader {
-    /// The far end: where it goes, or where it came from.
+    /// The far end: where it came from, or where it goes ([`Address::NONE`]: to the peer).
     pub peer: Address,
     /// This end: to which of our addresses it came; [`Address::NONE`] leaves the choice to the host.
     pub local: Address,
     /// The interface's index, 0 for any.
     pub interface: u16,
+    /// Which of the other fields count, and what is asked of the host: the constants below.
+    pub flags: u16,
+    /// Time to live.
+    pub ttl: u8,
+    /// Type of service.
+    pub tos: u8,
 }
+
+const DATAGRAM_MAGIC: [u8; 8] = *b"\x89SkyD\r\n\x1a";
 
 impl DatagramHeader {
     /// The bytes of a header.
-    pub const SIZE: usize = 2 + 2 + 2 * Address::SIZE;
+    pub const SIZE: usize = 8 + 2 + 2 + 2 + 1 + 1 + 2 * Address::SIZE;
+    /// To the host: more follows of this datagram (MSG_MORE).
+    pub const MORE: u16 = 1 << 0;
+    /// `ttl` is to be used, or the program asked for it (IP_RECVTTL).
+    pub const TTL: u16 = 1 << 1;
+    /// `tos` is to be used, or the program asked for it (IP_RECVTOS).
+    pub const TOS: u16 = 1 << 2;
+    /// To the program: it asked for `local` and `interface` (IP_PKTINFO).
+    pub const PKTINFO: u16 = 1 << 3;
+    /// To the host: not by a gateway (MSG_DONTROUTE).
+    pub const DONTROUTE: u16 = 1 << 4;
+
+    /// A header that says nothing.
+    pub const NONE: Self = Self { peer: Address::NONE, local: Address::NONE, interface: 0, flags: 0, ttl: 0, tos: 0 };
 
     /// The bytes to send.
     pub fn to_bytes(&self) -> [u8; Self::SIZE] {
         let mut bytes = [0; Self::SIZE];
         let mut out = Writer(&mut bytes);
+        out.put(&DATAGRAM_MAGIC);
         out.put(&VERSION.to_le_bytes());
         out.put(&self.interface.to_le_bytes());
+        out.put(&self.flags.to_le_bytes());
+        out.put(&[self.ttl, self.tos]);
         out.put(&self.peer.to_bytes());
         out.put(&self.local.to_bytes());
         bytes
@@ -390,12 +427,16 @@ impl DatagramHeader {
     /// What [`Fault`] says.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Fault> {
         let mut input = Reader(bytes);
-        match input.u16().map_err(|_| Fault::Foreign)? {
+        if input.take::<8>().map_err(|_| Fault::Foreign)? != DATAGRAM_MAGIC {
+            return Err(Fault::Foreign);
+        }
+        match input.u16()? {
             VERSION => {}
             other => return Err(Fault::Version(other)),
         }
-        let interface = input.u16()?;
-        Ok(Self { interface, peer: input.address()?, local: input.address()? })
+        let (interface, flags) = (input.u16()?, input.u16()?);
+        let [ttl, tos] = input.take()?;
+        Ok(Self { interface, flags, ttl, tos, peer: input.address()?, local: input.address()? })
     }
 }
 
@@ -501,7 +542,7 @@ mod tests {
         let (destination, source) = (HERE, THERE);
         let header = ConnectHeader { filled: 4608, token: [3; 16], id: 5, flags: KEEPALIVE, destination, source };
         assert_eq!(ConnectHeader::from_bytes(&header.to_bytes()), Ok(header));
-        let header = DatagramHeader { peer: HERE, local: THERE, interface: 9 };
+        let header = DatagramHeader { peer: HERE, local: THERE, interface: 9, flags: 5, ttl: 64, tos: 8 };
         assert_eq!(DatagramHeader::from_bytes(&header.to_bytes()), Ok(header));
     }
 

@@ -11,6 +11,8 @@ pub mod address;
 pub mod bind;
 pub mod close;
 pub mod connect;
+pub mod control;
+pub mod datagram;
 pub mod format;
 pub mod host;
 pub mod kernel;

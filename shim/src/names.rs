@@ -38,6 +38,10 @@ pub fn local(fd: i32, tag: Tag, host: &Host<'_>) -> Result<Address> {
         if let Some((_, local)) = accepted(fd, host) {
             return Ok(local);
         }
+    } else if tag.is(Tag::DATAGRAM) {
+        if !tag.is(Tag::BOUND) {
+            return Ok(sockaddr::any(tag));
+        }
     } else if !tag.is(Tag::CONNECTED) && !tag.is(Tag::CONNECTING) {
         return Ok(bound(fd, host).unwrap_or(sockaddr::any(tag)));
     }

@@ -9,6 +9,8 @@ pub enum Verdict {
     Kernel,
     /// TCP, with these flags in its tag.
     Stream(u16),
+    /// UDP, with these flags in its tag.
+    Datagram(u16),
     /// Of the network, but not served: it never becomes the kernel's.
     Refused(Errno),
 }
@@ -27,9 +29,10 @@ pub fn judge(domain: i32, kind: i32, protocol: i32) -> Verdict {
     if flags_of_kind & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) != 0 || !(0..PROTOCOLS).contains(&protocol) {
         return Verdict::Refused(Errno(libc::EINVAL));
     }
-    // The errors are those of a kernel that has TCP alone (inet_create).
+    // The errors are those of a kernel that has TCP and UDP alone (inet_create).
     match (kind, protocol) {
         (libc::SOCK_STREAM, 0 | libc::IPPROTO_TCP) => Verdict::Stream(flags),
+        (libc::SOCK_DGRAM, 0 | libc::IPPROTO_UDP) => Verdict::Datagram(flags | Tag::DATAGRAM),
         (libc::SOCK_STREAM | libc::SOCK_DGRAM, _) => Verdict::Refused(Errno(libc::EPROTONOSUPPORT)),
         (0 | 11.., _) => Verdict::Refused(Errno(libc::EINVAL)),
         _ => Verdict::Refused(Errno(libc::ESOCKTNOSUPPORT)),
@@ -62,7 +65,7 @@ pub fn prepare(fd: i32) -> Result<()> {
 /// # Errors
 ///
 /// What the kernel says to an AF_UNIX socket (EMFILE, ENOBUFS ...).
-pub fn stream(kind: i32, flags: u16) -> Result<i32> {
+pub fn socket(kind: i32, flags: u16) -> Result<i32> {
     let fd = kernel::socket(libc::AF_UNIX, kind, 0)?;
     let cookie = prepare(fd).and_then(|()| kernel::option::<u64>(fd, libc::SO_COOKIE));
     let tagged = cookie.and_then(|cookie| {
@@ -111,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_socket_of_the_stacks_is_known_by_its_tag() {
-        let fd = stream(libc::SOCK_STREAM | libc::SOCK_CLOEXEC, Tag::V6).expect("a socket");
+        let fd = socket(libc::SOCK_STREAM | libc::SOCK_CLOEXEC, Tag::V6).expect("a socket");
         let tag = tag(fd).expect("a tag");
         assert!(tag.is(Tag::V6) && tag.id != 0 && tag.id & Tag::GIVEN == 0);
         kernel::close(fd).expect("closed");

@@ -1,12 +1,32 @@
 //! setsockopt(2) and getsockopt(2): which options the kernel's own socket serves, which its tag, which the host.
 
 use crate::{
-    Errno, Result, connect,
+    Errno, Result, connect, datagram,
     format::{DATA, Data, Op, Request},
     host::Host,
     kernel, open,
     tag::Tag,
 };
+
+/// asm-generic/socket.h
+const SO_BINDTOIFINDEX: i32 = 62;
+/// A send buffer, as it is asked for, that lets the largest datagram through.
+const SEND_BUFFER: i32 = 70_000;
+
+/// Options of IPv6 by which a datagram socket of IPv4-mapped addresses has those of IPv4 (ipv6(7)).
+fn translated(tag: Tag, level: i32, name: i32) -> (i32, i32) {
+    let v4 = match name {
+        _ if level != libc::IPPROTO_IPV6 || !tag.is(Tag::DATAGRAM) || !tag.is(Tag::V6) => None,
+        libc::IPV6_RECVPKTINFO => Some(libc::IP_PKTINFO),
+        libc::IPV6_RECVHOPLIMIT => Some(libc::IP_RECVTTL),
+        libc::IPV6_RECVTCLASS => Some(libc::IP_RECVTOS),
+        libc::IPV6_UNICAST_HOPS => Some(libc::IP_TTL),
+        libc::IPV6_TCLASS => Some(libc::IP_TOS),
+        libc::IPV6_MTU_DISCOVER => Some(libc::IP_MTU_DISCOVER),
+        _ => None,
+    };
+    v4.map_or((level, name), |name| (libc::IPPROTO_IP, name))
+}
 
 /// A `struct ucred` without a process: pid 0, uid and gid -1.
 const NOBODY: [u8; 12] = [0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255];
@@ -22,6 +42,8 @@ pub enum Setter {
     Kernel,
     /// The kernel, and the host is told too.
     Both,
+    /// As [`Setter::Both`], but the kernel's own stays large enough for the largest datagram.
+    SendBuffer,
     /// A flag of the tag.
     Flag(u16),
     /// TCP_NODELAY: a flag of the tag before there is a connection, the host's after.
@@ -33,8 +55,13 @@ pub enum Setter {
 }
 
 /// Judges who sets an option of the stack's sockets.
-pub fn setter(level: i32, name: i32) -> Setter {
+pub fn setter(tag: Tag, level: i32, name: i32) -> Setter {
+    let is_datagram = tag.is(Tag::DATAGRAM);
     match (level, name) {
+        (libc::SOL_SOCKET, libc::SO_SNDBUF) if is_datagram => Setter::SendBuffer,
+        (libc::SOL_SOCKET, libc::SO_BROADCAST | libc::SO_DONTROUTE) if is_datagram => Setter::Both,
+        (libc::SOL_SOCKET, SO_BINDTOIFINDEX | libc::SO_RXQ_OVFL | libc::SO_PASSCRED) if is_datagram => Setter::Asked,
+        (libc::IPPROTO_TCP, _) if is_datagram => Setter::Asked,
         (libc::SOL_SOCKET, libc::SO_REUSEPORT) => Setter::Flag(Tag::REUSEPORT),
         (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE | libc::SO_BINDTODEVICE) => Setter::Asked,
         (libc::SOL_SOCKET, libc::SO_KEEPALIVE | libc::SO_LINGER) => Setter::Both,
@@ -75,10 +102,16 @@ pub fn set(fd: i32, tag: Tag, level: i32, name: i32, value: &[u8], host: &Host<'
     } else {
         tag
     };
-    match setter(level, name) {
+    let (level, name) = translated(tag, level, name);
+    match setter(tag, level, name) {
         Setter::Kernel => return Ok(false),
         Setter::Both => {
             kernel::set_option(fd, name, value)?;
+            forward(fd, tag, (level, name), value, host, false)?;
+        }
+        Setter::SendBuffer => {
+            // What an AF_UNIX socket takes at once its send buffer must hold.
+            kernel::set_option(fd, name, &number()?.max(SEND_BUFFER).to_ne_bytes())?;
             forward(fd, tag, (level, name), value, host, false)?;
         }
         Setter::Flag(Tag::V6ONLY) if !tag.is(Tag::V6) => return Err(Errno(libc::ENOPROTOOPT)),
@@ -113,7 +146,7 @@ fn forward(fd: i32, tag: Tag, option: (i32, i32), value: &[u8], host: &Host<'_>,
     } else {
         host.tell(request)?
     }
-    if tag.id & Tag::GIVEN == 0 && !tag.is(Tag::CONNECTED) && !tag.is(Tag::TOLD) {
+    if tag.id & Tag::GIVEN == 0 && (!tag.is(Tag::CONNECTED) || tag.is(Tag::DATAGRAM)) && !tag.is(Tag::TOLD) {
         open::set_tag(fd, tag.with(Tag::TOLD))?;
     }
     Ok(())
@@ -127,6 +160,27 @@ fn forward(fd: i32, tag: Tag, option: (i32, i32), value: &[u8], host: &Host<'_>,
 pub fn read(fd: i32, tag: Tag, level: i32, name: i32, room: usize, host: &Host<'_>) -> Result<Option<Data>> {
     let number = |value: i32| Ok(Data::of(&value.to_ne_bytes()));
     let flag = |flag: u16| number(i32::from(tag.is(flag)));
+    let (level, name) = translated(tag, level, name);
+    if tag.is(Tag::DATAGRAM) {
+        match (level, name) {
+            (libc::SOL_SOCKET, libc::SO_PROTOCOL) => return number(libc::IPPROTO_UDP),
+            (libc::SOL_SOCKET, libc::SO_ERROR) => {
+                let Errno(errno) = match kernel::option::<i32>(fd, name)? {
+                    0 => Errno(0),
+                    errno => datagram::reason(tag, Errno(errno), host),
+                };
+                return number(errno);
+            }
+            // What the kernel's are the host need not know, until it is told.
+            (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_RCVBUF) if tag.is(Tag::TOLD) => {
+                return ask(tag, (level, name), room, host);
+            }
+            (libc::SOL_SOCKET, SO_BINDTOIFINDEX) | (libc::IPPROTO_TCP, _) => {
+                return ask(tag, (level, name), room, host);
+            }
+            _ => {}
+        }
+    }
     match (level, name) {
         (libc::SOL_SOCKET, libc::SO_DOMAIN) => number(if tag.is(Tag::V6) { libc::AF_INET6 } else { libc::AF_INET }),
         (libc::SOL_SOCKET, libc::SO_PROTOCOL) => number(libc::IPPROTO_TCP),
@@ -160,15 +214,17 @@ fn ask(tag: Tag, option: (i32, i32), room: usize, host: &Host<'_>) -> Result<Opt
 mod tests {
     use super::*;
 
+    const TCP: Tag = Tag { id: 1, flags: 0 };
+
     #[test]
     fn what_servers_set_at_every_request_waits_for_nobody() {
         for name in [libc::TCP_CORK, libc::TCP_KEEPIDLE, libc::TCP_KEEPINTVL, libc::TCP_KEEPCNT, libc::TCP_QUICKACK] {
-            assert_eq!(setter(libc::IPPROTO_TCP, name), Setter::Told);
+            assert_eq!(setter(TCP, libc::IPPROTO_TCP, name), Setter::Told);
         }
-        assert_eq!(setter(libc::IPPROTO_TCP, libc::TCP_NODELAY), Setter::NoDelay);
-        assert_eq!(setter(libc::SOL_SOCKET, libc::SO_KEEPALIVE), Setter::Both);
-        assert_eq!(setter(libc::SOL_SOCKET, libc::SO_RCVTIMEO), Setter::Kernel);
-        assert_eq!(setter(libc::IPPROTO_TCP, libc::TCP_CONGESTION), Setter::Asked);
-        assert_eq!(setter(libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE), Setter::Asked);
+        assert_eq!(setter(TCP, libc::IPPROTO_TCP, libc::TCP_NODELAY), Setter::NoDelay);
+        assert_eq!(setter(TCP, libc::SOL_SOCKET, libc::SO_KEEPALIVE), Setter::Both);
+        assert_eq!(setter(TCP, libc::SOL_SOCKET, libc::SO_RCVTIMEO), Setter::Kernel);
+        assert_eq!(setter(TCP, libc::IPPROTO_TCP, libc::TCP_CONGESTION), Setter::Asked);
+        assert_eq!(setter(TCP, libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE), Setter::Asked);
     }
 }

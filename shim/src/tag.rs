@@ -37,7 +37,7 @@ impl Tag {
     pub const BOUND: u16 = 1 << 3;
     /// connect() was called, and it is not known yet how it ended.
     pub const CONNECTING: u16 = 1 << 4;
-    /// Connected, or accepted. A datagram socket has a peer, and its datagrams no header.
+    /// Connected, or accepted. A datagram socket has a peer.
     pub const CONNECTED: u16 = 1 << 5;
     /// SO_REUSEPORT is set.
     pub const REUSEPORT: u16 = 1 << 6;
@@ -48,6 +48,8 @@ impl Tag {
 
     /// An option that accepted sockets inherit was set.
     pub const GENEROUS: u16 = 1 << 9;
+    /// There is a way to every unicast address: a datagram socket need not ask before it sends.
+    pub const ROUTED: u16 = 1 << 10;
 
     /// Whether a flag is set.
     pub const fn is(self, flag: u16) -> bool {

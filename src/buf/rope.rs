@@ -1,12 +1,20 @@
 //! The send queue's bytes: copied in once, shared with the frames that carry them, released when acknowledged.
 
 use super::{Buf, Pool};
-use std::{collections::VecDeque, ops::Deref, sync::Arc, sync::OnceLock};
+use std::{
+    collections::VecDeque,
+    io::IoSliceMut,
+    ops::Deref,
+    sync::{Arc, OnceLock},
+};
 
 /// Size of a full block: one super-frame's worth of payload.
 const BLOCK: usize = 64 * 1024;
 /// Size of a block for a first small write, so that an idle connection that sent a little holds a little.
 const SMALL: usize = 2 * 1024;
+
+/// A block with less than this in it is not worth handing over whole.
+const WORTHY: usize = BLOCK / 4;
 
 /// Blocks of all ropes of the process come from here: at most 16 MiB are kept unused.
 fn pool() -> &'static Pool {
@@ -102,6 +110,57 @@ impl Rope {
         }
     }
 
+    /// Lets `read` fill up to `want` bytes of new room at the back; it says how many bytes it has filled.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn fill<E>(
+        &mut self,
+        want: usize,
+        read: impl FnOnce(&mut [IoSliceMut<'_>]) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let mut blocks: Vec<Buf> = (0..want.div_ceil(BLOCK)).map(|_| pool().take()).collect();
+        let mut room = want;
+        let mut slices = Vec::with_capacity(blocks.len());
+        for block in &mut blocks {
+            let n = room.min(block.len());
+            slices.push(IoSliceMut::new(&mut block[..n]));
+            room -= n;
+        }
+        let done = read(&mut slices)?.min(want);
+        for (index, bytes) in blocks.into_iter().enumerate() {
+            let filled = done.saturating_sub(index * BLOCK).min(BLOCK);
+            if filled > 0 {
+                self.blocks.push_back((self.tail, Arc::new(Block { bytes, filled })));
+                self.tail += filled as u64;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Moves up to `room` bytes from the front of `other` to the back; returns how many. Blocks that are full enough
+    /// move as they are.
+    pub fn take_from(&mut self, other: &mut Self, room: usize) -> usize {
+        let mut done = 0;
+        while let Some((at, block)) = other.blocks.front() {
+            let (skipped, left) = ((other.head - at) as usize, room - done);
+            let n = (block.filled - skipped).min(left);
+            if n == 0 {
+                break;
+            }
+            if skipped == 0 && n == block.filled && n >= WORTHY {
+                self.blocks.push_back((self.tail, Arc::clone(block)));
+                self.tail += n as u64;
+            } else {
+                let block = Arc::clone(block);
+                self.push(&block.bytes[skipped..skipped + n]);
+            }
+            other.release(n);
+            done += n;
+        }
+        done
+    }
+
     /// Releases `n` bytes at the front (all, if fewer are queued).
     pub fn release(&mut self, n: usize) {
         self.head += n.min(self.len()) as u64;
@@ -164,6 +223,30 @@ mod tests {
         rope.release(usize::MAX);
         assert!(rope.is_empty());
         assert_eq!(rope.footprint(), 0);
+    }
+
+    #[test]
+    fn full_blocks_move_from_rope_to_rope_and_what_does_not_fit_stays() {
+        let data: Vec<u8> = (0..150_000u32).map(|i| (i * 11 % 249) as u8).collect();
+        let (mut from, mut to) = (Rope::default(), Rope::default());
+        let filled = from.fill(200_000, |room| {
+            assert_eq!(room.iter().map(|part| part.len()).sum::<usize>(), 200_000);
+            let mut rest = &data[..];
+            for part in room {
+                let n = part.len().min(rest.len());
+                part[..n].copy_from_slice(&rest[..n]);
+                rest = &rest[n..];
+            }
+            Ok::<_, ()>(data.len())
+        });
+        assert_eq!((filled, from.len()), (Ok(150_000), 150_000));
+        to.push(b"first");
+        assert_eq!(to.take_from(&mut from, 100_000), 100_000);
+        assert_eq!(to.take_from(&mut from, 0), 0);
+        assert_eq!(to.take_from(&mut from, 100_000), 50_000);
+        assert!(from.is_empty() && read(&to, 0, 5) == b"first" && read(&to, 5, 200_000) == data);
+        assert_eq!(from.fill(10, |_| Err("no")), Err("no"));
+        assert_eq!(from.footprint(), 0);
     }
 
     #[test]

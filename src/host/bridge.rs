@@ -14,6 +14,7 @@
 //! more than a little data. Beyond them a reset that comes after bulk looks like the end of data.
 
 use crate::{
+    buf::Rope,
     error::Error,
     ready::Ready,
     socket::detached::Detached,
@@ -22,7 +23,7 @@ use crate::{
 };
 use std::{
     io::{self, IoSlice, IoSliceMut},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
 };
 
@@ -69,33 +70,14 @@ enum Moved {
     PeerReset,
 }
 
-/// Data the other side did not take.
-#[derive(Default)]
-struct Kept {
-    bytes: Vec<u8>,
-    at: usize,
-}
-
-impl Kept {
-    fn rest(&self) -> &[u8] {
-        &self.bytes[self.at..]
-    }
-
-    fn is_empty(&self) -> bool {
-        self.at == self.bytes.len()
-    }
-
-    fn keep(&mut self, rest: &[u8]) {
-        self.bytes.extend_from_slice(rest);
-    }
-
-    /// `n` bytes were taken. When it was the last of them the memory is given back.
-    fn took(&mut self, n: usize) {
-        self.at += n;
-        if self.is_empty() {
-            *self = Self::default();
-        }
-    }
+/// What the program has written since the last look.
+enum Fresh {
+    /// Nothing more: it has ended.
+    End,
+    /// So many bytes, in the buffer.
+    Small(usize),
+    /// They are in [`Bridge::up`].
+    Bulk,
 }
 
 /// Whoever has a clone keeps a large buffer; the host has the first.
@@ -106,7 +88,7 @@ pub struct Bridge {
     end: OwnedFd,
     socket: Detached,
     /// From the program to the stack.
-    up: Kept,
+    up: Rope,
     up_way: Way,
     /// From the stack to the program.
     down: Run,
@@ -145,7 +127,7 @@ impl Bridge {
         Self {
             end,
             socket,
-            up: Kept::default(),
+            up: Rope::default(),
             up_way: Way::Open,
             down: Run::default(),
             down_way: Way::Open,
@@ -226,8 +208,8 @@ impl Bridge {
     fn move_up(&mut self, buffer: &mut [u8], pins: &Pin) -> Moved {
         for _ in 0..ROUNDS {
             if !self.up.is_empty() {
-                match send_up(&self.socket, self.up.rest()) {
-                    Ok(n) => self.up.took(n),
+                match self.socket.with(|stack, id, now| stack.send_rope(id, &mut self.up, now)) {
+                    Ok(_) => {}
                     Err(Error::WouldBlock) => return Moved::Idle,
                     Err(_) => return Moved::PeerReset,
                 }
@@ -260,46 +242,45 @@ impl Bridge {
                     self.urgent_up = self.read_urgent();
                     continue;
                 }
-                Ok(0..=0) => {
+                Ok(Fresh::End) => {
                     self.up_way = Way::Ended;
                     continue;
                 }
-                Ok(n) => n,
+                Ok(Fresh::Small(n)) => &buffer[..n],
+                Ok(Fresh::Bulk) => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Moved::Idle,
                 Err(_) => return Moved::ProgramReset,
             };
-            match send_up(&self.socket, &buffer[..fresh]) {
-                Ok(n) => self.up.keep(&buffer[n..fresh]),
-                Err(Error::WouldBlock) => self.up.keep(&buffer[..fresh]),
+            match send_up(&self.socket, fresh) {
+                Ok(n) => self.up.push(&fresh[n..]),
+                Err(Error::WouldBlock) => self.up.push(fresh),
                 Err(_) => return Moved::PeerReset,
             }
         }
         Moved::More
     }
 
-    /// What the program has written since the last call, at the front of `buffer`; 0 at its end.
-    fn read_program(&mut self, buffer: &mut [u8], pins: &Pin) -> io::Result<usize> {
+    /// What the program has written since the last call.
+    fn read_program(&mut self, buffer: &mut [u8], pins: &Pin) -> io::Result<Fresh> {
         let end = self.end.as_fd();
         let old = usize::from(self.retained);
         let queued = unix::recv(end, &mut buffer[..=SMALL], libc::MSG_PEEK)?;
         if queued <= old {
             if self.end_of_program || queued == 0 {
                 let failed = unix::take_error(end);
-                return if failed == 0 { Ok(0) } else { Err(io::Error::from_raw_os_error(failed)) };
+                return if failed == 0 { Ok(Fresh::End) } else { Err(io::Error::from_raw_os_error(failed)) };
             }
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let n = if queued <= SMALL && self.pin.is_none() {
-            if queued > 1 {
-                unix::recv(end, &mut buffer[SMALL + 1..SMALL + queued], 0)?;
-            }
-            self.retained = true;
-            queued
-        } else {
-            self.read_bulk(buffer, pins)?
-        };
-        buffer.copy_within(old..n, 0);
-        Ok(n - old)
+        if queued > SMALL || self.pin.is_some() {
+            return self.read_bulk(pins).map(|()| Fresh::Bulk);
+        }
+        if queued > 1 {
+            unix::recv(end, &mut buffer[SMALL + 1..SMALL + queued], 0)?;
+        }
+        self.retained = true;
+        buffer.copy_within(old..queued, 0);
+        Ok(Fresh::Small(queued - old))
     }
 
     /// The program's urgent byte. Nothing before it is left but the retained byte, which would hide what is behind.
@@ -313,26 +294,32 @@ impl Bridge {
         Some(byte[0])
     }
 
-    /// Reads what is queued, but for its last byte if that may stay; how much is in `buffer`.
-    fn read_bulk(&mut self, buffer: &mut [u8], pins: &Pin) -> io::Result<usize> {
+    /// Takes what is queued, but for its last byte if that may stay.
+    fn read_bulk(&mut self, pins: &Pin) -> io::Result<()> {
         let end = self.end.as_fd();
         if self.pin.is_none() && Arc::strong_count(pins) <= PINS {
             self.pin = Some(Arc::clone(pins));
         }
-        let queued = unix::queued(end)?.min(buffer.len());
+        let queued = unix::queued(end)?.min(CHUNK);
+        let old = usize::from(self.retained);
         if self.retained && queued <= SMALL {
             // What it was in goes with it, and all behind it is small.
             self.pin = None;
         }
-        if self.pin.is_none() && queued > SMALL {
-            self.retained = false;
-            return unix::recv(end, buffer, 0);
-        }
-        let most = queued.saturating_sub(1);
-        let n = if most == 0 { 0 } else { unix::recv(end, &mut buffer[..most], 0)? };
+        let leaves_last = self.pin.is_some() || queued <= SMALL;
+        let most = queued.saturating_sub(usize::from(leaves_last));
+        let n = match most.checked_sub(old) {
+            None => 0,
+            Some(fresh) => old + self.up.fill(fresh, |room| take(end, old, room))?,
+        };
+        self.retained = false;
         // Fewer are read where urgent data is.
-        self.retained = n == most && unix::recv(end, &mut buffer[n..=n], libc::MSG_PEEK)? == 1;
-        Ok(n + usize::from(self.retained))
+        if leaves_last && n == most {
+            let mut last = [0];
+            self.retained = unix::recv(end, &mut last, libc::MSG_PEEK)? == 1;
+            self.up.push(&last[..usize::from(self.retained)]);
+        }
+        Ok(())
     }
 
     /// From the stack to the program.
@@ -409,6 +396,14 @@ impl Bridge {
             Err(_) => Err(Moved::ProgramReset),
         }
     }
+}
+
+/// Receives behind `old` bytes (one or none) that are thrown away.
+fn take(end: BorrowedFd<'_>, old: usize, room: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    let mut thrown = [0];
+    let mut slices = vec![IoSliceMut::new(&mut thrown[..old])];
+    slices.extend(room.iter_mut().map(|part| IoSliceMut::new(part)));
+    Ok(unix::recv_slices(end, &mut slices)?.saturating_sub(old))
 }
 
 fn send_urgent(socket: &Detached, byte: u8) -> Result<usize, Error> {

@@ -178,6 +178,7 @@ impl Host {
 
     /// Frees the ports of those bound sockets and listeners whose program's end is gone.
     pub fn sweep(&mut self) {
+        self.sweep_datagrams();
         let now = self.engine.now();
         let life = &self.life;
         let abandoned = |item: &mut Item| match item {

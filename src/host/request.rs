@@ -48,7 +48,7 @@ pub fn mapped(endpoint: Endpoint) -> Address {
 }
 
 /// The own address as a program of that family is shown it: any address of AF_INET6 is `::`.
-fn shown(endpoint: Endpoint, family: Family) -> Address {
+pub fn shown(endpoint: Endpoint, family: Family) -> Address {
     match family {
         Family::V6 if endpoint.addr.is_unspecified() => Address::v6(Ipv6Addr::UNSPECIFIED.octets(), endpoint.port),
         _ => mapped(endpoint),
@@ -115,6 +115,7 @@ impl Host {
 
     fn answer(&mut self, request: &Request, meant: &[u8], uid: Option<u32>) -> Result<Response> {
         let nothing = Response::new(0);
+        self.settle_datagrams(request.id);
         let data = |bytes: &[u8]| Data::of(bytes).map(|data| Response { data, ..nothing }).ok_or(Error::MessageTooLong);
         match request.op {
             Op::Join => match super::join::objection(&self.config, &self.name, meant) {
@@ -133,7 +134,17 @@ impl Host {
             }
             Op::SetOption => {
                 let (level, name) = (request.level, request.name);
-                self.named_or_new(request)?.set_option(level, name, request.data.as_bytes()).map(|()| nothing)
+                self.named_or_new(request)?.set_option(level, name, request.data.as_bytes())?;
+                if (level, name) == (libc::SOL_SOCKET, libc::SO_RCVBUF) {
+                    self.on_buffer_changed(request.id);
+                }
+                Ok(nothing)
+            }
+            Op::GetOption
+                if (request.level, request.name) == (libc::SOL_SOCKET, libc::SO_ERROR)
+                    && let Some(errno) = self.take_datagram_error(request.id) =>
+            {
+                data(&errno.to_ne_bytes())
             }
             Op::GetOption => data(&self.option(request)?),
             Op::Closed => {
@@ -142,7 +153,8 @@ impl Host {
             }
             // Those may have to wait: `hear` passes them on before it comes here.
             Op::Resolve | Op::Reverse => Err(Error::Invalid),
-            Op::Datagram | Op::Associate => Err(Error::ProtocolNotSupported),
+            Op::Datagram => self.open_datagram(request),
+            Op::Associate => self.associate(request),
             Op::Stop => data(&self.stop()),
             Op::Sockets => Err(Error::Invalid),
         }
@@ -155,7 +167,7 @@ impl Host {
     }
 
     /// The socket of a request; one that is new is kept for it.
-    fn named_or_new(&mut self, request: &Request) -> Result<&Detached> {
+    pub fn named_or_new(&mut self, request: &Request) -> Result<&Detached> {
         if self.socket(request.id).is_none() {
             if request.id & Tag::GIVEN != 0 {
                 return Err(Error::NotFound);
@@ -268,6 +280,9 @@ impl Host {
     }
 
     fn on_closed(&mut self, id: u64) {
+        if let Some(Item::Datagram(_)) = self.named(id) {
+            return self.on_datagram_closed(id);
+        }
         let Some(held) = self.held(id) else { return };
         // A socket that was never bound has no name to be looked up by: the program's word is all there is.
         if held.name.is_some() && !held.is_gone() {

@@ -83,6 +83,7 @@ impl Host {
             Item::Header(fd) => self.read_header(number, fd),
             Item::Connecting(connecting) => self.advance(number, connecting, events),
             Item::Held(held) => self.deliver(number, held, id),
+            Item::Datagram(datagram) => self.exchange(number, datagram, id),
             Item::Lookup(lookup) => self.go_on_with(number, lookup, events),
             Item::Client(fd, pid) if events == 0 => self.put(number, Item::Client(fd, pid), None),
             Item::Client(_, pid) => self.life.left(pid),

@@ -5,6 +5,7 @@ use super::{
     bridge::{Bridge, Pin},
     connect::Connecting,
     connect::Outcomes,
+    datagram::Datagram,
     gate::{Gate, Guard},
     life::Life,
     listener::Held,
@@ -45,6 +46,8 @@ pub enum Item {
     Bridge(Box<Bridge>),
     /// A socket that is bound, listens, or whose options are kept.
     Held(Box<Held>),
+    /// A datagram socket.
+    Datagram(Box<Datagram>),
     /// A program that waits for what name servers say.
     Lookup(Box<Lookup>),
     /// A process that uses the stack, by a descriptor that tells its end.
@@ -213,6 +216,7 @@ impl Host {
             Item::Connecting(connecting) => Some(&connecting.socket),
             Item::Bridge(bridge) => Some(bridge.socket()),
             Item::Held(held) => Some(&held.socket),
+            Item::Datagram(datagram) => Some(datagram.socket()),
             Item::Asker(_) | Item::Header(_) | Item::Lookup(_) | Item::Client(..) => None,
         }
     }

@@ -7,7 +7,7 @@ use crate::sys::{
 };
 use sockeye_shim::{
     address::Address,
-    format::{ConnectHeader, Data, NO_REPLY, Op, Request, Response},
+    format::{ConnectHeader, Data, DatagramHeader, NO_REPLY, Op, Request, Response},
     name::Meaning,
     tag::Tag,
 };
@@ -290,6 +290,59 @@ fn strangers_and_strange_bytes_get_nothing() {
     unix::send(fd.as_fd(), &[7; 300], 0).unwrap();
     assert!(poll(&fd, libc::POLLOUT, 1000) != 0);
     assert_eq!(program.ask(&Request::new(Op::Join, TOKEN, 0)).errno, 0);
+}
+
+impl Program {
+    /// A datagram socket bound to a port of 127.0.0.1.
+    fn datagrams(&self, id: u64) -> (OwnedFd, Address) {
+        let flags = u32::from(Tag::DATAGRAM);
+        let address = Address::v4([127, 0, 0, 1], 0);
+        let opened = self.ask(&Request { flags, address, value: 1, ..Request::new(Op::Datagram, TOKEN, id) });
+        assert_eq!(opened.errno, 0);
+        let key = u64::from_le_bytes(*opened.data.as_bytes().first_chunk().unwrap());
+        let fd = unix::open(Kind::Datagrams).unwrap();
+        unix::connect(fd.as_fd(), &self.name(Meaning::HostDatagram { id: key })).unwrap();
+        unix::bind(fd.as_fd(), &self.name(Meaning::Datagram { id: key })).unwrap();
+        (fd, opened.local)
+    }
+}
+
+fn framed(peer: Address, payload: &[u8]) -> Vec<u8> {
+    [&DatagramHeader { peer, ..DatagramHeader::NONE }.to_bytes()[..], payload].concat()
+}
+
+#[test]
+fn datagrams_carry_their_addresses() {
+    let program = Program::new("datagrams");
+    let (a, from) = program.datagrams(1);
+    let (b, to) = program.datagrams(2);
+    let largest = vec![7; 65_507];
+    for payload in [&b""[..], b"x", &largest] {
+        unix::send(a.as_fd(), &framed(to, payload), 0).unwrap();
+        let got = read(&b, 70_000).unwrap();
+        let header = DatagramHeader::from_bytes(&got).unwrap();
+        assert_eq!((header.peer, &got[DatagramHeader::SIZE..]), (from, payload));
+    }
+    let connect = Request { address: to, ..Request::new(Op::Associate, TOKEN, 1) };
+    assert_eq!(program.ask(&connect).errno, 0);
+    unix::send(a.as_fd(), b"plain, to the peer", 0).unwrap();
+    assert_eq!(&read(&b, 100).unwrap()[DatagramHeader::SIZE..], b"plain, to the peer");
+}
+
+#[test]
+fn a_refused_datagram_is_a_reset_with_a_reason_and_a_closed_socket_gives_its_port_back() {
+    let program = Program::new("unreachable");
+    let (a, _) = program.datagrams(1);
+    let (b, nobody) = program.datagrams(2);
+    drop(b);
+    program.ask(&Request::new(Op::Closed, TOKEN, 2));
+    assert_eq!(program.ask(&Request { address: nobody, ..Request::new(Op::Associate, TOKEN, 1) }).errno, 0);
+    unix::send(a.as_fd(), &framed(Address::NONE, b"x"), 0).unwrap();
+    assert!(poll(&a, libc::POLLERR, 5000) & libc::POLLERR != 0);
+    assert_eq!(unix::take_error(a.as_fd()), libc::ECONNRESET);
+    let (level, name) = (libc::SOL_SOCKET, libc::SO_ERROR);
+    let reason = program.ask(&Request { level, name, value: 4, ..Request::new(Op::GetOption, TOKEN, 1) });
+    assert_eq!(reason.data.as_bytes(), libc::ECONNREFUSED.to_ne_bytes());
 }
 
 #[test]

@@ -154,6 +154,28 @@ impl Stack {
         Ok(())
     }
 
+    /// A datagram that was received here found no room further on.
+    pub fn count_overflow(&mut self) {
+        self.world.mib.udp_rcvbuf_errors += 1;
+        self.world.mib.udp_in_errors += 1;
+    }
+
+    /// Whether a datagram may be sent to `remote`; none is.
+    ///
+    /// # Errors
+    /// `AccessDenied`: a broadcast that SO_BROADCAST does not allow. `NetUnreachable`, `NetDown`; `Invalid`: not from
+    /// the address that the socket is bound to.
+    pub fn way(&mut self, id: SocketId, remote: IpAddr, now: Instant) -> Result<()> {
+        let remote = destination(Endpoint::new(remote, 0))?.addr;
+        let via = self.sockets.owned(id)?.settings.via(remote);
+        let hop = self.net.hop(remote, via, now)?;
+        let entry = self.sockets.owned(id)?;
+        if hop.reach == Reach::Broadcast && !entry.settings.broadcast {
+            return Err(Error::AccessDenied);
+        }
+        self.source(entry, entry.local.addr, remote, &hop).map(drop)
+    }
+
     /// The way to `remote`, by `iface` if one is asked for: the cached one for the connected peer.
     fn datagram_hop(&mut self, id: SocketId, remote: Endpoint, iface: Option<IfaceId>, now: Instant) -> Result<Hop> {
         let epoch = self.net.epoch();

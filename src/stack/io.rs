@@ -2,6 +2,7 @@
 
 use super::{Received, SendTo, SocketId, Stack, sockets::Body};
 use crate::{
+    buf::Rope,
     error::{Error, Result},
     ready::Ready,
     tcp::{RecvFlags, SendFlags, Shutdown, State, run::Run},
@@ -36,6 +37,22 @@ impl Stack {
                 sent
             }
         };
+        self.settle(now);
+        sent
+    }
+
+    /// Queues a connection's data without copying most of it; what finds no room stays in `data`.
+    ///
+    /// # Errors
+    /// As send(2); `Invalid` if it is no connection.
+    pub fn send_rope(&mut self, id: SocketId, data: &mut Rope, now: Instant) -> Result<usize> {
+        let entry = self.sockets.owned_mut(id)?;
+        let Body::Connection(connection) = &mut entry.body else { return Err(Error::Invalid) };
+        if entry.is_down {
+            return Err(entry.error.take().unwrap_or(Error::NetDown));
+        }
+        let sent = connection.send_rope(data, &mut self.world.cx(now));
+        self.after(id, now);
         self.settle(now);
         sent
     }

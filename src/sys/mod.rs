@@ -8,6 +8,7 @@ pub mod env;
 pub mod event;
 pub mod file;
 pub mod fork;
+pub mod heir;
 pub mod ifreq;
 pub mod kernel;
 pub mod log;

@@ -1,7 +1,7 @@
 //! AF_UNIX sockets with abstract names (unix(7)), and what a host has to know of who is at their other end.
 
 use std::{
-    io::{self, IoSlice},
+    io::{self, IoSlice, IoSliceMut},
     mem::{offset_of, size_of},
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
@@ -106,7 +106,45 @@ pub fn connect(fd: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     checked(unsafe { libc::syscall(libc::SYS_connect, fd.as_raw_fd(), &raw const address, len) }).map(drop)
 }
 
-/// Whether any socket has this name.
+/// Connects a datagram socket to nobody (connect(2) with AF_UNSPEC).
+///
+/// # Errors
+/// Those of connect(2).
+pub fn disconnect(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let nobody = libc::sa_family_t::try_from(libc::AF_UNSPEC).unwrap_or(0);
+    // SAFETY: the kernel reads two bytes, which are there.
+    checked(unsafe {
+        libc::syscall(libc::SYS_connect, fd.as_raw_fd(), &raw const nobody, size_of::<libc::sa_family_t>())
+    })
+    .map(drop)
+}
+
+/// Whether a datagram socket has this name, asked by way of one that has no peer: the name's owner has one, and so
+/// refuses.
+pub fn has_datagrams(fd: BorrowedFd<'_>, name: &[u8]) -> bool {
+    match connect(fd, name) {
+        // It had no peer, and we are that of nobody else's again.
+        Ok(()) => disconnect(fd).is_ok(),
+        Err(error) => error.kind() != io::ErrorKind::ConnectionRefused,
+    }
+}
+
+/// SO_SNDBUF, of which the kernel makes twice as much: how much it has then. Beyond net.core.wmem_max only for root.
+///
+/// # Errors
+/// Those of setsockopt(2).
+pub fn set_send_buffer(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<usize> {
+    let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
+    let set = |name: i32| {
+        let (level, len) = (libc::SOL_SOCKET, size_of::<i32>());
+        // SAFETY: the kernel reads `len` bytes of an int.
+        checked(unsafe { libc::syscall(libc::SYS_setsockopt, fd.as_raw_fd(), level, name, &raw const bytes, len) })
+    };
+    set(libc::SO_SNDBUFFORCE).or_else(|_| set(libc::SO_SNDBUF))?;
+    Ok(option(fd, libc::SO_SNDBUF, 0i32).and_then(|has| usize::try_from(has).ok()).unwrap_or(0))
+}
+
+/// Whether any stream socket has this name.
 ///
 /// The kernel is asked by taking the name for a moment: a look-up that costs the same however many sockets there are.
 ///
@@ -132,6 +170,20 @@ pub fn recv(fd: BorrowedFd<'_>, into: &mut [u8], flags: i32) -> io::Result<usize
     checked(unsafe {
         libc::syscall(libc::SYS_recvfrom, fd.as_raw_fd(), into.as_mut_ptr(), into.len(), flags, no_address, no_address)
     })
+}
+
+/// Receives into slices one after the other; it never blocks. At most `IOV_MAX` (1024) slices.
+///
+/// # Errors
+/// Those of recvmsg(2).
+pub fn recv_slices(fd: BorrowedFd<'_>, into: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    // SAFETY: a header of zeros names no address and no control data.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    // An IoSliceMut is laid out as struct iovec (std promises it).
+    message.msg_iov = into.as_mut_ptr().cast();
+    message.msg_iovlen = into.len();
+    // SAFETY: each slice borrows its bytes for the call.
+    checked(unsafe { libc::syscall(libc::SYS_recvmsg, fd.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) })
 }
 
 /// send(2) with `flags` (MSG_OOB); it neither blocks nor raises SIGPIPE.
@@ -196,6 +248,26 @@ pub fn take_error(fd: BorrowedFd<'_>) -> i32 {
     option(fd, libc::SO_ERROR, 0i32).unwrap_or(0)
 }
 
+/// The abstract name a socket has; nothing for one that has none, or is of another family.
+pub fn own_name(fd: BorrowedFd<'_>) -> Option<Vec<u8>> {
+    name_by(libc::SYS_getsockname, fd)
+}
+
+/// The abstract name of the socket that this one is connected to.
+pub fn peer_name(fd: BorrowedFd<'_>) -> Option<Vec<u8>> {
+    name_by(libc::SYS_getpeername, fd)
+}
+
+fn name_by(number: libc::c_long, fd: BorrowedFd<'_>) -> Option<Vec<u8>> {
+    let mut address = libc::sockaddr_un { sun_family: 0, sun_path: [0; 108] };
+    let mut len = size_of::<libc::sockaddr_un>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes into `address`, and how many there are into `len`.
+    checked(unsafe { libc::syscall(number, fd.as_raw_fd(), &raw mut address, &raw mut len) }).ok()?;
+    let path = address.sun_path.get(..(len as usize).checked_sub(offset_of!(libc::sockaddr_un, sun_path))?)?;
+    let is_abstract = i32::from(address.sun_family) == libc::AF_UNIX && path.first() == Some(&0);
+    is_abstract.then(|| path.iter().skip(1).map(|c| c.cast_unsigned()).collect())
+}
+
 /// Who is at the other end.
 pub fn peer(fd: BorrowedFd<'_>) -> Option<Peer> {
     let nobody = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
@@ -233,6 +305,7 @@ mod tests {
         let listener = open(Kind::Stream).unwrap();
         bind(listener.as_fd(), &name).unwrap();
         assert!(is_taken(&name).unwrap());
+        assert_eq!((own_name(listener.as_fd()), peer_name(listener.as_fd())), (Some(name.clone()), None));
         drop(listener);
         assert!(!is_taken(&name).unwrap());
         assert!(bind(open(Kind::Stream).unwrap().as_fd(), &[b'x'; MAX_NAME + 1]).is_err());

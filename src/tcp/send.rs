@@ -7,6 +7,7 @@ use super::{
     timer::Timer,
 };
 use crate::{
+    buf::Rope,
     cx::Cx,
     error::{Error, Result},
 };
@@ -19,15 +20,7 @@ impl Connection {
     /// As send(2): `WouldBlock` when there is no room or the handshake is not complete, `BrokenPipe` after our own shutdown or a reset,
     /// the pending error once.
     pub fn send(&mut self, data: &[IoSlice<'_>], flags: SendFlags, _cx: &mut Cx<'_>) -> Result<usize> {
-        if let Some(error) = self.life.error.take() {
-            return Err(error);
-        }
-        match self.state {
-            _ if self.life.write_shut => return Err(Error::BrokenPipe),
-            State::SynSent | State::SynReceived => return Err(Error::WouldBlock),
-            State::Established | State::CloseWait => {}
-            _ => return Err(Error::BrokenPipe),
-        }
+        self.admit()?;
         let wanted: usize = data.iter().map(|part| part.len()).sum();
         let mut room = self.send_room();
         let mut taken = 0;
@@ -37,6 +30,35 @@ impl Connection {
             taken += n;
             room -= n;
         }
+        self.on_written(taken, wanted, flags)
+    }
+
+    /// As [`Connection::send`], but moves the bytes off `data` without copying most of them.
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    pub fn send_rope(&mut self, data: &mut Rope, _cx: &mut Cx<'_>) -> Result<usize> {
+        self.admit()?;
+        let (wanted, room) = (data.len(), self.send_room());
+        let taken = self.snd.take_from(data, room);
+        self.on_written(taken, wanted, SendFlags::default())
+    }
+
+    /// Whether data may be sent at all.
+    fn admit(&mut self) -> Result<()> {
+        if let Some(error) = self.life.error.take() {
+            return Err(error);
+        }
+        match self.state {
+            _ if self.life.write_shut => Err(Error::BrokenPipe),
+            State::SynSent | State::SynReceived => Err(Error::WouldBlock),
+            State::Established | State::CloseWait => Ok(()),
+            _ => Err(Error::BrokenPipe),
+        }
+    }
+
+    /// `taken` of `wanted` bytes found room.
+    fn on_written(&mut self, taken: usize, wanted: usize, flags: SendFlags) -> Result<usize> {
         if taken < wanted || !self.is_writable() {
             self.is_full = true;
         }

@@ -179,6 +179,14 @@ impl SendQueue {
         self.end += data.len() as u32;
     }
 
+    /// Moves up to `room` bytes of `data` to the end; returns how many. Nothing may follow the FIN.
+    pub fn take_from(&mut self, data: &mut Rope, room: usize) -> usize {
+        debug_assert!(self.fin.is_none(), "no data behind the FIN");
+        let taken = self.rope.take_from(data, room);
+        self.end += taken as u32;
+        taken
+    }
+
     /// Puts the FIN behind the data.
     pub fn push_fin(&mut self) {
         if self.fin.is_none() {

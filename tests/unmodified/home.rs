@@ -272,7 +272,7 @@ impl Drop for Home {
 }
 
 fn is_host(pid: i32) -> bool {
-    process::command_line(pid).contains("sockeye host")
+    process::command_line(pid).contains("sockeye host") && !process::is_heir(pid)
 }
 
 /// Tells another thread that it is over, also when the test fails.

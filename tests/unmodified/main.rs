@@ -45,6 +45,7 @@ mod host_killed;
 mod http;
 mod installed;
 mod iperf3;
+mod listeners;
 mod names;
 mod netcat;
 mod nginx;

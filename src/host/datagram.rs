@@ -1,0 +1,418 @@
+//! Datagram sockets: our end, the stack's socket, and the datagrams between them, each behind a header that says where
+//! it goes or came from.
+//!
+//! A program's end is told of an error by ECONNRESET, which the kernel makes of an end that lets go of it with something
+//! unread in its queue; the program then asks for the reason.
+
+use super::{
+    bridge::{CHUNK, Verdict},
+    request::{endpoint, mapped, shown},
+    slot::{Host, Item},
+};
+use crate::{
+    addr::Endpoint,
+    error::{Error, Result},
+    socket::{detached::Detached, errno},
+    stack::{IfaceId, SendTo},
+    sys::{
+        entropy,
+        unix::{self, Kind},
+    },
+    tcp::{RecvFlags, SendFlags},
+    time::{Duration, Instant},
+    udp::MAX_PAYLOAD,
+};
+use sockeye_shim::{
+    address::Address,
+    format::{ASSOCIATE, CHECK, DISSOLVE, Data, DatagramHeader, REUSEADDR, Request, Response},
+    name::Meaning,
+    tag::Tag,
+};
+use std::{
+    io::{self, IoSlice, IoSliceMut},
+    net::{IpAddr, Ipv4Addr},
+    os::fd::{AsFd, OwnedFd},
+};
+
+/// Datagrams moved to a program before it is the others' turn.
+const ROUNDS: usize = 64;
+/// The same from a program: what goes to another of this stack must not overflow its queue before it had its turn.
+const UP_ROUNDS: usize = 8;
+/// How soon a program's end that has no name yet is looked for again.
+const RETRY: Duration = Duration::from_millis(1);
+/// How long it may take to get its name.
+const NAMING: Duration = Duration::from_secs(2);
+/// What an end must hold at least: the largest datagram and its header.
+const LEAST_BUFFER: usize = 140_000;
+
+/// A datagram socket of a program's.
+pub struct Datagram {
+    end: OwnedFd,
+    /// The name of our end, and that of the program's.
+    names: [Vec<u8>; 2],
+    /// What the program is told when it asks for its end's.
+    key: u64,
+    /// Our end is connected to the program's.
+    joined: bool,
+    socket: Detached,
+    /// What the program's end has no room for waits in the stack.
+    queues: bool,
+    /// A datagram that the program had no room for.
+    kept: Vec<u8>,
+    /// The error that the program was signalled, and has not asked for yet.
+    pub error: Option<Error>,
+    since: Instant,
+}
+
+impl Datagram {
+    /// The stack's socket.
+    pub fn socket(&self) -> &Detached {
+        &self.socket
+    }
+
+    /// Our end of it.
+    pub fn end(&self) -> &OwnedFd {
+        &self.end
+    }
+
+    /// Moves what there is to move. `buffer` is [`CHUNK`] bytes long.
+    pub fn turn(&mut self, buffer: &mut [u8]) -> Verdict {
+        self.joined = self.joined || unix::connect(self.end.as_fd(), &self.names[1]).is_ok();
+        let up = self.move_up(buffer);
+        let down = self.move_down(buffer);
+        if up || down { Verdict::More } else { Verdict::Idle }
+    }
+
+    /// From the program to the stack. True if there may be more.
+    fn move_up(&mut self, buffer: &mut [u8]) -> bool {
+        for _ in 0..UP_ROUNDS {
+            match unix::recv(self.end.as_fd(), buffer, 0) {
+                Ok(n) => self.send_up(&buffer[..n]),
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    /// What cannot be sent is an error that the program hears of with its next call, or lost as datagrams may be.
+    fn send_up(&mut self, bytes: &[u8]) {
+        let (header, payload) = match DatagramHeader::from_bytes(bytes) {
+            Ok(header) => (header, &bytes[DatagramHeader::SIZE..]),
+            // Written by a function that does not know of headers: to the peer, if there is one.
+            Err(_) => (DatagramHeader::NONE, bytes),
+        };
+        let first = self.send_one(&header, payload);
+        let again = match first {
+            Err(Error::WouldBlock | Error::DestinationRequired) | Ok(()) => return,
+            // An earlier datagram's, which has to be told: this one is not the worse for it.
+            Err(error @ (Error::ConnectionRefused | Error::HostUnreachable)) => {
+                self.fail(error);
+                self.send_one(&header, payload)
+            }
+            other => other,
+        };
+        if let Err(error) = again {
+            self.fail(error);
+        }
+    }
+
+    fn send_one(&self, header: &DatagramHeader, payload: &[u8]) -> Result<()> {
+        let is = |flag| header.flags & flag != 0;
+        let dest = if header.peer == Address::NONE { None } else { Some(endpoint(&header.peer)?) };
+        let to = SendTo {
+            dest,
+            source: header.local.to_v4().map(|v4| IpAddr::V4(Ipv4Addr::from(v4))),
+            iface: match header.interface.checked_sub(1) {
+                Some(index) => Some(IfaceId(u8::try_from(index).map_err(|_| Error::NoDevice)?)),
+                None => None,
+            },
+            ttl: is(DatagramHeader::TTL).then_some(header.ttl),
+            tos: is(DatagramHeader::TOS).then_some(header.tos),
+        };
+        let flags = SendFlags { oob: false, more: is(DatagramHeader::MORE) };
+        self.socket.with(|stack, id, now| {
+            let before = stack.settings(id)?.dont_route;
+            stack.settings(id)?.dont_route |= is(DatagramHeader::DONTROUTE);
+            let sent = stack.send(id, &[IoSlice::new(payload)], &to, flags, now);
+            stack.settings(id)?.dont_route = before;
+            sent.map(drop)
+        })
+    }
+
+    /// From the stack to the program. True if there may be more.
+    fn move_down(&mut self, buffer: &mut [u8]) -> bool {
+        if !self.joined {
+            return false;
+        }
+        for _ in 0..ROUNDS {
+            if !self.kept.is_empty() {
+                match unix::send(self.end.as_fd(), &self.kept, 0) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                    // A program that is gone needs nothing.
+                    _ => self.kept = Vec::new(),
+                }
+                continue;
+            }
+            let len = match self.take_down(buffer) {
+                Ok(len) => len,
+                Err(Error::WouldBlock | Error::NetDown) => return false,
+                Err(error) => {
+                    self.fail(error);
+                    continue;
+                }
+            };
+            let sent = unix::send(self.end.as_fd(), &buffer[..len], 0);
+            if sent.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                // The queue at the program's end is the socket's, unless it must not be as long as was asked for.
+                if self.queues {
+                    self.kept = buffer[..len].to_vec();
+                } else {
+                    self.count_overflow();
+                }
+            }
+        }
+        true
+    }
+
+    /// The next datagram for the program, behind its header, at the front of `buffer`.
+    fn take_down(&self, buffer: &mut [u8]) -> Result<usize> {
+        let (head, payload) = buffer.split_at_mut(DatagramHeader::SIZE);
+        let received = self.socket.with(|stack, id, now| {
+            let received =
+                stack.recv(id, &mut [IoSliceMut::new(&mut payload[..MAX_PAYLOAD])], RecvFlags::default(), now)?;
+            let ip = &stack.settings(id)?.ip;
+            let flag = |set: bool, flag: u16| if set { flag } else { 0 };
+            let flags = flag(ip.pktinfo, DatagramHeader::PKTINFO)
+                | flag(ip.recv_ttl, DatagramHeader::TTL)
+                | flag(ip.recv_tos, DatagramHeader::TOS);
+            Ok((received, flags))
+        });
+        let (received, flags) = received?;
+        // Nothing comes from nowhere but the end of a socket that was shut down, which ours never are.
+        let from = received.from.ok_or(Error::WouldBlock)?;
+        let header = DatagramHeader {
+            peer: mapped(from),
+            local: received.to.map_or(Address::NONE, |to| mapped(Endpoint::new(to, 0))),
+            interface: received.iface.map_or(0, |iface| iface.0 as u16 + 1),
+            flags,
+            ttl: received.ttl,
+            tos: received.tos,
+        };
+        head.copy_from_slice(&header.to_bytes());
+        Ok(DatagramHeader::SIZE + received.len)
+    }
+
+    /// Keeps an error, and makes the program's end show one.
+    fn fail(&mut self, error: Error) {
+        if self.error.replace(error).is_none() && self.joined {
+            // Without it, the error is told with the next one.
+            let _ = self.signal();
+        }
+    }
+
+    /// While ours is connected to nobody anybody can put a byte into it; letting go of the program's with that byte
+    /// unread is a reset (unix_dgram_disconnected in Linux).
+    fn signal(&mut self) -> io::Result<()> {
+        let [ours, theirs] = &self.names;
+        let stranger = unix::open(Kind::Datagrams)?;
+        unix::disconnect(self.end.as_fd())?;
+        unix::connect(stranger.as_fd(), ours)?;
+        unix::send(stranger.as_fd(), b"!", 0)?;
+        unix::connect(self.end.as_fd(), theirs)?;
+        unix::disconnect(self.end.as_fd())?;
+        unix::connect(self.end.as_fd(), theirs)
+    }
+
+    /// Whether the program's end is gone.
+    fn is_gone(&mut self, stranger: &OwnedFd, now: Instant) -> bool {
+        let is_there = unix::has_datagrams(stranger.as_fd(), &self.names[1]);
+        !is_there && (self.joined || self.since + NAMING <= now)
+    }
+}
+
+impl Host {
+    /// Something happened to a datagram socket, or to the program's end of it.
+    pub fn exchange(&mut self, number: u64, mut datagram: Box<Datagram>, id: Option<u64>) {
+        if datagram.turn(&mut self.buffer) == Verdict::More {
+            self.again.push(number);
+        }
+        if !datagram.joined {
+            self.life.retry(number, self.engine.now() + RETRY);
+        }
+        self.put(number, Item::Datagram(datagram), id);
+    }
+
+    /// What the program has sent before it asked goes first.
+    pub fn settle_datagrams(&mut self, id: u64) {
+        if let Some(Item::Datagram(_)) = self.named(id)
+            && let Some(number) = self.ids.get(&id).copied()
+        {
+            self.run(number, 0);
+        }
+    }
+
+    fn datagram(&mut self, id: u64) -> Option<&mut Datagram> {
+        let number = self.ids.get(&id)?;
+        match &mut self.slots.get_mut(number)?.item {
+            Item::Datagram(datagram) => Some(datagram),
+            _ => None,
+        }
+    }
+
+    /// Makes our end of a datagram socket, and binds the socket if that is asked for.
+    pub fn open_datagram(&mut self, request: &Request) -> Result<Response> {
+        if request.flags & u32::from(Tag::DATAGRAM) == 0 || request.id & Tag::GIVEN != 0 {
+            return Err(Error::Invalid);
+        }
+        let is_new = self.datagram(request.id).is_none();
+        if is_new {
+            self.add_datagram(request)?;
+        }
+        let bound = if request.value == 1 { self.bind_datagram(request) } else { Ok(()) };
+        if let Err(error) = bound {
+            if is_new {
+                self.ids.get(&request.id).copied().map(|number| self.take(number));
+            }
+            return Err(error);
+        }
+        let datagram = self.datagram(request.id).ok_or(Error::NotFound)?;
+        let key = datagram.key.to_le_bytes();
+        let local = datagram.socket.with(|stack, id, _| stack.local_endpoint(id))?;
+        let local = shown(local, datagram.socket.family());
+        // Not unicast to any network that a stack may be in, so it is the default route that leads there.
+        let anywhere = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254));
+        let routed = datagram.socket.with(|stack, id, now| stack.way(id, anywhere, now)).is_ok();
+        let data = Data::of(&[&key[..], &[u8::from(routed)]].concat()).ok_or(Error::MessageTooLong)?;
+        Ok(Response { local, data, ..Response::new(0) })
+    }
+
+    fn add_datagram(&mut self, request: &Request) -> Result<()> {
+        // One whose options are kept is held as any socket without a connection.
+        self.named_or_new(request)?;
+        let number = self.ids.get(&request.id).copied().ok_or(Error::NotFound)?;
+        let key = entropy::seed()[0] & (Tag::GIVEN - 1);
+        let ours = Meaning::HostDatagram { id: key }.name(&self.name).ok_or(Error::Invalid)?;
+        let theirs = Meaning::Datagram { id: key }.name(&self.name).ok_or(Error::Invalid)?;
+        let names = [ours.as_bytes().to_vec(), theirs.as_bytes().to_vec()];
+        let end = unix::open(Kind::Datagrams).map_err(|_| Error::TooManyFiles)?;
+        unix::bind(end.as_fd(), &names[0]).map_err(|_| Error::NetDown)?;
+        let Some(Item::Held(held)) = self.take(number).map(|slot| slot.item) else { return Err(Error::Invalid) };
+        let socket = held.socket;
+        self.interest.add(&end, libc::EPOLLIN | libc::EPOLLOUT, number)?;
+        self.engine.forget(socket.id());
+        self.watch(socket.id(), number);
+        let since = self.engine.now();
+        let mut datagram =
+            Datagram { end, names, key, joined: false, socket, queues: false, kept: Vec::new(), error: None, since };
+        datagram.fit_buffer();
+        self.put(number, Item::Datagram(Box::new(datagram)), Some(request.id));
+        Ok(())
+    }
+
+    fn bind_datagram(&mut self, request: &Request) -> Result<()> {
+        let is_v6only = request.flags & u32::from(Tag::V6 | Tag::V6ONLY) == u32::from(Tag::V6 | Tag::V6ONLY);
+        if is_v6only {
+            return Err(Error::AddrNotAvailable);
+        }
+        let local = endpoint(&request.address).map_err(|_| Error::AddrNotAvailable)?;
+        let flags = request.flags;
+        let set = |socket: &Detached| {
+            socket.with(|stack, id, now| {
+                let settings = stack.settings(id)?;
+                settings.reuse_port |= flags & u32::from(Tag::REUSEPORT) != 0;
+                settings.reuse_addr |= flags & REUSEADDR != 0;
+                stack.on_settings_changed(id, now);
+                stack.bind(id, local, now)
+            })
+        };
+        match set(self.datagram(request.id).ok_or(Error::NotFound)?.socket()) {
+            // Whoever had it may be gone without a word.
+            Err(Error::AddrInUse) => {
+                self.sweep();
+                set(self.datagram(request.id).ok_or(Error::NotFound)?.socket())
+            }
+            bound => bound,
+        }
+    }
+
+    /// connect(2) of a datagram socket, its undoing, and whether a datagram may be sent.
+    pub fn associate(&mut self, request: &Request) -> Result<Response> {
+        let remote = endpoint(&request.address);
+        let datagram = self.datagram(request.id).ok_or(Error::NotFound)?;
+        let local = datagram.socket.with(|stack, id, now| {
+            match request.value {
+                ASSOCIATE => stack.connect(id, remote?, now)?,
+                DISSOLVE => stack.disconnect(id, now)?,
+                CHECK => stack.way(id, remote?.addr, now)?,
+                _ => return Err(Error::Invalid),
+            }
+            stack.local_endpoint(id)
+        })?;
+        let local = shown(local, datagram.socket.family());
+        Ok(Response { local, ..Response::new(0) })
+    }
+
+    /// SO_RCVBUF has changed.
+    pub fn on_buffer_changed(&mut self, id: u64) {
+        if let Some(datagram) = self.datagram(id) {
+            datagram.fit_buffer();
+        }
+    }
+
+    /// The error a program asks the reason of.
+    pub fn take_datagram_error(&mut self, id: u64) -> Option<i32> {
+        self.datagram(id)?.error.take().map(errno::of)
+    }
+
+    /// A program has closed a descriptor of datagram socket `id`, which may be the last.
+    pub fn on_datagram_closed(&mut self, id: u64) {
+        let now = self.engine.now();
+        let Ok(stranger) = unix::open(Kind::Datagrams) else { return };
+        // It had its name before it could be closed.
+        let is_there = |datagram: &mut Datagram| unix::has_datagrams(stranger.as_fd(), &datagram.names[1]);
+        let is_gone = self.datagram(id).is_some_and(|datagram| !is_there(datagram));
+        match self.ids.get(&id).copied() {
+            Some(number) if is_gone => self.part(number),
+            _ => self.life.sweep_soon(now),
+        }
+    }
+
+    /// Ends a datagram socket once what its program sent is sent.
+    fn part(&mut self, number: u64) {
+        if let Some(Item::Datagram(mut datagram)) = self.take(number).map(|slot| slot.item) {
+            while datagram.move_up(&mut self.buffer[..CHUNK]) {}
+        }
+    }
+
+    /// Lets go of datagram sockets whose programs are gone, once what they sent is sent.
+    pub fn sweep_datagrams(&mut self) {
+        let now = self.engine.now();
+        let Ok(stranger) = unix::open(Kind::Datagrams) else { return };
+        let is_gone = |item: &mut Item| match item {
+            Item::Datagram(datagram) => datagram.is_gone(&stranger, now),
+            _ => false,
+        };
+        let gone: Vec<u64> =
+            self.slots.iter_mut().filter_map(|(number, slot)| is_gone(&mut slot.item).then_some(*number)).collect();
+        for number in gone {
+            self.part(number);
+        }
+    }
+}
+
+impl Datagram {
+    /// Gives our end room for what the program may have unread (SO_RCVBUF).
+    fn fit_buffer(&mut self) {
+        let asked = self.socket.with(|stack, id, _| Ok(stack.settings(id)?.recv_buffer)).unwrap_or(0);
+        let has = unix::set_send_buffer(self.end.as_fd(), asked.max(LEAST_BUFFER) / 2);
+        self.queues = has.is_err() || has.is_ok_and(|has| has < asked);
+    }
+
+    fn count_overflow(&self) {
+        // A socket that is gone has nothing to count.
+        let _ = self.socket.with(|stack, _, _| {
+            stack.count_overflow();
+            Ok(())
+        });
+    }
+}
