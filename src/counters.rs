@@ -48,6 +48,14 @@ counters! {
     ip_frag_fails = "IpFragFails",
     /// Fragments made.
     ip_frag_creates = "IpFragCreates",
+    /// Datagrams received that are not capable of ECN.
+    ip_in_no_ect_pkts = "IpExtInNoECTPkts",
+    /// Datagrams received with ECT(1).
+    ip_in_ect1_pkts = "IpExtInECT1Pkts",
+    /// Datagrams received with ECT(0).
+    ip_in_ect0_pkts = "IpExtInECT0Pkts",
+    /// Datagrams received that met congestion.
+    ip_in_ce_pkts = "IpExtInCEPkts",
     /// ICMP messages received.
     icmp_in_msgs = "IcmpInMsgs",
     /// ICMP messages dropped as malformed.
@@ -118,6 +126,8 @@ counters! {
     tcp_ofo_drop = "TcpExtTCPOFODrop",
     /// Segments dropped because the receive queue was full.
     tcp_rcvq_drop = "TcpExtTCPRcvQDrop",
+    /// Segments delivered whose acknowledgement told of congestion.
+    tcp_delivered_ce = "TcpExtTCPDeliveredCE",
     /// Zero-window probes sent.
     tcp_win_probe = "TcpExtTCPWinProbe",
     /// Keepalive probes sent.

@@ -585,3 +585,32 @@ fn a_destination_of_many_is_refused() {
         assert_eq!(pair.connect(A, id, at(to)), Err(Error::NetUnreachable), "{to}");
     }
 }
+
+#[test]
+fn marks_on_the_way_halve_the_window_and_lose_nothing() {
+    let mut pair = Pair::new();
+    pair.a.knobs_mut().set("tcp_ecn", 1).unwrap();
+    let (client, server) = pair.connected(A, 80);
+    let mut n = 0;
+    pair.filter = Some(Box::new(move |side, bytes: &mut Vec<u8>| {
+        // Every hundredth capable segment is marked; the header's checksum changes by as much (RFC 1624).
+        if side == A && segment(bytes).is_some() && bytes[15] & 3 == 2 {
+            n += 1;
+            if n % 100 == 0 {
+                bytes[15] |= 3;
+                bytes[24..26].fill(0);
+                let sum = !checksum::fold(checksum::add(0, &bytes[14..34]));
+                bytes[24..26].copy_from_slice(&sum.to_be_bytes());
+            }
+        }
+        true
+    }));
+    let data = pattern(2_000_000);
+    assert!(transfer(&mut pair, (A, client), (B, server), &data) == data);
+    let now = pair.now;
+    let info = pair.a.tcp_info(client, now).unwrap();
+    assert!(info.delivered_ce > 0 && info.snd_ssthresh < 0x7fff_ffff && info.total_retrans == 0);
+    assert!(pair.b.counters().ip_in_ce_pkts > 5 && pair.b.counters().ip_in_ect0_pkts > 500);
+    let told = pair.sent.iter().filter_map(|(_, bytes)| segment(bytes));
+    assert!(told.filter(|header| header.flags.contains(Flags::CWR) && !header.flags.contains(Flags::SYN)).count() > 3);
+}

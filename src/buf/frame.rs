@@ -34,6 +34,8 @@ pub struct Frame {
     checksum: Option<(u16, u16)>,
     /// Segmentation left to the device.
     pub gso: Option<Gso>,
+    /// The ECN field the IP header is to have (RFC 3168 section 5).
+    pub ecn: u8,
 }
 
 impl Default for Frame {
@@ -54,6 +56,7 @@ impl Frame {
             body_len: 0,
             checksum: None,
             gso: None,
+            ecn: 0,
         }
     }
 
@@ -159,7 +162,7 @@ impl Frame {
         let bytes = self.to_vec();
         let len = bytes.len();
         let mut packet = Packet::new(bytes.into(), 0..len);
-        packet.meta = RxMeta { checksum_ok: true, gso_size: self.gso.map_or(0, |gso| gso.size), link_broadcast: false };
+        packet.meta = RxMeta { checksum_ok: true, gso_size: self.gso.map_or(0, |gso| gso.size), ..RxMeta::default() };
         packet
     }
 }

@@ -13,6 +13,8 @@ pub struct RxMeta {
     pub gso_size: u16,
     /// The frame was sent to the link's broadcast or a multicast address.
     pub link_broadcast: bool,
+    /// The ECN field of its IP header (RFC 3168 section 5), known above IP.
+    pub ecn: u8,
 }
 
 /// A packet, or the part of it that is left.

@@ -126,7 +126,7 @@ impl Link {
             segment::complete(frame);
         }
         let mut packet = Packet::copy_from(&frame.to_vec());
-        packet.meta = RxMeta { checksum_ok, gso_size: frame.gso.map_or(0, |gso| gso.size), link_broadcast: false };
+        packet.meta = RxMeta { checksum_ok, gso_size: frame.gso.map_or(0, |gso| gso.size), ..RxMeta::default() };
         self.sent.push(packet)
     }
 }

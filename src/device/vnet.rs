@@ -93,7 +93,7 @@ impl Header {
     /// left this machine.
     pub fn meta(self) -> RxMeta {
         let gso_size = if self.coalesced() == Coalesced::No { 0 } else { self.gso_size };
-        RxMeta { checksum_ok: self.flags & (NEEDS_CSUM | DATA_VALID) != 0, gso_size, link_broadcast: false }
+        RxMeta { checksum_ok: self.flags & (NEEDS_CSUM | DATA_VALID) != 0, gso_size, ..RxMeta::default() }
     }
 
     /// Whether a received frame holds several packets.
@@ -152,7 +152,7 @@ mod tests {
         ] {
             let header = Header::parse(&bytes).unwrap();
             assert_eq!(header.emit(), bytes);
-            assert_eq!(header.meta(), RxMeta { checksum_ok, gso_size, link_broadcast: false });
+            assert_eq!(header.meta(), RxMeta { checksum_ok, gso_size, ..RxMeta::default() });
             assert_eq!(header.coalesced(), coalesced);
         }
         assert_eq!(Header::parse(&[0; 9]), None);

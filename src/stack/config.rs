@@ -9,7 +9,7 @@ mod tests;
 pub use impairment::Impairment;
 pub use spec::SpecError;
 
-use crate::addr::Cidr;
+use crate::{addr::Cidr, tcp::Knobs};
 use std::{fmt, net::IpAddr, path::PathBuf};
 
 /// The kind of device.
@@ -77,6 +77,8 @@ pub struct Config {
     pub pcap: Option<PathBuf>,
     /// Log level (`log=`).
     pub log: Option<log::LevelFilter>,
+    /// What Linux has as `net.ipv4.tcp_*` (`sysctl=`).
+    pub sysctl: Knobs,
 }
 
 impl Config {
@@ -96,6 +98,7 @@ impl Config {
             link: None,
             pcap: None,
             log: None,
+            sysctl: Knobs::default(),
         }
     }
 
@@ -165,7 +168,8 @@ fn joined<T: fmt::Display>(f: &mut fmt::Formatter<'_>, key: &str, values: impl I
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, name, addresses, gateways, routes, dns, mtu, mac, offload, queues, link, pcap, log } = self;
+        let Self { kind, name, addresses, gateways, routes, dns, mtu, mac, offload, queues, link, pcap, log, sysctl } =
+            self;
         write!(f, "{kind}:{name}")?;
         joined(f, "ip", addresses.iter().filter(|cidr| cidr.addr.is_ipv4()))?;
         joined(f, "gw", gateways.iter().filter(|addr| addr.is_ipv4()))?;
@@ -179,7 +183,9 @@ impl fmt::Display for Config {
         joined(f, "queues", (*queues != 1).then_some(queues))?;
         joined(f, "link", link)?;
         joined(f, "pcap", pcap.as_ref().map(|path| path.display()))?;
-        joined(f, "log", log.map(|level| level.as_str().to_ascii_lowercase()))
+        joined(f, "log", log.map(|level| level.as_str().to_ascii_lowercase()))?;
+        let changed = sysctl.iter().zip(Knobs::default().iter()).filter(|(now, default)| now != default);
+        joined(f, "sysctl", changed.map(|((name, value), _)| format!("{name}:{value}")))
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     addr::{Endpoint, Flow},
     error::{Error, Result},
-    tcp::{Connection, State},
+    tcp::{self, Connection, State},
     time::Instant,
 };
 use std::net::{IpAddr, Ipv4Addr};
@@ -59,7 +59,8 @@ impl Stack {
     fn start_connection(&mut self, id: SocketId, remote: Endpoint, now: Instant) -> Result<()> {
         let entry = self.sockets.owned(id)?;
         let Body::Idle(settings) = &entry.body else { return Err(Error::Invalid) };
-        let (settings, local) = ((**settings).clone(), entry.local);
+        let settings = tcp::Settings { knobs: self.knobs, ..(**settings).clone() };
+        let local = entry.local;
         let hop = self.net.hop(remote.addr, entry.settings.via(remote.addr), now)?;
         if matches!(hop.reach, Reach::Broadcast | Reach::Multicast) {
             return Err(Error::NetUnreachable);

@@ -12,6 +12,7 @@ use crate::{
         reassembly::{self, Datagram},
     },
     neigh::arp,
+    tcp::ecn::codepoint,
     time::Instant,
     wire::{
         arp::Packet as ArpPacket,
@@ -81,6 +82,7 @@ impl Stack {
             Err(error) => return self.on_bad_header(error, packet, now),
         };
         packet.truncate(usize::from(header.total_len));
+        self.count_ecn(header.tos);
         let link_broadcast = packet.meta.link_broadcast;
         let own = |addr| self.net.table.own(addr);
         let cast = match input::judge(header.src, header.dst, looped, link_broadcast, own) {
@@ -94,6 +96,18 @@ impl Stack {
             return self.on_fragment(iface, header, len, cast, packet, now);
         }
         self.deliver(iface, &header, len, cast, packet, now);
+    }
+
+    /// Counts a datagram by its ECN field (RFC 3168 section 5).
+    fn count_ecn(&mut self, tos: u8) {
+        let mib = &mut self.world.mib;
+        let counter = match tos & codepoint::MASK {
+            codepoint::ECT_0 => &mut mib.ip_in_ect0_pkts,
+            codepoint::ECT_1 => &mut mib.ip_in_ect1_pkts,
+            codepoint::CE => &mut mib.ip_in_ce_pkts,
+            _ => &mut mib.ip_in_no_ect_pkts,
+        };
+        *counter += 1;
     }
 
     /// RFC 1122 section 3.2.1.8: a bad option is told to the sender, everything else is dropped without a word.

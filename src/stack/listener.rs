@@ -129,7 +129,8 @@ impl Stack {
             self.world.mib.tcp_listen_drops += 1;
             return;
         }
-        let (options, settings) = (listener.settings.clone(), entry.settings.clone());
+        let options = tcp::Settings { knobs: self.knobs, ..listener.settings.clone() };
+        let settings = entry.settings.clone();
         let Ok(hop) = self.net.hop(flow.remote.addr, settings.via(flow.remote.addr), now) else { return };
         let mut cx = self.world.cx(now);
         let connection = Connection::accept(flow, seg, options, hop.path, &self.secret, &mut cx);

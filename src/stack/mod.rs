@@ -44,6 +44,7 @@ use crate::{
     error::{Error, Result},
     ready::Ready,
     rng::{Key, Rng},
+    tcp::Knobs,
     time::Instant,
 };
 use std::{
@@ -146,6 +147,8 @@ pub struct Stack {
     events: VecDeque<(SocketId, Ready)>,
     /// Keys initial sequence numbers.
     secret: Key,
+    /// What the administrator has set for all connections.
+    knobs: Knobs,
     /// Connections without an owner.
     orphans: usize,
     /// Those of them with something unacknowledged.
@@ -166,6 +169,7 @@ impl Stack {
             dirty_local: VecDeque::new(),
             events: VecDeque::new(),
             secret: Key::random(&mut *rng),
+            knobs: config.sysctl,
             orphans: 0,
             draining: 0,
             world: World { rng, mib: Counters::default() },
@@ -192,6 +196,11 @@ impl Stack {
     #[must_use]
     pub fn poll_event(&mut self) -> Option<(SocketId, Ready)> {
         self.events.pop_front()
+    }
+
+    /// What the administrator has set for all connections; a change is for those that begin later.
+    pub fn knobs_mut(&mut self) -> &mut Knobs {
+        &mut self.knobs
     }
 
     /// The counters.

@@ -181,6 +181,7 @@ mod tests {
             link: None,
             pcap: None,
             log: None,
+            sysctl: Default::default(),
         }
     }
 

@@ -13,14 +13,11 @@ use crate::{
     buf::{Frame, Packet},
     cx::Cx,
     ready::Ready,
-    tcp::{State, TimeWaitVerdict, abort},
+    tcp::{State, TimeWaitVerdict, abort, ecn},
     time::Instant,
     wire::{checksum, ipv4, protocol, tcp},
 };
 use std::net::IpAddr;
-
-/// The bits of the type of service that are TCP's own business (RFC 3168).
-const ECN: u8 = 3;
 
 /// What came of asking a socket for its next segment.
 #[allow(clippy::large_enum_variant)] // taken apart at once
@@ -47,6 +44,7 @@ impl Stack {
             return;
         };
         packet.advance(len);
+        packet.meta.ecn = header.tos & ecn::codepoint::MASK;
         self.world.mib.tcp_in_segs += 1;
         let flow = Flow { local: Endpoint::new(dst, seg.dst_port), remote: Endpoint::new(src, seg.src_port) };
         if let Some(id) = self.demux.connection(&flow).filter(|id| self.hears(*id, iface)) {
@@ -60,7 +58,10 @@ impl Stack {
             }
         }
         match self.demux.listener(&flow, iface) {
-            Some(id) => self.on_listener_segment(id, flow, &seg, packet.len(), now),
+            Some(id) => {
+                let seg = ecn::sanitized(seg, packet.meta.ecn);
+                self.on_listener_segment(id, flow, &seg, packet.len(), now);
+            }
             None => self.refuse(flow, &seg, packet.len(), now),
         }
     }
@@ -141,7 +142,7 @@ impl Stack {
         };
         let segments = frame.gso.map_or(1, |gso| frame.len().div_ceil(usize::from(gso.size.max(1))));
         let header = ipv4::Header {
-            tos: entry.settings.ip.tos & !ECN,
+            tos: entry.settings.ip.tos & !ecn::codepoint::MASK | frame.ecn,
             id: entry.ident,
             dont_fragment: entry.settings.ip.mtu_discover != MtuDiscover::Dont && !hop.no_df,
             ttl: entry.settings.ip.ttl,

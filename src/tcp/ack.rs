@@ -90,6 +90,12 @@ impl Acks {
         self.interactive = interactive;
     }
 
+    /// The next `count` acknowledgements go out at once: something is amiss (Linux's tcp_enter_quickack_mode).
+    pub fn be_quick(&mut self, count: u8) {
+        self.quick = self.quick.max(count);
+        self.interactive = false;
+    }
+
     /// The next acknowledgement goes out at once.
     pub fn owe_now(&mut self) {
         self.owed = Owed::Now;

@@ -39,13 +39,19 @@ impl Connection {
             self.life.soft_error = None;
             self.urgent.on_acked(self.snd.una());
         }
+        self.on_ecn_ack(seg, outstanding, in_flight, cx);
         if released.bytes > 0 || sacked.bytes > 0 || repeats {
             self.detect_undo(seg, &released, cx);
             let news = AckNews { advanced: released.bytes, sacked: sacked.bytes, repeats, in_flight };
             self.on_ack_news(&news, cx);
         }
         let acked = released.unsacked + sacked.bytes;
-        self.stats.delivered = self.stats.delivered.wrapping_add(acked.div_ceil(u32::from(self.mss())));
+        let delivered = acked.div_ceil(u32::from(self.mss()));
+        self.stats.delivered = self.stats.delivered.wrapping_add(delivered);
+        if self.is_echo(seg) {
+            self.stats.delivered_ce = self.stats.delivered_ce.wrapping_add(delivered);
+            cx.mib.tcp_delivered_ce += u64::from(delivered);
+        }
         // Reports of disorder do not make the window grow; what they told counts when data is acknowledged (as Linux).
         if released.bytes > 0 {
             let app_limited = self.recovery.app_limited;

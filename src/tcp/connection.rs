@@ -5,6 +5,7 @@ use super::{
     ack::Acks,
     challenge::Limiter,
     congestion::AnyController,
+    ecn::Ecn,
     handshake::Opening,
     info::Stats,
     keepalive::KeepAlive,
@@ -91,6 +92,7 @@ pub struct Connection {
     pub(super) rtt: RttEstimator,
     pub(super) cc: AnyController,
     pub(super) recovery: Recovery,
+    pub(super) ecn: Ecn,
     pub(super) urgent: Urgent,
     pub(super) limiter: Limiter,
     pub(super) persist: Persist,
@@ -127,6 +129,7 @@ impl Connection {
         let cc = AnyController::named(settings.congestion, segment)
             .unwrap_or_else(|| AnyController::Reno(super::congestion::reno::Reno::new(segment)));
         Self {
+            ecn: Ecn::active(&settings),
             settings,
             flow,
             path,

@@ -75,6 +75,7 @@ impl Connection {
         let Options { mss, window_scale, sack_permitted, timestamps, sack: _ } = syn.options;
         let first = syn.seq + 1;
         self.opening.irs = syn.seq;
+        self.on_ecn_syn(syn);
         self.rcv = RecvQueue::new(first);
         self.acks = Acks::new(first, now);
         self.acks.set_interactive(!self.settings.quickack);
@@ -99,12 +100,14 @@ impl Connection {
     pub(super) fn syn_header(&mut self, now: Instant) -> Header {
         let passive = self.state == State::SynReceived;
         self.opening.sent_at.get_or_insert(now);
+        let flags = if passive { Flags::SYN.with(Flags::ACK) } else { Flags::SYN };
+        let ecn = self.ecn.syn_flags(passive, self.opening.retries, &self.settings);
         Header {
             src_port: self.flow.local.port,
             dst_port: self.flow.remote.port,
             seq: self.opening.iss,
             ack: if passive { self.rcv.rcv_nxt() } else { SeqNum(0) },
-            flags: if passive { Flags::SYN.with(Flags::ACK) } else { Flags::SYN },
+            flags: flags.with(ecn),
             window: self.window.syn_field(),
             urgent: 0,
             options: Options {

@@ -79,6 +79,8 @@ pub struct Info {
 const OPT_TIMESTAMPS: u8 = 1;
 const OPT_SACK: u8 = 2;
 const OPT_WSCALE: u8 = 4;
+const OPT_ECN: u8 = 8;
+const OPT_ECN_SEEN: u8 = 16;
 
 /// What is counted for one connection.
 #[derive(Debug, Default)]
@@ -93,6 +95,7 @@ pub(super) struct Stats {
     pub data_segs_out: u32,
     pub retransmitted_segs: u32,
     pub delivered: u32,
+    pub delivered_ce: u32,
     pub out_of_order: u32,
     pub timeouts: u16,
     pub timeout_recoveries: u16,
@@ -198,6 +201,8 @@ impl Connection {
         if self.state != State::SynSent {
             info.options |= if self.clock.is_on() { OPT_TIMESTAMPS } else { 0 };
             info.options |= if self.opening.sack { OPT_SACK } else { 0 };
+            info.options |= if self.ecn.is_on() { OPT_ECN } else { 0 };
+            info.options |= if self.ecn.is_seen() { OPT_ECN_SEEN } else { 0 };
             if self.opening.scale {
                 info.options |= OPT_WSCALE;
                 info.wscale = self.peer.shift() | self.window.shift() << 4;
@@ -259,6 +264,7 @@ impl Connection {
         info.data_segs_in = stats.data_segs_in;
         info.data_segs_out = stats.data_segs_out;
         info.delivered = stats.delivered;
+        info.delivered_ce = stats.delivered_ce;
         info.bytes_sent = stats.bytes_sent;
         info.bytes_retrans = stats.bytes_retransmitted;
         info.total_rto = stats.timeouts;

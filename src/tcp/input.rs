@@ -97,6 +97,7 @@ impl Connection {
         if !payload.is_empty() || has(Flags::FIN) {
             let echoed = self.clock.echoed(seg.options.timestamps, cx.now);
             self.window.on_data(self.rcv.rcv_nxt(), echoed, cx.now);
+            self.on_ecn_data(seg.flags, &payload);
             self.on_payload(seq, payload, has(Flags::FIN), cx);
         }
     }

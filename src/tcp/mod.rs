@@ -18,6 +18,7 @@
 //! | `recovery` | repairing losses | RFC 5681, 6582, 6675, 3042, 3522, 4015 |
 //! | `rtt` | round trips and time-outs | RFC 6298 |
 //! | `congestion` | how much may be in flight | RFC 5681, 3465, 6928, 7661 |
+//! | `ecn` | marks instead of losses | RFC 3168 |
 //! | `timestamps` | time stamps, old duplicates | RFC 7323 |
 //! | `challenge` | forged segments | RFC 5961 |
 //! | `mss`, `pmtu` | segment sizes, what ICMP says | RFC 6691, 1191, 8201, 5927 |
@@ -25,7 +26,7 @@
 //! | `keepalive` | silent peers | RFC 9293 section 3.8.4 |
 //! | `user_timeout` | giving up | RFC 9293 section 3.8.3; RFC 5482 |
 //! | `urgent` | urgent data | RFC 9293 section 3.8.5; RFC 6093 |
-//! | `timer`, `settings`, `info` | timers, options, TCP_INFO | tcp(7) |
+//! | `timer`, `settings`, `knobs`, `info` | timers, options, the administrator's settings, TCP_INFO | tcp(7) |
 #![forbid(unsafe_code)]
 
 pub mod abort;
@@ -36,11 +37,13 @@ pub mod challenge;
 mod close;
 pub mod congestion;
 pub mod connection;
+pub mod ecn;
 mod handshake;
 pub mod info;
 mod input;
 pub mod isn;
 mod keepalive;
+pub mod knobs;
 pub mod mss;
 pub mod nagle;
 mod output;
@@ -72,6 +75,7 @@ mod tests;
 
 pub use abort::reset_for;
 pub use connection::{Connection, IcmpVerdict, Path};
+pub use knobs::{KnobError, Knobs};
 pub use settings::{BufferSize, RecvFlags, SendFlags, Settings, Shutdown};
 pub use state::State;
 pub use time_wait::{TimeWait, TimeWaitVerdict};

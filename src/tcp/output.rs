@@ -127,7 +127,7 @@ impl Connection {
     /// The largest payload of one frame, a whole number of segments. A frame takes at most half of the congestion window
     /// and of the peer's, so that acknowledgements of one half come while the other is on its way.
     fn max_payload(&self, segment: u32) -> u32 {
-        if self.path.max_frame <= self.path.mtu || self.urgent.is_sending(self.snd.una()) {
+        if self.path.max_frame <= self.path.mtu || self.urgent.is_sending(self.snd.una()) || self.ecn.owes_cwr() {
             return segment;
         }
         let headers = mss::ip_header(self.flow.remote.addr) + 60;
@@ -250,6 +250,11 @@ impl Connection {
             cx.mib.tcp_fast_retrans += u64::from(count) * u64::from(self.recovery.timeouts == 0);
             self.stats.on_retransmitted(count, data);
         } else {
+            if data > 0 {
+                let (codepoint, cwr) = self.ecn.on_new_data();
+                header.flags = header.flags.with(cwr);
+                out.ecn = codepoint;
+            }
             self.snd.on_sent(len, cx.now);
             if data % segment != 0 {
                 self.pending.small_end = Some(seq + data);
@@ -286,7 +291,7 @@ impl Connection {
             dst_port: self.flow.remote.port,
             seq,
             ack: rcv_nxt,
-            flags,
+            flags: flags.with(self.ecn.flags()),
             window,
             urgent: 0,
             options: Options { timestamps: self.clock.option(now), sack: self.sack_option(), ..Options::default() },

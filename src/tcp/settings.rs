@@ -1,5 +1,6 @@
 //! What the application has asked of a TCP socket: the values behind its options.
 
+use super::Knobs;
 use crate::time::Duration;
 
 /// Size of a socket buffer in bytes of payload.
@@ -57,6 +58,8 @@ pub struct Settings {
     pub notsent_lowat: Option<u32>,
     /// TCP_CONGESTION: the algorithm's name, one of [`crate::tcp::congestion::NAMES`].
     pub congestion: &'static str,
+    /// What the administrator has set for the stack; the stack fills it in when a connection begins.
+    pub knobs: Knobs,
 }
 
 /// 16 MiB: the most an autotuned buffer grows to.
@@ -86,6 +89,7 @@ impl Default for Settings {
             recv_lowat: 1,
             notsent_lowat: None,
             congestion: "reno",
+            knobs: Knobs::default(),
         }
     }
 }

@@ -58,6 +58,7 @@ pub struct Seg {
     pub header: Header,
     pub payload: Vec<u8>,
     pub gso_size: u16,
+    pub ecn: u8,
 }
 
 /// A segment of the peer: flags as in packet scripts (`S`, `.`, `F`, `R`, `P`, `U`), relative sequence number and
@@ -71,6 +72,9 @@ pub fn seg(flags: &str, seq: u32, ack: u32, len: usize) -> Seg {
             'R' => Flags::RST,
             'P' => Flags::PSH,
             'U' => Flags::URG,
+            'E' => Flags::ECE,
+            'W' => Flags::CWR,
+            'A' => Flags::AE,
             _ => panic!("no flag is called {c}"),
         })
     });
@@ -83,7 +87,7 @@ pub fn seg(flags: &str, seq: u32, ack: u32, len: usize) -> Seg {
         window: 65_535,
         ..Header::default()
     };
-    Seg { header, payload: (0..len).map(|i| pattern(u64::from(seq) + i as u64)).collect(), gso_size: 0 }
+    Seg { header, payload: (0..len).map(|i| pattern(u64::from(seq) + i as u64)).collect(), gso_size: 0, ecn: 0 }
 }
 
 /// The byte at a position of a stream.
@@ -131,6 +135,11 @@ impl Seg {
 
     pub fn gso(mut self, size: u16) -> Self {
         self.gso_size = size;
+        self
+    }
+
+    pub fn ecn(mut self, codepoint: u8) -> Self {
+        self.ecn = codepoint;
         self
     }
 
@@ -220,6 +229,7 @@ impl Tester {
         seg.header.options.sack = sack;
         let mut payload = Packet::copy_from(&seg.payload);
         payload.meta.gso_size = seg.gso_size;
+        payload.meta.ecn = seg.ecn;
         self.connection.on_segment(&seg.header, payload, &mut self.world.cx());
     }
 
@@ -254,6 +264,9 @@ impl Tester {
             (Flags::RST, 'R'),
             (Flags::PSH, 'P'),
             (Flags::URG, 'U'),
+            (Flags::ECE, 'E'),
+            (Flags::CWR, 'W'),
+            (Flags::AE, 'A'),
             (Flags::ACK, '.'),
         ] {
             if has(flag) {
@@ -283,6 +296,12 @@ impl Tester {
         let text = options.to_string().replace("TS val 0 ecr 0", "TS");
         if !text.is_empty() {
             line += &format!(" <{text}>");
+        }
+        match frame.ecn {
+            0 => {}
+            1 => line += " ect1",
+            2 => line += " ect0",
+            _ => line += " ce",
         }
         if let Some(gso) = frame.gso {
             line += &format!(" gso {}", gso.size);

@@ -231,3 +231,16 @@ pub fn connect_each(namespace: &Namespace, port: u16, count: usize, mut each: im
         }
     });
 }
+
+/// What the kernel tells of a connection (the layout is the kernel's own).
+pub fn tcp_info(stream: &TcpStream) -> sockeye::tcp::info::Info {
+    let mut info = sockeye::tcp::info::Info::default();
+    let mut len = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: `info` has `len` bytes and is made of numbers only.
+    let got = unsafe {
+        let value = (&raw mut info).cast();
+        libc::getsockopt(stream.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, value, &raw mut len)
+    };
+    assert_eq!(got, 0, "getsockopt: {}", io::Error::last_os_error());
+    info
+}

@@ -13,6 +13,7 @@ mod close;
 mod connect;
 mod crowds;
 mod datagrams;
+mod ecn;
 mod events;
 mod flow;
 mod icmp;

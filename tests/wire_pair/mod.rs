@@ -106,6 +106,7 @@ pub fn config(addr: IpAddr, mac: [u8; 6]) -> Config {
         link: None,
         pcap: None,
         log: None,
+        sysctl: Default::default(),
     }
 }
 

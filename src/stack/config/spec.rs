@@ -1,7 +1,10 @@
 //! Reading a network specification: `KIND:NAME,key=value,...`; several values of a key are joined by `+`.
 
 use super::{Config, Impairment, Kind, StaticRoute};
-use crate::addr::{Cidr, width};
+use crate::{
+    addr::{Cidr, width},
+    tcp::{KnobError, Knobs},
+};
 use std::{borrow::Cow, fmt, net::IpAddr, path::PathBuf};
 
 /// What is wrong with a specification: the key (or variable) it concerns, and the reason with the right form.
@@ -28,7 +31,7 @@ impl std::error::Error for SpecError {}
 type Result<T> = std::result::Result<T, SpecError>;
 
 const FORM: &str = "a specification is KIND:NAME,key=value,..., such as tap:t0,ip=10.0.0.2/24,gw=10.0.0.1";
-const KEYS: &str = "ip, gw, route, dns, mtu, mac, offload, queues, link, pcap, log";
+const KEYS: &str = "ip, gw, route, dns, mtu, mac, offload, queues, link, pcap, log, sysctl";
 /// Longest name of a kernel interface: IFNAMSIZ with its terminating zero.
 const NAME_MAX: usize = 15;
 
@@ -99,9 +102,31 @@ fn set(config: &mut Config, key: &str, value: &str) -> Result<()> {
         "link" => config.link = Some(Impairment::parse(value)?),
         "pcap" => config.pcap = Some(parse_path("pcap", value)?),
         "log" => config.log = Some(parse_level("log", value)?),
+        "sysctl" => config.sysctl = parse_knobs(value)?,
         _ => return Err(SpecError::new("specification", format!("there is no key `{key}`; the keys are {KEYS}"))),
     }
     Ok(())
+}
+
+/// Settings as `tcp_ecn:1+tcp_ecn_fallback:0`, none of them twice.
+fn parse_knobs(text: &str) -> Result<Knobs> {
+    const SHAPE: &str = "give it as sysctl=tcp_ecn:1";
+    let bad = |text: &str, problem: &str| SpecError::new("sysctl", format!("`{text}` {problem}; {SHAPE}"));
+    let mut knobs = Knobs::default();
+    let mut seen = Vec::new();
+    for text in text.split('+') {
+        let (name, value) = text.split_once(':').ok_or_else(|| bad(text, "has no value"))?;
+        if seen.contains(&name) {
+            return Err(bad(name, "is given twice"));
+        }
+        seen.push(name);
+        let value = value.parse().map_err(|_| bad(text, "has a value that is no number"))?;
+        knobs.set(name, value).map_err(|error| match error {
+            KnobError::Unknown => bad(name, "is no setting of this stack"),
+            KnobError::OutOfRange => bad(text, "goes too far"),
+        })?;
+    }
+    Ok(knobs)
 }
 
 /// The values of a key, none of them twice.

@@ -44,6 +44,12 @@ pub trait Controller {
     /// losses of one window.
     fn on_loss(&mut self, in_flight: u32, now: Instant);
 
+    /// The peer echoes a mark of congestion (RFC 3168 section 6.1.2) with `in_flight` bytes in flight: as a loss, unless the
+    /// algorithm knows better. Called once for each window; [`Controller::on_recovered`] follows.
+    fn on_ecn(&mut self, in_flight: u32, now: Instant) {
+        self.on_loss(in_flight, now);
+    }
+
     /// Everything that was in flight at the loss (or time-out) is acknowledged: recovery is over.
     fn on_recovered(&mut self, now: Instant);
 
@@ -121,6 +127,10 @@ impl Controller for AnyController {
 
     fn on_loss(&mut self, in_flight: u32, now: Instant) {
         each!(self, it => it.on_loss(in_flight, now));
+    }
+
+    fn on_ecn(&mut self, in_flight: u32, now: Instant) {
+        each!(self, it => it.on_ecn(in_flight, now));
     }
 
     fn on_recovered(&mut self, now: Instant) {

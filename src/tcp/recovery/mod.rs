@@ -17,6 +17,8 @@ pub enum Phase {
     Open = 0,
     /// Something arrived out of order or twice.
     Disorder = 1,
+    /// The window was reduced for a mark of congestion (RFC 3168 section 6.1.2).
+    Cwr = 2,
     /// Fast recovery (RFC 5681 section 3.2).
     Recovery = 3,
     /// After a retransmission time-out (RFC 5681 section 3.1).

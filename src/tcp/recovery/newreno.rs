@@ -39,12 +39,12 @@ impl Connection {
                 self.recovery.retransmit_now = self.snd.mark_first_lost(u32::from(self.mss())) > 0;
             }
             Phase::Recovery | Phase::Loss => {}
-            Phase::Open | Phase::Disorder => {
+            Phase::Open | Phase::Disorder | Phase::Cwr => {
                 let lost =
                     if self.opening.sack { news.sacked > 0 && self.judge_losses() > 0 } else { self.lost_first() };
                 if lost {
                     self.enter_recovery(news.in_flight, cx);
-                } else {
+                } else if self.recovery.phase != Phase::Cwr {
                     let disorder = self.snd.sacked() > 0 || self.recovery.dup_acks > 0;
                     self.recovery.phase = if disorder { Phase::Disorder } else { Phase::Open };
                 }
@@ -86,11 +86,16 @@ impl Connection {
         } else {
             cx.mib.tcp_reno_recovery += 1;
         }
+        // A mark has reduced the window already, and that holds (RFC 3168 section 6.1.2).
+        let reduced = self.recovery.phase == Phase::Cwr;
         self.recovery.phase = Phase::Recovery;
         self.recovery.recover = self.snd.nxt();
         self.recovery.retransmit_now = true;
-        self.recovery.eifel = Eifel::Waiting;
-        self.cc.on_loss(in_flight, cx.now);
+        self.recovery.eifel = if reduced { Eifel::Decided } else { Eifel::Waiting };
+        if !reduced {
+            self.cc.on_loss(in_flight, cx.now);
+            self.ecn.on_reduced();
+        }
     }
 
     /// Everything that was out when recovery began has arrived.

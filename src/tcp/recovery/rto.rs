@@ -24,14 +24,16 @@ impl Connection {
         let in_flight = self.pipe();
         // A peer that reported the first outstanding bytes and does not acknowledge them has dropped them.
         self.snd.mark_all_lost(self.snd.is_reneged());
+        let reduced = self.recovery.phase == Phase::Cwr;
         self.recovery.phase = Phase::Loss;
         self.recovery.recover = self.snd.nxt();
         self.recovery.dup_acks = 0;
         self.recovery.departed = 0;
         self.recovery.retransmit_now = true;
-        self.recovery.eifel = Eifel::Waiting;
+        self.recovery.eifel = if reduced { Eifel::Decided } else { Eifel::Waiting };
         self.recovery.timeouts += 1;
         self.cc.on_rto(in_flight, cx.now);
+        self.ecn.on_reduced();
         self.rtt.back_off();
         self.timers.set(Timer::Retransmit, cx.now + self.clamped_to_user_timeout(self.rtt.rto(), cx.now));
     }

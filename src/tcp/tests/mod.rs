@@ -3,6 +3,7 @@
 mod acknowledging;
 mod calls;
 mod closing;
+mod ecn;
 mod handshake;
 mod hostile;
 mod icmp;

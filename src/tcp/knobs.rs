@@ -1,0 +1,87 @@
+//! What an administrator sets for all connections of a stack: Linux's `net.ipv4.tcp_*` by their names and units
+//! (Documentation/networking/ip-sysctl.rst).
+
+use std::ops::RangeInclusive;
+
+/// Why a knob was not turned.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum KnobError {
+    /// There is none of that name.
+    Unknown,
+    /// It does not go so far.
+    OutOfRange,
+}
+
+macro_rules! knobs {
+    ($($(#[$doc:meta])* $field:ident = $name:literal, $default:literal, $range:expr;)*) => {
+        /// The values of the knobs. A connection keeps those of its beginning.
+        #[derive(Copy, Clone, Debug, PartialEq, Eq)]
+        pub struct Knobs { $($(#[$doc])* pub $field: u32,)* }
+
+        impl Default for Knobs {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+
+        impl Knobs {
+            /// Every knob's name, without `net.ipv4.`, and its value.
+            pub fn iter(self) -> impl Iterator<Item = (&'static str, u32)> {
+                [$(($name, self.$field),)*].into_iter()
+            }
+
+            /// The knob called `name` and its range.
+            fn find(&mut self, name: &str) -> Option<(&mut u32, RangeInclusive<u32>)> {
+                match name {
+                    $($name => Some((&mut self.$field, $range)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+knobs! {
+    /// Explicit congestion notification: 0 off, 1 ask and accept, 2 accept.
+    ecn = "tcp_ecn", 2, 0..=2;
+    /// Whether a SYN that asked for ECN and was lost is sent again without (RFC 3168 section 6.1.1.1).
+    ecn_fallback = "tcp_ecn_fallback", 1, 0..=1;
+}
+
+impl Knobs {
+    /// Sets the knob called `name`, with or without `net.ipv4.` in front.
+    ///
+    /// # Errors
+    /// [`KnobError`]; nothing has changed then.
+    pub fn set(&mut self, name: &str, value: u32) -> Result<(), KnobError> {
+        let name = name.strip_prefix("net.ipv4.").unwrap_or(name);
+        let (knob, range) = self.find(name).ok_or(KnobError::Unknown)?;
+        if !range.contains(&value) {
+            return Err(KnobError::OutOfRange);
+        }
+        *knob = value;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_knob_is_found_by_its_name_and_its_default_is_in_its_range() {
+        for (name, value) in Knobs::default().iter() {
+            let mut knobs = Knobs::default();
+            assert_eq!(knobs.set(&format!("net.ipv4.{name}"), value), Ok(()), "{name}");
+            assert_eq!(knobs, Knobs::default(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_or_too_much_changes_nothing() {
+        let mut knobs = Knobs::default();
+        assert_eq!(knobs.set("tcp_colour", 1), Err(KnobError::Unknown));
+        assert_eq!(knobs.set("tcp_ecn", 77), Err(KnobError::OutOfRange));
+        assert_eq!(knobs, Knobs::default());
+    }
+}
