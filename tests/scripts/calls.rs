@@ -477,7 +477,9 @@ fn receive_stream(
                 if !flags.peek && !flags.oob {
                     host.socket(fd)?.read += received.len as u64;
                 }
-                if flags.peek || flags.oob || progress.done >= what.len() {
+                // What else is there is taken along if the buffer was filled, but not past a mark.
+                let stops = received.len < buffer.len() && progress.done >= target;
+                if flags.peek || flags.oob || stops || progress.done >= what.len() {
                     return Ok(progress.done);
                 }
             }

@@ -27,7 +27,7 @@ use std::{
 };
 
 /// At least so many scripts are there.
-const LEAST: usize = 20;
+const LEAST: usize = 150;
 
 /// Scripts below a directory, by name.
 fn scripts(directory: &Path) -> Vec<PathBuf> {

@@ -10,7 +10,7 @@ use sockeye::{
     error::Error,
     socket::errno,
     stack::{MtuDiscover, Protocol, SocketSettings},
-    tcp::{BufferSize, Settings, State, congestion::NAMES, settings::MAX_BUFFER},
+    tcp::{BufferSize, Settings, State, congestion::NAMES, knobs::KnobError, settings::MAX_BUFFER},
     time::Duration,
 };
 
@@ -377,7 +377,13 @@ pub fn sysctl(host: &mut Host, command: &str) -> Result<(), String> {
                 let known = NAMES.iter().find(|known| **known == value);
                 defaults.congestion = known.ok_or_else(|| format!("no congestion control is called `{value}`"))?;
             }
-            _ => return Err(format!("the stack has no knob `{name}`")),
+            _ => {
+                let value = u32::try_from(number()?[0]).map_err(|_| format!("{value} is too much for {name}"))?;
+                host.stack.knobs_mut().set(name, value).map_err(|error| match error {
+                    KnobError::Unknown => format!("the stack has no knob `{name}`"),
+                    KnobError::OutOfRange => format!("{value} is out of range for {name}"),
+                })?;
+            }
         }
     }
     Ok(())
