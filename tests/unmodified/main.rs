@@ -54,4 +54,5 @@ mod python;
 mod random_kills;
 mod redis;
 mod running;
+mod tun;
 mod wget;
