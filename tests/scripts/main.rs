@@ -90,7 +90,7 @@ fn main() -> ExitCode {
     for path in &chosen {
         let failure = failure(path);
         if !is_quiet {
-            println!("script {} ... {}", name(path), if failure.is_none() { "ok" } else { "FAILED" });
+            println!("test {} ... {}", name(path), if failure.is_none() { "ok" } else { "FAILED" });
         }
         failures.extend(failure.map(|failure| (path, failure)));
     }
@@ -98,7 +98,12 @@ fn main() -> ExitCode {
         println!("\ntests/scripts/{}.pkt:{line}: {what}", name(path));
     }
     let passed = chosen.len() - failures.len();
-    println!("\n{passed} scripts passed, {} failed, {:.2} s", failures.len(), start.elapsed().as_secs_f64());
+    let verdict = if failures.is_empty() { "ok" } else { "FAILED" };
+    let (failed, filtered, time) = (failures.len(), all.len() - chosen.len(), start.elapsed().as_secs_f64());
+    // As other tests sum themselves up.
+    println!(
+        "\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {filtered} filtered out; finished in {time:.2}s"
+    );
     if all.len() < LEAST {
         println!("there are only {} scripts", all.len());
     }

@@ -117,7 +117,7 @@ impl Parser<'_> {
             }
             let Some(options) = &options else { return self.fault("a packet to the stack needs its options") };
             let len: usize = options.iter().map(TcpOption::len).sum();
-            if len % 4 != 0 || len > 40 {
+            if !len.is_multiple_of(4) || len > 40 {
                 return self.fault(format!("{len} bytes of options: they end on four bytes, 40 at most"));
             }
         }
