@@ -128,6 +128,18 @@ counters! {
     tcp_rcvq_drop = "TcpExtTCPRcvQDrop",
     /// Segments delivered whose acknowledgement told of congestion.
     tcp_delivered_ce = "TcpExtTCPDeliveredCE",
+    /// Connections whose data in the SYN was acknowledged.
+    tcp_fast_open_active = "TcpExtTCPFastOpenActive",
+    /// Connections whose data in the SYN was not.
+    tcp_fast_open_active_fail = "TcpExtTCPFastOpenActiveFail",
+    /// Connections made of a SYN with data.
+    tcp_fast_open_passive = "TcpExtTCPFastOpenPassive",
+    /// Fast Open cookies that were not ours.
+    tcp_fast_open_passive_fail = "TcpExtTCPFastOpenPassiveFail",
+    /// SYNs with data that found a listener's queue of unconfirmed connections full.
+    tcp_fast_open_listen_overflow = "TcpExtTCPFastOpenListenOverflow",
+    /// SYNs that asked for a Fast Open cookie.
+    tcp_fast_open_cookie_reqd = "TcpExtTCPFastOpenCookieReqd",
     /// Zero-window probes sent.
     tcp_win_probe = "TcpExtTCPWinProbe",
     /// Keepalive probes sent.

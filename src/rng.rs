@@ -35,6 +35,12 @@ impl Key {
         Self([rng.u64(), rng.u64()])
     }
 
+    /// The key that these bytes are.
+    pub fn from_bytes(bytes: &[u8; 16]) -> Self {
+        let bits = u128::from_be_bytes(*bytes);
+        Self([(bits >> 64) as u64, bits as u64])
+    }
+
     /// The keyed hash of `value`.
     pub fn hash(&self, value: &impl Hash) -> u64 {
         let mut hasher = self.hasher();

@@ -26,14 +26,16 @@ pub fn connect(fd: i32, addr: &[u8]) -> Result<()> {
     pollable::on_connect(fd, &socket)?;
     let started = socket.with(|stack, id, now| stack.connect(id, remote, now));
     match (started, socket.protocol) {
-        (Err(Error::InProgress | Error::Already), Protocol::Tcp) => finish(&socket, remote, started),
+        (Err(Error::InProgress | Error::Already), Protocol::Tcp) => {
+            let patience = socket.send_patience(false);
+            finish(&socket, remote, started, patience)
+        }
         _ => started,
     }
 }
 
 /// Waits until an attempt that was started is decided.
-fn finish(socket: &Handle, remote: Endpoint, started: Result<()>) -> Result<()> {
-    let patience = socket.send_patience(false);
+pub(super) fn finish(socket: &Handle, remote: Endpoint, started: Result<()>, patience: Patience) -> Result<()> {
     if patience == Patience::None {
         return started;
     }

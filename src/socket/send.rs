@@ -2,9 +2,9 @@
 
 use super::{
     address::{self, Unspec},
-    ancillary,
+    ancillary, connect,
     file::{Handle, Patience},
-    table,
+    pollable, table,
 };
 use crate::{
     error::{Error, Result},
@@ -49,9 +49,8 @@ impl Send<'_> {
 /// As send(2). On `BrokenPipe` of a stream SIGPIPE is raised, unless MSG_NOSIGNAL is given.
 pub fn send(fd: i32, call: Send<'_>) -> Result<usize> {
     let socket = table::socket(fd)?;
-    // TCP Fast Open is not there: as on Linux where it is switched off.
-    if call.has(libc::MSG_FASTOPEN) {
-        return Err(Error::NotSupported);
+    if call.has(libc::MSG_FASTOPEN) && socket.protocol == Protocol::Tcp {
+        pollable::on_connect(fd, &socket)?;
     }
     let patience = socket.send_patience(call.has(libc::MSG_DONTWAIT));
     match socket.protocol {
@@ -76,7 +75,10 @@ pub fn send(fd: i32, call: Send<'_>) -> Result<usize> {
 /// As Linux, a stream ignores the destination address.
 fn stream(socket: &Handle, call: &Send<'_>, mut patience: Patience) -> Result<usize> {
     let total = call.buffers.len();
-    let mut done = 0;
+    let mut done = if call.has(libc::MSG_FASTOPEN) { open_fast(socket, call, patience)? } else { 0 };
+    if done > 0 && (done >= total || patience == Patience::None) {
+        return Ok(done);
+    }
     loop {
         let sent = stream_window(socket, call, patience, done);
         match sent {
@@ -91,6 +93,26 @@ fn stream(socket: &Handle, call: &Send<'_>, mut patience: Patience) -> Result<us
         if done >= total {
             return Ok(done);
         }
+    }
+}
+
+/// MSG_FASTOPEN: connects, with the first data in the SYN if there is a cookie. How much that was.
+fn open_fast(socket: &Handle, call: &Send<'_>, patience: Patience) -> Result<usize> {
+    let dest = call.dest.ok_or(Error::Invalid)?;
+    if address::is_unspecified(dest) {
+        return Err(Error::NotSupported);
+    }
+    let remote = address::parse(dest, socket.family, Unspec::Refuse)?;
+    let window = call.buffers.window::<PIECES>(0, WINDOW)?;
+    let (data, to) = (window.slices(), SendTo::default());
+    let sent = socket.with(|stack, id, now| match stack.connect_fast(id, remote, now)? {
+        true => stack.send(id, data, &to, SendFlags::default(), now),
+        false => Ok(0),
+    })?;
+    match connect::finish(socket, remote, Err(Error::InProgress), patience) {
+        Ok(()) => Ok(sent),
+        Err(Error::InProgress) if sent > 0 => Ok(sent),
+        Err(error) => Err(error),
     }
 }
 

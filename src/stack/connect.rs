@@ -36,6 +36,7 @@ impl Stack {
             (Body::Datagram(_), _) => self.connect_datagram(id, destination(remote)?, now),
             (Body::Listener(_), _) | (_, Phase::Connected) => Err(Error::IsConnected),
             (Body::Connection(connection), Phase::Connecting) => match connection.state() {
+                State::SynSent if connection.awaits_data() => Err(Error::IsConnected),
                 State::SynSent | State::SynReceived => Err(Error::Already),
                 State::Closed => {
                     let error = entry.error.take().or_else(|| connection.take_error());
@@ -81,8 +82,12 @@ impl Stack {
         entry.phase = Phase::Connecting;
         entry.body = Body::Connection(Box::new(connection));
         self.demux.add_connection(flow, id);
+        self.open_fast(id, flow.remote.addr, self.fast_call);
         self.after(id, now);
-        Err(Error::InProgress)
+        match &self.sockets.owned(id)?.body {
+            Body::Connection(connection) if connection.awaits_data() => Ok(()),
+            _ => Err(Error::InProgress),
+        }
     }
 
     /// The flow of a new connection; chooses and claims a port if none is bound.

@@ -2,10 +2,12 @@
 
 use super::{
     SocketId, Stack,
+    fastopen::{Unconfirmed, Verdict},
     sockets::{Body, Entry, Owner, Phase, Stage},
 };
 use crate::{
     addr::Flow,
+    buf::Packet,
     error::{Error, Result},
     ready::Ready,
     tcp::{self, Connection, State},
@@ -27,11 +29,19 @@ pub struct Listener {
     /// Connections in the SYN queue.
     embryos: usize,
     accept: VecDeque<SocketId>,
+    /// Fast connections that are not yet confirmed.
+    pub(super) unconfirmed: Unconfirmed,
 }
 
 impl Listener {
     fn new(settings: tcp::Settings, backlog: usize) -> Self {
-        Self { settings, backlog: backlog.min(MAX_QUEUE), embryos: 0, accept: VecDeque::new() }
+        Self {
+            settings,
+            backlog: backlog.min(MAX_QUEUE),
+            embryos: 0,
+            accept: VecDeque::new(),
+            unconfirmed: Unconfirmed::default(),
+        }
     }
 
     /// Whether the accept queue is full: with a backlog of n there is room for n + 1, as on Linux.
@@ -112,12 +122,19 @@ impl Stack {
     }
 
     /// A segment for a listener (RFC 9293 section 3.10.7.2).
-    pub(super) fn on_listener_segment(&mut self, id: SocketId, flow: Flow, seg: &Header, payload: usize, now: Instant) {
+    pub(super) fn on_listener_segment(
+        &mut self,
+        id: SocketId,
+        flow: Flow,
+        seg: &Header,
+        payload: Packet,
+        now: Instant,
+    ) {
         if seg.flags.contains(Flags::RST) {
             return;
         }
         if seg.flags.contains(Flags::ACK) {
-            return self.refuse(flow, seg, payload, now);
+            return self.refuse(flow, seg, payload.len(), now);
         }
         if !seg.flags.contains(Flags::SYN) || seg.flags.contains(Flags::FIN) {
             return;
@@ -132,15 +149,22 @@ impl Stack {
         let options = tcp::Settings { knobs: self.knobs, ..listener.settings.clone() };
         let settings = entry.settings.clone();
         let Ok(hop) = self.net.hop(flow.remote.addr, settings.via(flow.remote.addr), now) else { return };
+        let verdict = self.judge_fast(id, seg, !payload.is_empty(), (flow.remote.addr, flow.local.addr), now);
         let mut cx = self.world.cx(now);
-        let connection = Connection::accept(flow, seg, options, hop.path, &self.secret, &mut cx);
+        let mut connection = Connection::accept(flow, seg, options, hop.path, &self.secret, &mut cx);
+        match verdict {
+            Verdict::Slow => {}
+            Verdict::Grant(cookie) => connection.grant(cookie),
+            Verdict::Trust(reply) => connection.accept_fast(payload, reply, &mut cx),
+        }
+        let stage = if connection.is_fast_passive() { Stage::Queued } else { Stage::Embryo };
         let child = Entry {
             phase: Phase::Connected,
             local: flow.local,
             hop: Some(hop),
             ident: cx.rng.u32() as u16,
             settings,
-            ..Entry::new(Owner::Listener(id, Stage::Embryo), flow.local, Body::Connection(Box::new(connection)))
+            ..Entry::new(Owner::Listener(id, stage), flow.local, Body::Connection(Box::new(connection)))
         };
         let Ok(child) = self.sockets.insert(child) else { return };
         let binding = self.claim(child, flow.local, false);
@@ -148,8 +172,14 @@ impl Stack {
             self.ports.add(binding);
             entry.binding = Some(binding);
         }
-        if let Some(listener) = self.listener_mut(id) {
-            listener.embryos += 1;
+        match (self.listener_mut(id), stage) {
+            (Some(listener), Stage::Embryo) => listener.embryos += 1,
+            (Some(listener), Stage::Queued) => {
+                listener.accept.push_back(child);
+                self.on_fast_child(id, child);
+                self.events.push_back((id, Ready::IN | Ready::RDNORM));
+            }
+            (None, _) => {}
         }
         self.demux.add_connection(flow, child);
         self.after(child, now);
@@ -193,7 +223,7 @@ impl Stack {
         }
     }
 
-    fn listener_mut(&mut self, id: SocketId) -> Option<&mut Listener> {
+    pub(super) fn listener_mut(&mut self, id: SocketId) -> Option<&mut Listener> {
         match &mut self.sockets.lookup_mut(id)?.body {
             Body::Listener(listener) => Some(listener),
             _ => None,

@@ -7,7 +7,7 @@
 //! | `input.rs` `icmp.rs` `tcp.rs` `datagram.rs` | a frame's way up |
 //! | `output.rs` | a segment's way down |
 //! | `sockets.rs` `demux.rs` `ports.rs` `time_wait.rs` `timers.rs` | tables |
-//! | `bind.rs` `connect.rs` `listener.rs` `io.rs` `info.rs` | socket calls |
+//! | `bind.rs` `connect.rs` `listener.rs` `fastopen.rs` `io.rs` `info.rs` | socket calls |
 //! | `device.rs` | the device comes and goes, the clock moves |
 #![forbid(unsafe_code)]
 
@@ -18,6 +18,7 @@ mod datagram;
 mod demux;
 mod device;
 pub mod diag;
+mod fastopen;
 mod icmp;
 pub mod iface;
 mod info;
@@ -149,6 +150,11 @@ pub struct Stack {
     secret: Key,
     /// What the administrator has set for all connections.
     knobs: Knobs,
+    /// Fast Open: the cookies of servers, and the key of those for clients.
+    cookies: fastopen::Cookies,
+    fast_key: [u8; 16],
+    /// The connection being begun was asked for by MSG_FASTOPEN.
+    fast_call: bool,
     /// Connections without an owner.
     orphans: usize,
     /// Those of them with something unacknowledged.
@@ -170,6 +176,9 @@ impl Stack {
             events: VecDeque::new(),
             secret: Key::random(&mut *rng),
             knobs: config.sysctl,
+            cookies: fastopen::Cookies::default(),
+            fast_key: (u128::from(rng.u64()) << 64 | u128::from(rng.u64())).to_be_bytes(),
+            fast_call: false,
             orphans: 0,
             draining: 0,
             world: World { rng, mib: Counters::default() },

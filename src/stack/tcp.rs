@@ -2,6 +2,7 @@
 
 use super::{
     SocketId, Stack,
+    fastopen::Standing,
     iface::IfaceId,
     net::{Link, prepend_ipv4},
     settings::{MtuDiscover, Via},
@@ -60,7 +61,7 @@ impl Stack {
         match self.demux.listener(&flow, iface) {
             Some(id) => {
                 let seg = ecn::sanitized(seg, packet.meta.ecn);
-                self.on_listener_segment(id, flow, &seg, packet.len(), now);
+                self.on_listener_segment(id, flow, &seg, packet, now);
             }
             None => self.refuse(flow, &seg, packet.len(), now),
         }
@@ -81,6 +82,7 @@ impl Stack {
         let Some(entry) = self.sockets.lookup_mut(id) else { return };
         let Body::Connection(connection) = &mut entry.body else { return };
         let unacknowledged = connection.unacknowledged();
+        let standing = Standing::of(connection);
         connection.on_segment(seg, packet, &mut self.world.cx(now));
         // An acknowledgement of new data proves that the neighbour passes our segments on (RFC 4861 section 7.3.1).
         if connection.unacknowledged() < unacknowledged
@@ -89,6 +91,17 @@ impl Stack {
             && hop.epoch == epoch
         {
             self.net.neighbours.confirm(neighbour, &mut *self.world.rng, now);
+        }
+        match standing {
+            Standing::Other => {}
+            Standing::Asking => self.learn_cookie(id),
+            Standing::Unconfirmed if seg.flags.contains(tcp::Flags::RST) && connection.state() == State::Closed => {
+                let flow = connection.flow();
+                if let Some(listener) = self.demux.listener(&flow, IfaceId::DEVICE) {
+                    self.on_fast_reset(listener, id, now);
+                }
+            }
+            Standing::Unconfirmed => {}
         }
         self.after(id, now);
     }

@@ -5,6 +5,7 @@ use super::{
     Connection, Path, Settings, State,
     ack::Acks,
     congestion::Controller,
+    fastopen::FastOpening,
     isn, mss,
     recv_queue::RecvQueue,
     timer::Timer,
@@ -43,6 +44,8 @@ pub(super) struct Opening {
     sent_at: Option<Instant>,
     /// TCP_DEFER_ACCEPT: the handshake's last segment came without data.
     deferred: bool,
+    /// TCP Fast Open, where it is used.
+    pub fast: Option<Box<FastOpening>>,
 }
 
 impl Opening {
@@ -56,6 +59,7 @@ impl Opening {
             retries: 0,
             sent_at: None,
             deferred: false,
+            fast: None,
         }
     }
 }
@@ -72,7 +76,7 @@ impl Connection {
 
     /// Takes the peer's SYN apart: where it begins and what it can do.
     fn take_syn(&mut self, syn: &Header, now: Instant) {
-        let Options { mss, window_scale, sack_permitted, timestamps, sack: _ } = syn.options;
+        let Options { mss, window_scale, sack_permitted, timestamps, .. } = syn.options;
         let first = syn.seq + 1;
         self.opening.irs = syn.seq;
         self.on_ecn_syn(syn);
@@ -116,6 +120,7 @@ impl Connection {
                 sack_permitted: self.opening.sack,
                 timestamps: self.clock.option(now),
                 sack: Default::default(),
+                fast_open: self.fast_option(),
             },
         }
     }
@@ -123,7 +128,8 @@ impl Connection {
     /// A segment in SYN-SENT (RFC 9293 section 3.10.7.3).
     pub(super) fn on_segment_in_syn_sent(&mut self, seg: &Header, payload: Packet, cx: &mut Cx<'_>) {
         let has = |flag| seg.flags.contains(flag);
-        if has(Flags::ACK) && seg.ack != self.opening.iss + 1 {
+        // More than the SYN itself only if it had data (RFC 7413 section 4.2.1).
+        if has(Flags::ACK) && (seg.ack < self.opening.iss + 1 || seg.ack > self.snd.nxt()) {
             if !has(Flags::RST) {
                 self.refuse(seg, payload.len());
             }
@@ -149,6 +155,7 @@ impl Connection {
         self.peer.update(seg.seq, seg.ack, seg.window);
         self.peer.on_syn(seg.seq, seg.ack, seg.window, self.peer.shift());
         self.establish(seg, cx);
+        self.on_fast_syn_ack(seg, cx);
         self.acks.owe_now();
         self.on_payload(seg.seq + 1, payload, has(Flags::FIN), cx);
     }
@@ -169,7 +176,8 @@ impl Connection {
 
     /// An acknowledgement in SYN-RECEIVED; says whether the connection is established by it.
     pub(super) fn on_ack_in_syn_received(&mut self, seg: &Header, payload: usize, cx: &mut Cx<'_>) -> bool {
-        if seg.ack != self.opening.iss + 1 {
+        // A fast connection may have sent data by now.
+        if seg.ack < self.opening.iss + 1 || seg.ack > self.snd.nxt() {
             self.refuse(seg, payload);
             return false;
         }
@@ -213,6 +221,9 @@ impl Connection {
         }
         self.state = if self.snd.has_fin() { State::FinWait1 } else { State::Established };
         self.stats.on_established(cx.now);
+        if self.snd.unacked() > 0 {
+            self.restart_retransmit_timer(cx.now);
+        }
         self.keepalive.on_heard(cx.now);
         self.on_keepalive_changed(cx.now);
         self.events |= Ready::OUT | Ready::WRNORM;

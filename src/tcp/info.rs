@@ -81,6 +81,7 @@ const OPT_SACK: u8 = 2;
 const OPT_WSCALE: u8 = 4;
 const OPT_ECN: u8 = 8;
 const OPT_ECN_SEEN: u8 = 16;
+const OPT_SYN_DATA: u8 = 32;
 
 /// What is counted for one connection.
 #[derive(Debug, Default)]
@@ -208,7 +209,9 @@ impl Connection {
                 info.wscale = self.peer.shift() | self.window.shift() << 4;
             }
         }
-        info.flags = u8::from(self.recovery.app_limited);
+        let (syn_data, failure) = self.fast_result();
+        info.options |= if syn_data { OPT_SYN_DATA } else { 0 };
+        info.flags = u8::from(self.recovery.app_limited) | (failure as u8) << 1;
     }
 
     fn fill_sending(&self, info: &mut Info) {

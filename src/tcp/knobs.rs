@@ -44,6 +44,8 @@ macro_rules! knobs {
 knobs! {
     /// Explicit congestion notification: 0 off, 1 ask and accept, 2 accept.
     ecn = "tcp_ecn", 2, 0..=2;
+    /// Fast Open: the sum of 1 for clients, 2 for servers, 4 and 0x200 for both without cookies, 0x400 for every listener.
+    fastopen = "tcp_fastopen", 1, 0..=0x607;
     /// Whether a SYN that asked for ECN and was lost is sent again without (RFC 3168 section 6.1.1.1).
     ecn_fallback = "tcp_ecn_fallback", 1, 0..=1;
 }

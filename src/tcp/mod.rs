@@ -18,6 +18,7 @@
 //! | `recovery` | repairing losses | RFC 5681, 6582, 6675, 3042, 3522, 4015 |
 //! | `rtt` | round trips and time-outs | RFC 6298 |
 //! | `congestion` | how much may be in flight | RFC 5681, 3465, 6928, 7661 |
+//! | `fastopen` | data in the SYN | RFC 7413 |
 //! | `ecn` | marks instead of losses | RFC 3168 |
 //! | `timestamps` | time stamps, old duplicates | RFC 7323 |
 //! | `challenge` | forged segments | RFC 5961 |
@@ -38,6 +39,7 @@ mod close;
 pub mod congestion;
 pub mod connection;
 pub mod ecn;
+pub mod fastopen;
 mod handshake;
 pub mod info;
 mod input;

@@ -73,6 +73,9 @@ impl Connection {
         }
         match self.state {
             State::Closed | State::Listen => false,
+            State::SynReceived if self.is_fast_passive() && !self.pending.syn => {
+                self.transmit_data(out, cx) || self.transmit_bare(out, cx)
+            }
             State::SynSent | State::SynReceived => self.transmit_opening(out, cx),
             State::TimeWait => self.transmit_bare(out, cx),
             _ => self.transmit_data(out, cx) || self.transmit_bare(out, cx),
@@ -91,7 +94,9 @@ impl Connection {
         }
         self.timers.set(Timer::Retransmit, cx.now + self.clamped_to_user_timeout(self.rtt.rto(), cx.now));
         self.acks.on_told(self.rcv.rcv_nxt());
-        self.emit(&header, 0, 0, out, cx);
+        self.timers.stop(Timer::DelayedAck);
+        let data = self.syn_data(cx);
+        self.emit(&header, data, data, out, cx);
         true
     }
 
@@ -307,7 +312,8 @@ impl Connection {
         out.head_mut()[CHECKSUM_FIELD..CHECKSUM_FIELD + 2].copy_from_slice(&checksum::fold(sum).to_be_bytes());
         out.set_partial_checksum(CHECKSUM_FIELD);
         if data > 0 {
-            self.snd.slices(header.seq, data, |slice| out.push(slice));
+            let first = header.seq + u32::from(header.flags.contains(Flags::SYN));
+            self.snd.slices(first, data, |slice| out.push(slice));
         }
         if data > segment {
             let size = u16::try_from(segment).unwrap_or(u16::MAX);

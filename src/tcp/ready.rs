@@ -21,7 +21,10 @@ impl Connection {
         if self.life.read_shut {
             ready |= Ready::IN | Ready::RDNORM | Ready::RDHUP;
         }
-        if !matches!(self.state, State::SynSent | State::SynReceived) {
+        if self.awaits_data() {
+            ready |= Ready::OUT | Ready::WRNORM;
+        }
+        if !matches!(self.state, State::SynSent | State::SynReceived) || self.is_fast_passive() {
             if self.is_readable() {
                 ready |= Ready::IN | Ready::RDNORM;
             }

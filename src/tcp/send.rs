@@ -51,6 +51,8 @@ impl Connection {
         }
         match self.state {
             _ if self.life.write_shut => Err(Error::BrokenPipe),
+            State::SynSent if self.awaits_data() => Ok(()),
+            State::SynReceived if self.is_fast_passive() => Ok(()),
             State::SynSent | State::SynReceived => Err(Error::WouldBlock),
             State::Established | State::CloseWait => Ok(()),
             _ => Err(Error::BrokenPipe),
@@ -61,6 +63,11 @@ impl Connection {
     fn on_written(&mut self, taken: usize, wanted: usize, flags: SendFlags) -> Result<usize> {
         if taken < wanted || !self.is_writable() {
             self.is_full = true;
+        }
+        if self.awaits_data() {
+            self.is_full = true;
+            self.release_syn();
+            return Ok(taken);
         }
         if taken == 0 && wanted > 0 {
             return Err(Error::WouldBlock);
@@ -78,6 +85,9 @@ impl Connection {
 
     /// Bytes that may be queued now.
     fn send_room(&self) -> usize {
+        if self.awaits_data() {
+            return self.syn_room();
+        }
         buffer_limit(&self.settings, self.cc.window(), self.rtt.min_rtt()).saturating_sub(self.snd.held())
     }
 

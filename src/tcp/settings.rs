@@ -1,6 +1,6 @@
 //! What the application has asked of a TCP socket: the values behind its options.
 
-use super::Knobs;
+use super::{Knobs, fastopen::FastOpenSettings};
 use crate::time::Duration;
 
 /// Size of a socket buffer in bytes of payload.
@@ -58,6 +58,8 @@ pub struct Settings {
     pub notsent_lowat: Option<u32>,
     /// TCP_CONGESTION: the algorithm's name, one of [`crate::tcp::congestion::NAMES`].
     pub congestion: &'static str,
+    /// TCP_FASTOPEN and what goes with it, for those who ask for it.
+    pub fast_open: Option<Box<FastOpenSettings>>,
     /// What the administrator has set for the stack; the stack fills it in when a connection begins.
     pub knobs: Knobs,
 }
@@ -89,6 +91,7 @@ impl Default for Settings {
             recv_lowat: 1,
             notsent_lowat: None,
             congestion: "reno",
+            fast_open: None,
             knobs: Knobs::default(),
         }
     }

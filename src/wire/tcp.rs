@@ -103,6 +103,48 @@ impl SackBlocks {
     }
 }
 
+/// A Fast Open cookie of 4 to 16 bytes, or without bytes the request for one (RFC 7413 section 4.1.1).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct FastOpen {
+    bytes: [u8; 16],
+    len: u8,
+    /// In the experimental option (RFC 6994) that came before the one of its own.
+    pub experimental: bool,
+}
+
+impl FastOpen {
+    /// The request for a cookie.
+    pub const REQUEST: Self = Self { bytes: [0; 16], len: 0, experimental: false };
+
+    /// A cookie of these bytes, 16 of them at most.
+    pub fn new(cookie: &[u8], experimental: bool) -> Self {
+        let len = cookie.len().min(16);
+        let mut bytes = [0; 16];
+        bytes[..len].copy_from_slice(&cookie[..len]);
+        Self { bytes, len: len as u8, experimental }
+    }
+
+    /// Whether it asks for a cookie.
+    pub fn is_request(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The cookie.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+
+    /// Takes the option's data; odd and other lengths say nothing (as Linux).
+    fn parse(data: &[u8], experimental: bool) -> Option<Self> {
+        matches!(data.len(), 0 | 4 | 6 | 8 | 10 | 12 | 14 | 16).then(|| Self::new(data, experimental))
+    }
+
+    /// Bytes of the option with its padding.
+    fn option_len(&self) -> usize {
+        (usize::from(self.len) + if self.experimental { 4 } else { 2 }).next_multiple_of(4)
+    }
+}
+
 /// The options of a segment. Unknown ones are skipped, malformed ones end the list.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -116,6 +158,8 @@ pub struct Options {
     pub timestamps: Option<Timestamps>,
     /// SACK blocks.
     pub sack: SackBlocks,
+    /// Fast Open (SYN only).
+    pub fast_open: Option<FastOpen>,
 }
 
 /// A TCP header in host order.
@@ -148,7 +192,12 @@ mod kind {
     pub const SACK_PERMITTED: u8 = 4;
     pub const SACK: u8 = 5;
     pub const TIMESTAMPS: u8 = 8;
+    pub const FAST_OPEN: u8 = 34;
+    pub const EXPERIMENT: u8 = 254;
 }
+
+/// What marks Fast Open among the experiments (RFC 6994, IANA "TCP Experimental Option Experiment Identifiers").
+const FAST_OPEN_EXPERIMENT: u16 = 0xf989;
 
 /// The 32-bit number at `at` in `bytes`, which is long enough.
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -198,6 +247,10 @@ impl Options {
             (kind::TIMESTAMPS, 8) => {
                 self.timestamps = Some(Timestamps { val: u32_at(data, 0), ecr: u32_at(data, 4) });
             }
+            (kind::FAST_OPEN, _) if syn => self.fast_open = FastOpen::parse(data, false),
+            (kind::EXPERIMENT, 2..) if syn && u16_at(data, 0) == FAST_OPEN_EXPERIMENT => {
+                self.fast_open = FastOpen::parse(&data[2..], true);
+            }
             (kind::SACK, len) if !syn && len % 8 == 0 => {
                 self.sack = SackBlocks::default();
                 for block in data.chunks_exact(8) {
@@ -214,7 +267,8 @@ impl Options {
         let sack_permitted = if self.sack_permitted && self.timestamps.is_none() { 4 } else { 0 };
         let mss = if self.mss.is_some() { 4 } else { 0 };
         let window_scale = if self.window_scale.is_some() { 4 } else { 0 };
-        mss + timestamps + sack_permitted + window_scale
+        let fast_open = self.fast_open.map_or(0, |option| option.option_len());
+        mss + timestamps + sack_permitted + window_scale + fast_open
     }
 
     /// How many of the SACK blocks fit (three beside timestamps, four alone: RFC 2018 section 3).
@@ -262,6 +316,15 @@ impl Options {
         }
         if let Some(shift) = self.window_scale {
             put(&[kind::NOP, kind::WINDOW_SCALE, 3, shift]);
+        }
+        if let Some(option) = self.fast_open {
+            let len = option.len + if option.experimental { 4 } else { 2 };
+            put(&[if option.experimental { kind::EXPERIMENT } else { kind::FAST_OPEN }, len]);
+            if option.experimental {
+                put(&FAST_OPEN_EXPERIMENT.to_be_bytes());
+            }
+            put(option.bytes());
+            put(&[kind::NOP; 4][..option.option_len() - usize::from(len)]);
         }
         let blocks = self.sack_room();
         if blocks > 0 {
@@ -351,7 +414,7 @@ impl fmt::Display for Header {
 
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mss, window_scale, sack_permitted, timestamps, sack } = self;
+        let Self { mss, window_scale, sack_permitted, timestamps, sack, fast_open } = self;
         let mut words = Vec::new();
         words.extend(mss.map(|mss| format!("mss {mss}")));
         words.extend(sack_permitted.then(|| "sackOK".to_owned()));
@@ -360,6 +423,11 @@ impl fmt::Display for Options {
         if !sack.as_slice().is_empty() {
             let blocks: Vec<_> = sack.as_slice().iter().map(|(start, end)| format!("{}:{}", start.0, end.0)).collect();
             words.push(format!("sack {}", blocks.join(" ")));
+        }
+        if let Some(option) = fast_open {
+            let hex: String = option.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+            let name = if option.experimental { "FOEXP" } else { "FO" };
+            words.push(if hex.is_empty() { name.to_owned() } else { format!("{name} {hex}") });
         }
         f.write_str(&words.join(","))
     }

@@ -156,12 +156,7 @@ pub fn is_at_mark(stream: &TcpStream) -> bool {
 
 /// Begins `count` connections to our port, without waiting for any.
 pub fn begin_connecting(namespace: &Namespace, port: u16, count: usize) -> Vec<TcpStream> {
-    let to = libc::sockaddr_in {
-        sin_family: libc::AF_INET as libc::sa_family_t,
-        sin_port: port.to_be(),
-        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(OURS.parse::<Ipv4Addr>().expect("an address").octets()) },
-        sin_zero: [0; 8],
-    };
+    let to = address_of_ours(port);
     let begin = || {
         let fd = socket(libc::SOCK_STREAM | libc::SOCK_NONBLOCK, 0);
         // SAFETY: `to` is a sockaddr_in of the length that is given.
@@ -243,4 +238,31 @@ pub fn tcp_info(stream: &TcpStream) -> sockeye::tcp::info::Info {
     };
     assert_eq!(got, 0, "getsockopt: {}", io::Error::last_os_error());
     info
+}
+
+/// Lets a listener take data in SYNs, of so many connections at once.
+pub fn fast_open_queue(listener: &TcpListener, connections: i32) {
+    set(listener, libc::IPPROTO_TCP, libc::TCP_FASTOPEN, &connections);
+}
+
+/// Connects to our port by sendto(2) with MSG_FASTOPEN.
+pub fn send_fast(namespace: &Namespace, port: u16, data: &[u8]) -> TcpStream {
+    let fd = namespace.inside(|| socket(libc::SOCK_STREAM, 0));
+    let to = address_of_ours(port);
+    // SAFETY: `data` has its length, and `to` is a sockaddr_in of the length that is given.
+    let sent = unsafe {
+        let len = size_of_val(&to) as libc::socklen_t;
+        libc::sendto(fd.as_raw_fd(), data.as_ptr().cast(), data.len(), libc::MSG_FASTOPEN, (&raw const to).cast(), len)
+    };
+    assert_eq!(sent, data.len() as isize, "sendto: {}", io::Error::last_os_error());
+    limited(TcpStream::from(fd))
+}
+
+fn address_of_ours(port: u16) -> libc::sockaddr_in {
+    libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: port.to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(OURS.parse::<Ipv4Addr>().expect("an address").octets()) },
+        sin_zero: [0; 8],
+    }
 }

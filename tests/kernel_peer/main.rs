@@ -15,6 +15,7 @@ mod crowds;
 mod datagrams;
 mod ecn;
 mod events;
+mod fastopen;
 mod flow;
 mod icmp;
 mod kernel;

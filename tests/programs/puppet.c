@@ -33,7 +33,7 @@ static const struct name *named(const struct name *table, const char *wanted) {
 
 static const struct name message_flags[] = {
     {"oob", MSG_OOB, 0},         {"peek", MSG_PEEK, 0},         {"dontwait", MSG_DONTWAIT, 0}, {"waitall", MSG_WAITALL, 0},
-    {"trunc", MSG_TRUNC, 0}, {"nosignal", MSG_NOSIGNAL, 0}, {"more", MSG_MORE, 0},         {NULL, 0, 0},
+    {"trunc", MSG_TRUNC, 0}, {"nosignal", MSG_NOSIGNAL, 0}, {"more", MSG_MORE, 0},         {"fastopen", MSG_FASTOPEN, 0}, {NULL, 0, 0},
 };
 
 static const struct name options[] = {
@@ -42,7 +42,7 @@ static const struct name options[] = {
     {"nodelay", TCP_NODELAY, IPPROTO_TCP},   {"maxseg", TCP_MAXSEG, IPPROTO_TCP},     {"cork", TCP_CORK, IPPROTO_TCP},
     {"mtu", IP_MTU, IPPROTO_IP},             {"ttl", IP_TTL, IPPROTO_IP},             {"keepalive", SO_KEEPALIVE, SOL_SOCKET},
     {"keepidle", TCP_KEEPIDLE, IPPROTO_TCP}, {"keepintvl", TCP_KEEPINTVL, IPPROTO_TCP},
-    {"keepcnt", TCP_KEEPCNT, IPPROTO_TCP},   {"usertimeout", TCP_USER_TIMEOUT, IPPROTO_TCP},
+    {"fastopen", TCP_FASTOPEN, IPPROTO_TCP}, {"keepcnt", TCP_KEEPCNT, IPPROTO_TCP},   {"usertimeout", TCP_USER_TIMEOUT, IPPROTO_TCP},
     {NULL, 0, 0},
 };
 
@@ -185,11 +185,11 @@ static void do_fill(void) {
   ANSWER("%ju", (uintmax_t)sent);
 }
 
-// sendto FD IP PORT BYTES: one datagram of that much of the stream
+// sendto FD IP PORT BYTES [FLAG...]: one datagram of that much of the stream
 static void do_sendto(void) {
   struct sockaddr_in a = address(word[2], word[3]);
   stream_fill(text, sizeof text, 0);
-  answer_result(sockeye_sendto(number(1), text, bytes(4), 0, (struct sockaddr *)&a, sizeof a));
+  answer_result(sockeye_sendto(number(1), text, bytes(4), flags_from(5), (struct sockaddr *)&a, sizeof a));
 }
 
 // recvfrom FD: a datagram's length, whether its bytes are the stream's, and its sender

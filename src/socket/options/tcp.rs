@@ -6,7 +6,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     sys::plain,
-    tcp::{State, congestion::NAMES},
+    tcp::{State, congestion::NAMES, fastopen::FastOpenSettings},
     time::Duration,
 };
 
@@ -41,6 +41,8 @@ const MAX_FIN_SECONDS: i32 = 120;
 const FIN_SECONDS: u64 = 60;
 /// SOCK_MIN_RCVBUF / 2: the least TCP_WINDOW_CLAMP.
 const MIN_CLAMP: u32 = 1152;
+/// net.core.somaxconn
+const SOMAXCONN: u32 = 4096;
 /// TCP_CA_NAME_MAX
 const NAME_SIZE: usize = 16;
 /// The first and the longest retransmission time-out, seconds: what TCP_DEFER_ACCEPT's seconds are counted in.
@@ -156,11 +158,14 @@ pub(super) const TABLE: &[Row] = &[
     Row { name: TCP_QUEUE_SEQ, get: write_only, set: |_, _| Err(Error::NotPermitted) },
     Row { name: TCP_REPAIR_OPTIONS, get: write_only, set: |_, _| Err(Error::NotPermitted) },
     Row { name: TCP_REPAIR_WINDOW, get: |_| Err(Error::NotPermitted), set: |_, _| Err(Error::NotPermitted) },
-    // TCP Fast Open is not there: as where net.ipv4.tcp_fastopen is 0.
-    Row { name: libc::TCP_FASTOPEN, get: zero, set: |_, v| only_off(v, Error::NotSupported) },
-    Row { name: TCP_FASTOPEN_CONNECT, get: zero, set: |_, v| only_off(v, Error::NotSupported) },
-    Row { name: TCP_FASTOPEN_KEY, get: |_| Ok(Value::bytes(&[])), set: |_, _| Err(Error::NotSupported) },
-    Row { name: TCP_FASTOPEN_NO_COOKIE, get: zero, set: |_, v| only_off(v, Error::NotSupported) },
+    Row { name: libc::TCP_FASTOPEN, get: |s| fast_open(s, |o| o.queue as i32), set: set_fast_open_queue },
+    Row { name: TCP_FASTOPEN_CONNECT, get: |s| fast_open(s, |o| o.connect.into()), set: set_fast_open_connect },
+    Row {
+        name: TCP_FASTOPEN_KEY,
+        get: |s| s.with(|stack, id, _| stack.fast_open_keys(id).map(|keys| Value::bytes(&keys.concat()))),
+        set: set_fast_open_keys,
+    },
+    Row { name: TCP_FASTOPEN_NO_COOKIE, get: |s| fast_open(s, |o| o.no_cookie.into()), set: set_fast_open_no_cookie },
     Row { name: TCP_TIMESTAMP, get: write_only, set: |_, _| Err(Error::NotPermitted) },
     Row {
         name: TCP_NOTSENT_LOWAT,
@@ -183,6 +188,47 @@ pub(super) const TABLE: &[Row] = &[
     Row { name: TCP_TX_DELAY, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
     Row { name: TCP_IS_MPTCP, get: zero, set: read_only },
 ];
+
+fn fast_open(s: &Handle, read: impl FnOnce(&FastOpenSettings) -> i32) -> Result<Value> {
+    tcp_setting(s, |o| o.fast_open.as_deref().map_or(0, read))
+}
+
+/// Changes what belongs to Fast Open, which only a socket without a connection may (and one that listens, if `listening`).
+fn fast_open_change(s: &Handle, listening: bool, write: impl FnOnce(&mut FastOpenSettings)) -> Result<()> {
+    match s.with(|stack, id, _| Ok(stack.state(id)))? {
+        State::Closed => {}
+        State::Listen if listening => {}
+        _ => return Err(Error::Invalid),
+    }
+    tcp_change(s, |o| write(o.fast_open.get_or_insert_default()))
+}
+
+fn set_fast_open_queue(s: &Handle, value: &[u8]) -> Result<()> {
+    let queue = within(int(value)?, 0..=i32::MAX)?.min(SOMAXCONN);
+    fast_open_change(s, true, |o| o.queue = queue)
+}
+
+fn set_fast_open_connect(s: &Handle, value: &[u8]) -> Result<()> {
+    let on = within(int(value)?, 0..=1)? == 1;
+    if !s.with(|stack, _, _| Ok(stack.may_open_fast()))? {
+        return Err(Error::NotSupported);
+    }
+    fast_open_change(s, false, |o| o.connect = on)
+}
+
+fn set_fast_open_no_cookie(s: &Handle, value: &[u8]) -> Result<()> {
+    let on = within(int(value)?, 0..=1)? == 1;
+    fast_open_change(s, true, |o| o.no_cookie = on)
+}
+
+/// One key or two, of 16 bytes each.
+fn set_fast_open_keys(s: &Handle, value: &[u8]) -> Result<()> {
+    let (keys, rest) = value.as_chunks::<16>();
+    if !matches!((keys.len(), rest.len()), (1 | 2, 0)) {
+        return Err(Error::Invalid);
+    }
+    tcp_change(s, |o| o.fast_open.get_or_insert_default().keys = keys.to_vec())
+}
 
 /// TCP_LINGER2: negative means not at all, 0 the default.
 fn fin_timeout(value: i32) -> Option<Duration> {

@@ -4,6 +4,7 @@ mod acknowledging;
 mod calls;
 mod closing;
 mod ecn;
+mod fastopen;
 mod handshake;
 mod hostile;
 mod icmp;

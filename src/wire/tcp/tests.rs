@@ -177,3 +177,32 @@ fn what_is_emitted_is_parsed_back() {
         assert_eq!(Header::parse(&bytes), Some((header, bytes.len())));
     }
 }
+
+#[test]
+fn fast_open_is_read_and_written_in_both_its_options() {
+    let syn = |option| {
+        let mut header = linux_syn();
+        header.options.fast_open = Some(option);
+        header
+    };
+    for (option, bytes) in [
+        (FastOpen::REQUEST, &[34, 2, 1, 1][..]),
+        (FastOpen::new(&[7; 8], false), &[34, 10, 7, 7, 7, 7, 7, 7, 7, 7, 1, 1]),
+        (FastOpen::new(&[7; 4], true), &[254, 8, 0xf9, 0x89, 7, 7, 7, 7]),
+    ] {
+        let emitted = emit(&syn(option));
+        assert_eq!(&emitted[40..], bytes);
+        assert_eq!(Header::parse(&emitted).unwrap().0, syn(option));
+    }
+    let full = emit(&syn(FastOpen::new(&[7; 16], true)));
+    assert_eq!(full.len(), 60, "the longest cookie finds room beside everything else");
+    for odd in [
+        &[34, 3, 1][..],
+        &[34, 4, 1, 2],
+        &[34, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        &[254, 4, 1, 2],
+    ] {
+        assert_eq!(parse_options(Flags::SYN, odd).fast_open, None, "{odd:?}");
+    }
+    assert_eq!(parse_options(Flags::ACK, &[34, 2, 1, 1]).fast_open, None, "only a SYN has it");
+}
