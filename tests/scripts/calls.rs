@@ -33,6 +33,8 @@ pub struct Progress {
     pub expired: bool,
     /// It has been tried before.
     pub begun: bool,
+    /// MSG_FASTOPEN has opened the connection.
+    pub is_open: bool,
 }
 
 /// What became of a call: what it returned, and its arguments as they are now; or it waits.
@@ -372,11 +374,13 @@ fn send(host: &mut Host, args: &Args<'_>, progress: &mut Progress) -> Result<i64
         libc::MSG_OOB | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | libc::MSG_MORE | libc::MSG_FASTOPEN,
     )?;
     let Socket { id, protocol, nonblock, send_timeout, written, .. } = *host.socket(fd)?;
-    // TCP Fast Open is not there: as on Linux where it is switched off.
-    if what.has(libc::MSG_FASTOPEN) {
-        return Err(Error::NotSupported.into());
+    if what.has(libc::MSG_FASTOPEN) && protocol == Protocol::Tcp && !progress.is_open {
+        open_fast(host, fd, args, &what, progress)?;
+        if progress.done > 0 && (progress.done >= what.len() || nonblock || what.has(libc::MSG_DONTWAIT)) {
+            return Ok(progress.done as i64);
+        }
     }
-    let position = written;
+    let position = host.socket(fd)?.written.max(written);
     let data = match what.buffer {
         Some(at) => args.bytes(at, what.len(), position - progress.done as u64)?,
         None => (0..what.len() as u64).map(|i| pattern(position - progress.done as u64 + i)).collect(),
@@ -406,6 +410,33 @@ fn send(host: &mut Host, args: &Args<'_>, progress: &mut Progress) -> Result<i64
             Err(_) => return Ok(progress.done as i64),
         }
     }
+}
+
+/// MSG_FASTOPEN: connects, with the first data in the SYN if there is a cookie.
+fn open_fast(host: &mut Host, fd: i64, args: &Args<'_>, what: &Transfer, progress: &mut Progress) -> Result<()> {
+    let now = host.now;
+    let Socket { id, nonblock, send_timeout, .. } = *host.socket(fd)?;
+    let remote = what.dest.ok_or(Error::Invalid)?;
+    if !progress.begun {
+        host.is_connecting = true;
+        if host.stack.connect_fast(id, remote, now)? {
+            let data = args.bytes(what.buffer.unwrap_or(1), what.len(), 0)?;
+            let sent = host.stack.send(id, &[IoSlice::new(&data)], &SendTo::default(), SendFlags::default(), now)?;
+            progress.done = sent;
+            host.socket(fd)?.written += sent as u64;
+        }
+        host.pump();
+    }
+    let nonblock = nonblock || what.has(libc::MSG_DONTWAIT);
+    match host.stack.connect(id, remote, now) {
+        Err(Error::InProgress | Error::Already) if progress.done > 0 && nonblock => {}
+        Err(Error::InProgress | Error::Already) => {
+            return wait(progress, now, nonblock, send_timeout, Error::InProgress);
+        }
+        decided => decided?,
+    }
+    progress.is_open = true;
+    Ok(())
 }
 
 fn receive(host: &mut Host, args: &mut Args<'_>, progress: &mut Progress) -> Result<i64> {

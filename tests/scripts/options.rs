@@ -16,6 +16,8 @@ use sockeye::{
 
 const TCP_NOTSENT_LOWAT: i32 = 25;
 const TCP_INQ: i32 = 36;
+const TCP_FASTOPEN_CONNECT: i32 = 30;
+const TCP_FASTOPEN_NO_COOKIE: i32 = 34;
 /// The smallest buffers, as getsockopt(2) reports them.
 const MIN_SNDBUF: usize = 4608;
 const MIN_RCVBUF: usize = 2304;
@@ -237,6 +239,9 @@ fn get_tcp(host: &mut Host, fd: i64, name: i32) -> Result<(Expr, i64)> {
         libc::TCP_USER_TIMEOUT => tcp.user_timeout.as_millis() as i64,
         TCP_NOTSENT_LOWAT => tcp.notsent_lowat.unwrap_or(0).into(),
         TCP_INQ => 0,
+        libc::TCP_FASTOPEN => tcp.fast_open.as_ref().map_or(0, |fast| fast.queue.into()),
+        TCP_FASTOPEN_CONNECT => tcp.fast_open.as_ref().is_some_and(|fast| fast.connect).into(),
+        TCP_FASTOPEN_NO_COOKIE => tcp.fast_open.as_ref().is_some_and(|fast| fast.no_cookie).into(),
         libc::TCP_CONGESTION => return Ok((Expr::Text(tcp.congestion.to_owned()), 16)),
         _ => return unknown("IPPROTO_TCP", name),
     }))
@@ -282,9 +287,27 @@ fn set_tcp(host: &mut Host, fd: i64, name: i32, value: &Expr) -> Result<()> {
         TCP_NOTSENT_LOWAT => tcp.notsent_lowat = Some(value as u32).filter(|lowat| *lowat != 0),
         TCP_INQ if value != 0 => return Err(Error::NoProtocolOption.into()),
         TCP_INQ => {}
-        libc::TCP_FASTOPEN if value != 0 => return Err(Error::NotSupported.into()),
+        libc::TCP_FASTOPEN | TCP_FASTOPEN_CONNECT | TCP_FASTOPEN_NO_COOKIE => {
+            return set_fast_open(host, fd, name, value);
+        }
         libc::TCP_MD5SIG => return Err(Error::NoProtocolOption.into()),
         _ => return unknown("IPPROTO_TCP", name),
+    }
+    Ok(())
+}
+
+/// What only a socket without a connection may set.
+fn set_fast_open(host: &mut Host, fd: i64, name: i32, value: i64) -> Result<()> {
+    let id = host.socket(fd)?.id;
+    let (state, is_allowed) = (host.stack.state(id), host.stack.may_open_fast());
+    let fast = host.stack.tcp_settings(id)?.fast_open.get_or_insert_default();
+    let is_fit = state == State::Closed || state == State::Listen && name != TCP_FASTOPEN_CONNECT;
+    match name {
+        libc::TCP_FASTOPEN if is_fit => fast.queue = within(value, 0..=i32::MAX.into())?.min(4096),
+        TCP_FASTOPEN_CONNECT if !is_allowed => return Err(Error::NotSupported.into()),
+        TCP_FASTOPEN_CONNECT if is_fit => fast.connect = within(value, 0..=1)? == 1,
+        TCP_FASTOPEN_NO_COOKIE if is_fit => fast.no_cookie = within(value, 0..=1)? == 1,
+        _ => return Err(Error::Invalid.into()),
     }
     Ok(())
 }
