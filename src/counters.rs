@@ -128,6 +128,16 @@ counters! {
     tcp_rcvq_drop = "TcpExtTCPRcvQDrop",
     /// Segments delivered whose acknowledgement told of congestion.
     tcp_delivered_ce = "TcpExtTCPDeliveredCE",
+    /// SYNs answered by a cookie because the SYN queue was full.
+    tcp_req_q_full_do_cookies = "TcpExtTCPReqQFullDoCookies",
+    /// SYNs dropped because the SYN queue was full.
+    tcp_req_q_full_drop = "TcpExtTCPReqQFullDrop",
+    /// SYN cookies sent.
+    tcp_syncookies_sent = "TcpExtSyncookiesSent",
+    /// SYN cookies that came back.
+    tcp_syncookies_recv = "TcpExtSyncookiesRecv",
+    /// What came back and was no cookie of ours.
+    tcp_syncookies_failed = "TcpExtSyncookiesFailed",
     /// Connections whose data in the SYN was acknowledged.
     tcp_fast_open_active = "TcpExtTCPFastOpenActive",
     /// Connections whose data in the SYN was not.

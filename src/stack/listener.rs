@@ -1,8 +1,9 @@
 //! Listening sockets: SYN queue, accept queue, and who may enter them.
 
 use super::{
-    SocketId, Stack,
+    SocketId, SocketSettings, Stack,
     fastopen::{Unconfirmed, Verdict},
+    net::Hop,
     sockets::{Body, Entry, Owner, Phase, Stage},
 };
 use crate::{
@@ -31,6 +32,8 @@ pub struct Listener {
     accept: VecDeque<SocketId>,
     /// Fast connections that are not yet confirmed.
     pub(super) unconfirmed: Unconfirmed,
+    /// When a SYN was last answered by a cookie.
+    pub(super) cookies_at: Option<Instant>,
 }
 
 impl Listener {
@@ -41,6 +44,7 @@ impl Listener {
             embryos: 0,
             accept: VecDeque::new(),
             unconfirmed: Unconfirmed::default(),
+            cookies_at: None,
         }
     }
 
@@ -134,21 +138,34 @@ impl Stack {
             return;
         }
         if seg.flags.contains(Flags::ACK) {
-            return self.refuse(flow, seg, payload.len(), now);
+            return match self.on_cookie(id, flow, seg, payload, now) {
+                Ok(()) => {}
+                Err(payload) => self.refuse(flow, seg, payload.len(), now),
+            };
         }
         if !seg.flags.contains(Flags::SYN) || seg.flags.contains(Flags::FIN) {
             return;
         }
         let Some(entry) = self.sockets.lookup_mut(id) else { return };
         let Body::Listener(listener) = &mut entry.body else { return };
-        if listener.is_full() || listener.is_syn_queue_full() {
+        let is_flooded = listener.is_syn_queue_full();
+        if listener.is_full() || (is_flooded && self.knobs.syncookies == 0) {
             self.world.mib.tcp_listen_overflows += u64::from(listener.is_full());
+            self.world.mib.tcp_req_q_full_drop += u64::from(!listener.is_full());
             self.world.mib.tcp_listen_drops += 1;
             return;
+        }
+        let by_cookie = is_flooded || self.knobs.syncookies == 2;
+        if by_cookie {
+            listener.cookies_at = Some(now);
+            self.world.mib.tcp_req_q_full_do_cookies += u64::from(is_flooded);
         }
         let options = tcp::Settings { knobs: self.knobs, ..listener.settings.clone() };
         let settings = entry.settings.clone();
         let Ok(hop) = self.net.hop(flow.remote.addr, settings.via(flow.remote.addr), now) else { return };
+        if by_cookie {
+            return self.send_cookie(flow, seg, options, &hop, now);
+        }
         let verdict = self.judge_fast(id, seg, !payload.is_empty(), (flow.remote.addr, flow.local.addr), now);
         let mut cx = self.world.cx(now);
         let mut connection = Connection::accept(flow, seg, options, hop.path, &self.secret, &mut cx);
@@ -157,7 +174,23 @@ impl Stack {
             Verdict::Grant(cookie) => connection.grant(cookie),
             Verdict::Trust(reply) => connection.accept_fast(payload, reply, &mut cx),
         }
+        if let Some(child) = self.add_child(id, flow, connection, settings, hop, now) {
+            self.after(child, now);
+        }
+    }
+
+    /// Puts a connection made for a listener into its queue.
+    pub(super) fn add_child(
+        &mut self,
+        id: SocketId,
+        flow: Flow,
+        connection: Connection,
+        settings: SocketSettings,
+        hop: Hop,
+        now: Instant,
+    ) -> Option<SocketId> {
         let stage = if connection.is_fast_passive() { Stage::Queued } else { Stage::Embryo };
+        let cx = self.world.cx(now);
         let child = Entry {
             phase: Phase::Connected,
             local: flow.local,
@@ -166,7 +199,7 @@ impl Stack {
             settings,
             ..Entry::new(Owner::Listener(id, stage), flow.local, Body::Connection(Box::new(connection)))
         };
-        let Ok(child) = self.sockets.insert(child) else { return };
+        let child = self.sockets.insert(child).ok()?;
         let binding = self.claim(child, flow.local, false);
         if let (Some(entry), Some(binding)) = (self.sockets.lookup_mut(child), binding) {
             self.ports.add(binding);
@@ -182,7 +215,7 @@ impl Stack {
             (None, _) => {}
         }
         self.demux.add_connection(flow, child);
-        self.after(child, now);
+        Some(child)
     }
 
     /// Whether a segment may go on to a connection that is not accepted yet: the one that would complete the

@@ -7,7 +7,7 @@
 //! | `input.rs` `icmp.rs` `tcp.rs` `datagram.rs` | a frame's way up |
 //! | `output.rs` | a segment's way down |
 //! | `sockets.rs` `demux.rs` `ports.rs` `time_wait.rs` `timers.rs` | tables |
-//! | `bind.rs` `connect.rs` `listener.rs` `fastopen.rs` `io.rs` `info.rs` | socket calls |
+//! | `bind.rs` `connect.rs` `listener.rs` `fastopen.rs` `syncookie.rs` `io.rs` `info.rs` | socket calls |
 //! | `device.rs` | the device comes and goes, the clock moves |
 #![forbid(unsafe_code)]
 
@@ -31,6 +31,7 @@ mod ports;
 mod route;
 pub mod settings;
 mod sockets;
+mod syncookie;
 mod tcp;
 mod time_wait;
 mod timers;

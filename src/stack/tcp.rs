@@ -72,7 +72,7 @@ impl Stack {
         self.sockets.lookup(id).is_some_and(|entry| entry.settings.iface.is_none_or(|only| only == iface))
     }
 
-    fn on_connection_segment(&mut self, id: SocketId, seg: &tcp::Header, packet: Packet, now: Instant) {
+    pub(super) fn on_connection_segment(&mut self, id: SocketId, seg: &tcp::Header, packet: Packet, now: Instant) {
         if let Some(&Entry { owner: Owner::Listener(parent, Stage::Embryo), .. }) = self.sockets.lookup(id)
             && !self.may_complete(parent, seg)
         {
@@ -115,7 +115,7 @@ impl Stack {
     }
 
     /// Sends a segment that no connection owns.
-    fn send_segment(&mut self, flow: Flow, seg: &tcp::Header, now: Instant) {
+    pub(super) fn send_segment(&mut self, flow: Flow, seg: &tcp::Header, now: Instant) {
         let Ok(hop) = self.net.hop(flow.remote.addr, Via::default(), now) else { return };
         let mut frame = Frame::new();
         seg.emit(frame.append(seg.len()));

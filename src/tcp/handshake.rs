@@ -74,6 +74,31 @@ impl Connection {
         connection
     }
 
+    /// A connection whose SYN-ACK is not kept: `iss` is the cookie in it (RFC 4987 section 3.6), `syn` what it stands for.
+    /// The next segment completes the handshake.
+    pub fn resume(
+        flow: Flow,
+        syn: &Header,
+        iss: SeqNum,
+        settings: Settings,
+        path: Path,
+        secret: &Key,
+        cx: &mut Cx<'_>,
+    ) -> Self {
+        let opening = Opening { iss, ..Opening::active(&flow, secret, cx.now) };
+        let mut connection = Self::new(flow, settings, path, opening, secret, cx.now);
+        connection.life.embryo = true;
+        connection.take_syn(syn, cx.now);
+        connection.state = State::SynReceived;
+        connection.pending.syn = false;
+        connection
+    }
+
+    /// The SYN-ACK of a connection that [`Connection::resume`] made.
+    pub fn syn_ack(mut self, now: Instant) -> Header {
+        self.syn_header(now)
+    }
+
     /// Takes the peer's SYN apart: where it begins and what it can do.
     fn take_syn(&mut self, syn: &Header, now: Instant) {
         let Options { mss, window_scale, sack_permitted, timestamps, .. } = syn.options;

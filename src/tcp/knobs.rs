@@ -46,6 +46,8 @@ knobs! {
     ecn = "tcp_ecn", 2, 0..=2;
     /// Fast Open: the sum of 1 for clients, 2 for servers, 4 and 0x200 for both without cookies, 0x400 for every listener.
     fastopen = "tcp_fastopen", 1, 0..=0x607;
+    /// SYN cookies: 0 never, 1 when a listener's SYN queue is full, 2 always.
+    syncookies = "tcp_syncookies", 1, 0..=2;
     /// Whether a SYN that asked for ECN and was lost is sent again without (RFC 3168 section 6.1.1.1).
     ecn_fallback = "tcp_ecn_fallback", 1, 0..=1;
 }
