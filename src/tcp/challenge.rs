@@ -7,9 +7,8 @@ use crate::{
     wire::seq::SeqNum,
 };
 
-/// RFC 5961 section 7 leaves the limit open and suggests ten in five seconds. One in half a second is the same rate
-/// without bursts, and Linux's (tcp_invalid_ratelimit).
-const PERIOD: Duration = Duration::from_millis(500);
+/// The least time between two answers (Linux's tcp_invalid_ratelimit); RFC 5961 section 7 has ten in five seconds.
+pub const INTERVAL: Duration = Duration::from_millis(500);
 
 /// What a reset that came in means (RFC 5961 section 3.2).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -55,16 +54,16 @@ pub fn judge_ack(ack: SeqNum, una: SeqNum, nxt: SeqNum, max_window: u32) -> AckV
     }
 }
 
-/// When a connection has last answered a strange segment.
+/// How often a connection answers strange segments.
 #[derive(Debug, Default)]
 pub struct Limiter {
     last: Option<Instant>,
 }
 
 impl Limiter {
-    /// Whether an answer may be given now; if so it is.
+    /// Whether one more may be given now.
     pub fn allow(&mut self, now: Instant) -> bool {
-        let allowed = self.last.is_none_or(|last| now.since(last) >= PERIOD);
+        let allowed = self.last.is_none_or(|last| now.since(last) >= INTERVAL);
         if allowed {
             self.last = Some(now);
         }
@@ -97,8 +96,8 @@ mod tests {
     fn one_answer_in_half_a_second_and_no_more() {
         let mut limiter = Limiter::default();
         let start = Instant::ZERO + Duration::from_secs(100);
+        let ms = Duration::from_millis(1);
         assert_eq!((0..20).filter(|_| limiter.allow(start)).count(), 1);
-        assert!(!limiter.allow(start + PERIOD / 2));
-        assert!(limiter.allow(start + PERIOD));
+        assert_eq!([499, 500, 999, 1000].map(|at| limiter.allow(start + ms * at)), [false, true, false, true]);
     }
 }
