@@ -160,6 +160,14 @@ impl Connection {
             }
             return;
         }
+        // Nor may it echo a time stamp that no SYN of ours had: it is of an old connection (as Linux).
+        if has(Flags::ACK)
+            && self.clock.is_on()
+            && !self.clock.is_echo(seg.options.timestamps, self.opening.sent_at, cx.now)
+        {
+            self.refuse(seg, payload.len());
+            return;
+        }
         if has(Flags::RST) {
             if has(Flags::ACK) {
                 cx.mib.tcp_attempt_fails += 1;

@@ -97,6 +97,8 @@ impl Connection {
         if self.is_data_refused(seq, payload.len() as u32) {
             cx.mib.tcp_abort_on_data += 1;
             self.abort(cx);
+            // The reset answers the segment that caused it, as Linux's does.
+            self.refuse(seg, payload.len());
             return;
         }
         if !payload.is_empty() || has(Flags::FIN) {
@@ -117,10 +119,12 @@ impl Connection {
 
     /// A reset within or near the window (RFC 5961 section 3).
     fn on_reset(&mut self, seg: &Header, cx: &mut Cx<'_>) {
+        let behind = self.end_of_last_block() == Some(seg.seq);
         match judge_reset(seg.seq, self.rcv.rcv_nxt(), self.window.edge()) {
             ResetVerdict::Drop => {}
-            ResetVerdict::Challenge => self.challenge(cx),
-            ResetVerdict::Genuine => {
+            // As Linux: for the sender the next number may be that behind what came out of order.
+            ResetVerdict::Challenge if !behind => self.challenge(cx),
+            ResetVerdict::Challenge | ResetVerdict::Genuine => {
                 // The errors are Linux's (tcp_reset); RFC 9293 would call the reset of an active open in SYN-RECEIVED
                 // a refusal.
                 let error = match self.state {
@@ -135,6 +139,13 @@ impl Connection {
                 self.fail(error);
             }
         }
+    }
+
+    /// Where the last block ends that we have told the peer of.
+    fn end_of_last_block(&self) -> Option<SeqNum> {
+        let blocks = self.rcv.sack_blocks();
+        let ends = blocks.as_slice().iter().map(|(_, end)| *end);
+        ends.reduce(SeqNum::max).filter(|_| self.opening.sack)
     }
 
     /// A SYN on a synchronized connection (RFC 5961 section 4).

@@ -63,6 +63,8 @@ impl Connection {
         } else {
             self.pending.probe = true;
         }
-        self.timers.set(Timer::Persist, cx.now + self.persist_interval());
+        // The user's time ends when it ends, not with the probe after it.
+        let left = if user.is_zero() { Duration::MAX } else { (since + user).since(cx.now) };
+        self.timers.set(Timer::Persist, cx.now + self.persist_interval().min(left));
     }
 }

@@ -69,6 +69,13 @@ impl Clock {
         self.on.then(|| Timestamps { val: self.val(now), ecr: self.recent })
     }
 
+    /// Whether an option echoes a clock between `since` and `now`. One without an echo says nothing against it.
+    pub fn is_echo(&self, option: Option<Timestamps>, since: Option<Instant>, now: Instant) -> bool {
+        let (Some(Timestamps { ecr, .. }), Some(since)) = (option, since) else { return true };
+        let first = self.val(since);
+        ecr == 0 || ecr.wrapping_sub(first) <= self.val(now).wrapping_sub(first)
+    }
+
     /// Takes the time stamp of the peer's SYN.
     pub fn on_syn(&mut self, val: u32, now: Instant) {
         (self.recent, self.recent_at) = (val, now);

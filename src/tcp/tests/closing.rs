@@ -136,7 +136,8 @@ fn data_that_comes_after_close_is_reset() {
     for fin_acked in [1, 2] {
         let mut t = Tester::established();
         t.close();
-        assert_eq!(t.answer(seg("P.", 1, fin_acked, 10)), ["R. 2:2(0) ack 1"]);
+        let reset = format!("R {fin_acked}:{fin_acked}(0)");
+        assert_eq!(t.answer(seg("P.", 1, fin_acked, 10)), [reset.as_str()]);
         assert!(t.connection.is_finished());
         assert_eq!(t.world.mib.tcp_abort_on_data, 1);
     }
