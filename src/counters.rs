@@ -114,6 +114,16 @@ counters! {
     tcp_fast_retrans = "TcpExtTCPFastRetrans",
     /// Segments queued out of order.
     tcp_ofo_queue = "TcpExtTCPOFOQueue",
+    /// Times all connections together came to hold more than the pressure threshold.
+    tcp_memory_pressures = "TcpExtTCPMemoryPressures",
+    /// Times a receive queue had to be made smaller.
+    tcp_prune_called = "TcpExtPruneCalled",
+    /// Times out-of-order data was dropped for it.
+    tcp_ofo_pruned = "TcpExtOfoPruned",
+    /// Segments in order dropped because that was not enough.
+    tcp_rcv_pruned = "TcpExtRcvPruned",
+    /// Connections without an owner reset because there are too many, or no memory.
+    tcp_abort_on_memory = "TcpExtTCPAbortOnMemory",
     /// Out-of-order segments dropped for lack of room.
     tcp_ofo_drop = "TcpExtTCPOFODrop",
     /// Segments dropped because the receive queue was full.

@@ -8,6 +8,7 @@
 //! | `output.rs` | a segment's way down |
 //! | `sockets.rs` `demux.rs` `ports.rs` `time_wait.rs` `timers.rs` | tables |
 //! | `bind.rs` `connect.rs` `listener.rs` `io.rs` `info.rs` | socket calls |
+//! | `memory.rs` | memory of all connections |
 //! | `device.rs` | the device comes and goes, the clock moves |
 #![forbid(unsafe_code)]
 
@@ -24,6 +25,7 @@ mod info;
 mod input;
 mod io;
 mod listener;
+mod memory;
 mod net;
 mod output;
 mod ports;
@@ -110,6 +112,8 @@ pub struct Received {
     pub len: usize,
     /// Length of the whole datagram; equal to `len` for TCP.
     pub full_len: usize,
+    /// What is left to be read, if TCP_INQ asks for it.
+    pub inq: Option<u32>,
     /// The sender (datagram sockets).
     pub from: Option<Endpoint>,
     /// The destination address of the datagram's header (IP_PKTINFO).
@@ -146,6 +150,8 @@ pub struct Stack {
     events: VecDeque<(SocketId, Ready)>,
     /// Keys initial sequence numbers.
     secret: Key,
+    /// Memory of all connections.
+    memory: crate::tcp::memory::Account,
     /// Connections without an owner.
     orphans: usize,
     /// Those of them with something unacknowledged.
@@ -166,6 +172,7 @@ impl Stack {
             dirty_local: VecDeque::new(),
             events: VecDeque::new(),
             secret: Key::random(&mut *rng),
+            memory: crate::tcp::memory::Account::new(config.memory),
             orphans: 0,
             draining: 0,
             world: World { rng, mib: Counters::default() },

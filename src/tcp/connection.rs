@@ -8,6 +8,7 @@ use super::{
     handshake::Opening,
     info::Stats,
     keepalive::KeepAlive,
+    memory::Share,
     mss,
     output::Pending,
     persist::Persist,
@@ -102,6 +103,8 @@ pub struct Connection {
     /// The send buffer was too full to write: OUT comes up when there is room.
     pub(super) is_full: bool,
     pub(super) stats: Stats,
+    /// Its part in the memory of all connections.
+    pub(super) share: Share,
 }
 
 impl Connection {
@@ -152,6 +155,7 @@ impl Connection {
             events: Ready::NONE,
             is_full: false,
             stats: Stats::new(now),
+            share: Share::default(),
             opening,
         }
     }

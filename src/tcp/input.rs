@@ -18,9 +18,6 @@ use crate::{
     },
 };
 
-/// Memory that received data may hold beside the window, in windows: what is out of order goes when there is more.
-const OVERHEAD: usize = 3;
-
 impl Connection {
     /// A segment came in.
     pub(super) fn handle_segment(&mut self, seg: &Header, payload: Packet, cx: &mut Cx<'_>) {
@@ -193,6 +190,10 @@ impl Connection {
     fn queue(&mut self, seq: SeqNum, payload: Packet, cx: &mut Cx<'_>) {
         let len = payload.len();
         let segment = if payload.meta.gso_size == 0 { len } else { len.min(usize::from(payload.meta.gso_size)) };
+        if !self.make_room(seq, len, cx) {
+            self.acks.owe_now();
+            return;
+        }
         let had_gap = self.rcv.out_of_order() > 0;
         let inserted = self.rcv.insert(seq, payload);
         if inserted.out_of_order {
@@ -202,10 +203,6 @@ impl Connection {
         if inserted.advanced > 0 {
             self.stats.on_received(inserted.advanced, cx.now);
             self.events |= Ready::IN | Ready::RDNORM;
-        }
-        if self.rcv.out_of_order() > 0 && self.rcv.footprint() > OVERHEAD * (self.window.capacity() as usize + 65_536) {
-            cx.mib.tcp_ofo_drop += 1;
-            self.rcv.prune();
         }
         let rcv_nxt = self.rcv.rcv_nxt();
         let mss = u32::from(self.acks.rcv_mss());

@@ -55,6 +55,8 @@ pub struct Settings {
     pub recv_lowat: usize,
     /// TCP_NOTSENT_LOWAT, bytes.
     pub notsent_lowat: Option<u32>,
+    /// TCP_INQ: receiving tells how much is left.
+    pub inq: bool,
     /// TCP_CONGESTION: the algorithm's name, one of [`crate::tcp::congestion::NAMES`].
     pub congestion: &'static str,
 }
@@ -85,6 +87,7 @@ impl Default for Settings {
             recv_buffer: BufferSize::Auto { max: MAX_BUFFER },
             recv_lowat: 1,
             notsent_lowat: None,
+            inq: false,
             congestion: "reno",
         }
     }
