@@ -7,9 +7,8 @@ use crate::{
     wire::seq::SeqNum,
 };
 
-/// RFC 5961 section 7: ten in five seconds.
-const LIMIT: u8 = 10;
-const PERIOD: Duration = Duration::from_secs(5);
+/// The least time between two answers (Linux's tcp_invalid_ratelimit); RFC 5961 section 7 has ten in five seconds.
+pub const INTERVAL: Duration = Duration::from_millis(500);
 
 /// What a reset that came in means (RFC 5961 section 3.2).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -55,21 +54,19 @@ pub fn judge_ack(ack: SeqNum, una: SeqNum, nxt: SeqNum, max_window: u32) -> AckV
     }
 }
 
-/// How many answers a connection gives to strange segments.
+/// How often a connection answers strange segments.
 #[derive(Debug, Default)]
 pub struct Limiter {
-    since: Instant,
-    given: u8,
+    last: Option<Instant>,
 }
 
 impl Limiter {
     /// Whether one more may be given now.
     pub fn allow(&mut self, now: Instant) -> bool {
-        if self.given == 0 || now.since(self.since) >= PERIOD {
-            *self = Self { since: now, given: 0 };
+        let allowed = self.last.is_none_or(|last| now.since(last) >= INTERVAL);
+        if allowed {
+            self.last = Some(now);
         }
-        let allowed = self.given < LIMIT;
-        self.given += u8::from(allowed);
         allowed
     }
 }
@@ -96,10 +93,11 @@ mod tests {
     }
 
     #[test]
-    fn ten_answers_in_five_seconds_and_no_more() {
+    fn one_answer_in_half_a_second_and_no_more() {
         let mut limiter = Limiter::default();
         let start = Instant::ZERO + Duration::from_secs(100);
-        assert_eq!((0..20).filter(|_| limiter.allow(start)).count(), 10);
-        assert!(limiter.allow(start + PERIOD));
+        let ms = Duration::from_millis(1);
+        assert_eq!((0..20).filter(|_| limiter.allow(start)).count(), 1);
+        assert_eq!([499, 500, 999, 1000].map(|at| limiter.allow(start + ms * at)), [false, true, false, true]);
     }
 }

@@ -253,7 +253,7 @@ impl Connection {
     pub(super) fn arm_timers(&mut self, now: Instant) {
         let owed = self.state != State::Closed && self.acks.owed() == super::ack::Owed::Delayed;
         if owed && !self.timers.is_set(Timer::DelayedAck) {
-            self.timers.set(Timer::DelayedAck, now + super::ack::DELAY);
+            self.timers.set(Timer::DelayedAck, now + self.acks.delay(self.rtt.srtt()));
         }
         self.settings.quickack = !self.acks.is_interactive();
     }
@@ -262,7 +262,7 @@ impl Connection {
     fn on_ack_delay_over(&mut self, cx: &mut Cx<'_>) {
         if self.acks.owed() == super::ack::Owed::Delayed {
             cx.mib.tcp_delayed_acks += 1;
-            self.acks.on_delay_over();
+            self.acks.on_delay_over(self.rtt.rto());
         }
     }
 }

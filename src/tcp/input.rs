@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     buf::Packet,
+    counters::Counters,
     cx::Cx,
     error::Error,
     ready::Ready,
@@ -37,7 +38,7 @@ impl Connection {
         // A reset is not subject to PAWS (RFC 7323 section 5.2).
         if !has(Flags::RST) && self.clock.judge(seg.options.timestamps, cx.now) == PawsVerdict::Old {
             cx.mib.tcp_paws_estab += 1;
-            self.answer_strange(!payload.is_empty(), cx);
+            self.answer_strange(!payload.is_empty(), |mib| &mut mib.tcp_ack_skipped_paws, cx);
             return;
         }
         // As Linux, what begins before RCV.NXT but not before the last number acknowledged is let in: such
@@ -47,7 +48,7 @@ impl Connection {
                 (true, _) => {}
                 (_, true) if self.state == State::SynReceived => _ = self.on_syn_in_syn_received(seg, cx),
                 (_, true) => self.challenge_syn(cx),
-                _ => self.answer_strange(!payload.is_empty(), cx),
+                _ => self.answer_strange(!payload.is_empty(), |mib| &mut mib.tcp_ack_skipped_seq, cx),
             }
             return;
         }
@@ -137,14 +138,18 @@ impl Connection {
         if self.limiter.allow(cx.now) {
             cx.mib.tcp_challenge_ack += 1;
             self.acks.owe_now();
+        } else {
+            cx.mib.tcp_ack_skipped_challenge += 1;
         }
     }
 
     /// Acknowledges a segment outside the window (RFC 9293 section 3.10.7.4). Those without data are limited: two ends
     /// that disagree would acknowledge each other for ever.
-    fn answer_strange(&mut self, has_data: bool, cx: &mut Cx<'_>) {
+    fn answer_strange(&mut self, has_data: bool, skipped: fn(&mut Counters) -> &mut u64, cx: &mut Cx<'_>) {
         if has_data || self.limiter.allow(cx.now) {
             self.acks.owe_now();
+        } else {
+            *skipped(cx.mib) += 1;
         }
     }
 
