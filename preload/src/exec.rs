@@ -189,6 +189,25 @@ pub unsafe extern "C" fn fexecve(fd: c_int, arguments: Strings, variables: Strin
     }
 }
 
+/// execveat(2), which the libc below may not have.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn execveat(
+    folder: c_int,
+    path: *const c_char,
+    arguments: Strings,
+    variables: Strings,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: the caller's own arguments.
+    unsafe {
+        with(judge::at(folder, path, flags), variables, |kept| {
+            let (folder, path, flags) = (folder as usize, path as usize, flags as usize);
+            let called = call(libc::SYS_execveat, [folder, path, arguments as usize, kept as usize, flags, 0]);
+            called.map_or_else(fail, |_| 0)
+        })
+    }
+}
+
 /// posix_spawn(3): errors are its result, not errno.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn posix_spawn(

@@ -59,7 +59,29 @@ pub unsafe fn path(path: *const c_char) -> Result<()> {
     if !is_on_a_stack() || path.is_null() {
         return Ok(());
     }
-    verdict(at_path(path, DEPTH))
+    verdict(at_path(libc::AT_FDCWD, path, DEPTH))
+}
+
+/// Judges the program that execveat(2) means.
+///
+/// # Errors
+///
+/// As [`path`].
+///
+/// # Safety
+///
+/// As [`path`].
+pub unsafe fn at(folder: c_int, path: *const c_char, flags: c_int) -> Result<()> {
+    if !is_on_a_stack() || path.is_null() {
+        return Ok(());
+    }
+    // SAFETY: a string has one byte at least.
+    let is_empty = unsafe { *path } == 0;
+    if is_empty && flags & libc::AT_EMPTY_PATH != 0 {
+        descriptor(folder)
+    } else {
+        verdict(at_path(folder, path, DEPTH))
+    }
 }
 
 /// Judges the program that a descriptor is open for.
@@ -87,7 +109,7 @@ pub unsafe fn file(file: *const c_char) -> Result<()> {
     // SAFETY: the caller's string.
     let name = unsafe { CStr::from_ptr(file) }.to_bytes();
     if name.contains(&b'/') {
-        return verdict(at_path(file, DEPTH));
+        return verdict(at_path(libc::AT_FDCWD, file, DEPTH));
     }
     let mut folders: &[u8] = b"/bin:/usr/bin";
     // SAFETY: the process's own environment.
@@ -103,7 +125,7 @@ pub unsafe fn file(file: *const c_char) -> Result<()> {
         room[folder.len() + 1..][..name.len()].copy_from_slice(name);
         let at = text.as_ptr() as usize;
         if raw(libc::SYS_faccessat, [libc::AT_FDCWD as usize, at, libc::X_OK as usize, 0]).is_ok() {
-            return verdict(at_path(text.as_ptr().cast(), DEPTH));
+            return verdict(at_path(libc::AT_FDCWD, text.as_ptr().cast(), DEPTH));
         }
     }
     Ok(())
@@ -119,9 +141,9 @@ fn verdict(refusal: Option<Refusal>) -> Result<()> {
     Err(refusal.errno())
 }
 
-fn at_path(path: *const c_char, depth: u32) -> Option<Refusal> {
+fn at_path(folder: c_int, path: *const c_char, depth: u32) -> Option<Refusal> {
     let flags = (libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK) as usize;
-    let fd = raw(libc::SYS_openat, [libc::AT_FDCWD as usize, path as usize, flags, 0]).ok()?;
+    let fd = raw(libc::SYS_openat, [folder as usize, path as usize, flags, 0]).ok()?;
     let refusal = at_descriptor(fd as c_int, depth);
     let _ = raw(libc::SYS_close, [fd, 0, 0, 0]);
     // SAFETY: a string, which open(2) has read.
@@ -141,7 +163,7 @@ fn at_descriptor(fd: c_int, depth: u32) -> Option<Refusal> {
         let end = line.iter().position(|c| c.is_ascii_whitespace() || *c == 0).unwrap_or(line.len());
         let mut text = [0u8; HEAD];
         text[..end].copy_from_slice(&line[..end]);
-        return if depth == 0 { None } else { at_path(text.as_ptr().cast(), depth - 1) };
+        return if depth == 0 { None } else { at_path(libc::AT_FDCWD, text.as_ptr().cast(), depth - 1) };
     }
     elf(&head[..n])
 }

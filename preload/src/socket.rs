@@ -160,8 +160,8 @@ pub unsafe extern "C" fn accept4(fd: c_int, at: *mut sockaddr, len: *mut socklen
     let Some(tag) = open::tag(fd) else {
         return next!(c"accept4" as fn(c_int, *mut sockaddr, *mut socklen_t, c_int) -> c_int, fd, at, len, flags);
     };
-    let stack = match host() {
-        Ok(host) => host.stack,
+    let host = match host() {
+        Ok(host) => host,
         Err(errno) => return fail(errno),
     };
     if !len.is_null() && !at.is_null() {
@@ -179,10 +179,17 @@ pub unsafe extern "C" fn accept4(fd: c_int, at: *mut sockaddr, len: *mut socklen
         if accepted < 0 {
             return accepted;
         }
-        if let Ok(peer) = accept::adopt(fd, tag, accepted, &from, stack) {
-            // SAFETY: the caller's own arguments.
-            unsafe { hand(peer, tag, at, len) };
-            return accepted;
+        match accept::adopt(fd, tag, accepted, &from, host.stack) {
+            Ok(peer) => {
+                // SAFETY: the caller's own arguments.
+                unsafe { hand(peer, tag, at, len) };
+                return accepted;
+            }
+            Err(Errno(libc::ENETDOWN)) => {
+                (host.say)(b"the stack's host is gone: nobody comes to what this program listens at any more");
+                return fail(Errno(libc::ENETDOWN));
+            }
+            Err(_) => {}
         }
     }
 }

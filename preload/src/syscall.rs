@@ -18,6 +18,8 @@ pub unsafe extern "C" fn syscall() -> c_long {
         "je {ours}",
         "cmp rdi, {execve}",
         "je {ours}",
+        "cmp rdi, {execveat}",
+        "je {ours}",
         "cmp rdi, {accept4}",
         "je {ours}",
         "cmp rdi, {io_uring}",
@@ -52,6 +54,7 @@ pub unsafe extern "C" fn syscall() -> c_long {
         "ret",
         close = const libc::SYS_close,
         execve = const libc::SYS_execve,
+        execveat = const libc::SYS_execveat,
         accept4 = const libc::SYS_accept4,
         io_uring = const libc::SYS_io_uring_setup,
         sendmmsg = const libc::SYS_sendmmsg,
@@ -91,6 +94,7 @@ unsafe extern "C" fn ours(number: c_long, a: usize, b: usize, c: usize, d: usize
             libc::SYS_recvmmsg => datagram::recvmmsg(fd, b as *mut _, c as u32, d as c_int, e as *mut _).into(),
             libc::SYS_sendto => socket::sendto(fd, b as *const _, c, d as c_int, e as *const _, f as u32) as c_long,
             libc::SYS_execve => exec::execve(a as *const _, b as *const _, c as *const _).into(),
+            libc::SYS_execveat => exec::execveat(fd, b as *const _, c as *const _, d as *const _, e as c_int).into(),
             // A ring would make and connect sockets of the kernel's: as in a kernel without rings.
             libc::SYS_io_uring_setup => fail(Errno(libc::ENOSYS)).into(),
             // Allocators close their files so before there is a libc to look up.

@@ -15,31 +15,37 @@ use crate::{
 ///
 /// # Errors
 ///
-/// EPERM, and the descriptor is closed, if the other end is not our host's: the caller accepts again.
+/// EPERM, and the descriptor is closed, if the other end is not our host's: the caller accepts again. ENETDOWN, closed
+/// too, if it is the word that the host is gone, which comes once.
 pub fn adopt(listener: i32, tag: Tag, fd: i32, from: &UnixAddress, stack: &[u8]) -> Result<Address> {
     let adopted = take(listener, tag, fd, from, stack);
-    if adopted.is_none() {
+    if adopted.is_err() {
         let _ = kernel::close(fd);
     }
-    adopted.ok_or(Errno(libc::EPERM))
+    adopted
 }
 
-fn take(listener: i32, tag: Tag, fd: i32, from: &UnixAddress, stack: &[u8]) -> Option<Address> {
-    let Some(Meaning::Accepted { id, peer, .. }) = Meaning::read(from.name()?, stack) else { return None };
+const ANOTHERS: Errno = Errno(libc::EPERM);
+
+fn take(listener: i32, tag: Tag, fd: i32, from: &UnixAddress, stack: &[u8]) -> Result<Address> {
+    let meaning = from.name().and_then(|name| Meaning::read(name, stack));
     // A listener's own credentials are those of who called listen(2): its workers may have become somebody else.
-    let [_, trusted, _] = kernel::option::<[u32; 3]>(listener, libc::SO_PEERCRED).ok()?;
-    if !Host::is_ours(fd, trusted) {
-        return None;
-    }
+    let [_, trusted, _] = kernel::option::<[u32; 3]>(listener, libc::SO_PEERCRED)?;
+    let (id, peer) = match meaning {
+        _ if !Host::is_ours(fd, trusted) => return Err(ANOTHERS),
+        Some(Meaning::Accepted { id, peer, .. }) => (id, peer),
+        Some(Meaning::Gone { id }) if id == tag.id => return Err(Errno(libc::ENETDOWN)),
+        _ => return Err(ANOTHERS),
+    };
     let kept = tag.flags & (Tag::V6 | Tag::V6ONLY | Tag::NODELAY | Tag::REUSEPORT | Tag::GENEROUS);
-    open::prepare(fd).ok()?;
-    open::set_tag(fd, Tag { id, flags: kept | Tag::CONNECTED }).ok()?;
+    open::prepare(fd)?;
+    open::set_tag(fd, Tag { id, flags: kept | Tag::CONNECTED })?;
     if tag.is(Tag::GENEROUS) {
         inherit(listener, fd);
     }
     // The byte that the host leaves unread, so that the connection can be shown to be reset. It may be so already.
     let _ = kernel::send(fd, &[0]);
-    Some(peer)
+    Ok(peer)
 }
 
 /// Gives an accepted socket the options that the kernel's own AF_UNIX socket serves and its listener has: TCP's are

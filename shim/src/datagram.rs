@@ -78,6 +78,10 @@ pub fn associate(fd: i32, tag: Tag, address: Option<Address>, host: &Host<'_>) -
 /// kernel says of an end without another means that the host is gone. 0: it has been told to somebody else.
 pub fn reason(tag: Tag, errno: Errno, host: &Host<'_>) -> Errno {
     match errno {
+        Errno(libc::ECONNRESET) if !is_known(tag, host) => {
+            (host.say)(b"the stack's host is gone: nothing comes to this program's sockets any more");
+            DOWN
+        }
         Errno(libc::ECONNRESET) => {
             let mut request = Request::new(Op::GetOption, host.token, tag.id);
             (request.level, request.name, request.value) = (libc::SOL_SOCKET, libc::SO_ERROR, 4);
@@ -90,6 +94,11 @@ pub fn reason(tag: Tag, errno: Errno, host: &Host<'_>) -> Errno {
         Errno(libc::ECONNREFUSED | libc::ENOTCONN) => DOWN,
         other => other,
     }
+}
+
+/// Whether the host that this socket came from is there: one that came after it does not know it.
+fn is_known(tag: Tag, host: &Host<'_>) -> bool {
+    host.is_there() && host.ask(&Request::new(Op::Names, host.token, tag.id)).is_ok()
 }
 
 /// A message to be sent: the socket address as the program gave it, control messages, and where the payload is.

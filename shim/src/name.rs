@@ -8,6 +8,7 @@
 //! | `sockeye/STACK/a/ID/PEER+LOCAL` | the host's end of an accepted connection, id [`Tag::GIVEN`] |
 //! | `sockeye/STACK/d/ID` | a program's datagram end, its id made up by the host |
 //! | `sockeye/STACK/h/ID` | the host's end of that |
+//! | `sockeye/STACK/g/ID` | who tells the program that listens as ID that its host is gone |
 //!
 //! ID is nine hexadecimal digits, an address is [`Address::to_text`].
 //!
@@ -58,6 +59,11 @@ pub enum Meaning {
         /// The socket's id.
         id: u64,
     },
+    /// The end of a connection that a listener is to take as the word that its host is gone.
+    Gone {
+        /// The listener's id.
+        id: u64,
+    },
 }
 
 impl Meaning {
@@ -85,6 +91,7 @@ impl Meaning {
             }
             Self::Datagram { id } => name.push_kind(b"/d/", *id),
             Self::HostDatagram { id } => name.push_kind(b"/h/", *id),
+            Self::Gone { id } => name.push_kind(b"/g/", *id),
         }
         Some(name)
     }
@@ -103,6 +110,7 @@ impl Meaning {
         match (kind, rest) {
             (b"d/", []) => Some(Self::Datagram { id }),
             (b"h/", []) => Some(Self::HostDatagram { id }),
+            (b"g/", []) => Some(Self::Gone { id }),
             (b"l/", [b'/', local @ ..]) => Some(Self::Bound { id, local: Address::from_text(local.try_into().ok()?)? }),
             (b"a/", [b'/', both @ ..]) => {
                 let (peer, local) = both.split_first_chunk::<{ Address::TEXT }>()?;
@@ -181,6 +189,7 @@ mod tests {
             Meaning::Accepted { id: 1 << 35 | 7, peer, local },
             Meaning::Datagram { id: 77 },
             Meaning::HostDatagram { id: 77 },
+            Meaning::Gone { id: 78 },
         ] {
             for stack in [&b"t"[..], &[b'x'; STACK_MAX]] {
                 let name = meaning.name(stack).expect("a name for a stack");

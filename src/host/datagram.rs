@@ -70,6 +70,11 @@ impl Datagram {
         &self.socket
     }
 
+    /// Our end of it.
+    pub fn end(&self) -> &OwnedFd {
+        &self.end
+    }
+
     /// Moves what there is to move. `buffer` is [`CHUNK`] bytes long.
     pub fn turn(&mut self, buffer: &mut [u8]) -> Verdict {
         self.joined = self.joined || unix::connect(self.end.as_fd(), &self.names[1]).is_ok();

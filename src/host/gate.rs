@@ -40,19 +40,34 @@ impl Gate {
     /// # Errors
     /// A text: another process has the name and does not answer, or there is no socket to be had.
     pub fn claim(name: &[u8]) -> Result<Claim, String> {
+        for _ in 0..ASK_TIMES {
+            match Self::take(name) {
+                Ok(gate) => return Ok(Claim::Ours(gate)),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) => {
+                    return Err(format!("cannot take the name of stack {}: {error}", String::from_utf8_lossy(name)));
+                }
+            }
+            // It may be about to begin, or to end: then the name is free soon.
+            if ask(name).is_ok() {
+                return Ok(Claim::Another);
+            }
+            thread::sleep(ASK_EVERY);
+        }
+        let name = String::from_utf8_lossy(name);
+        Err(format!(
+            "stack {name} has a host that does not answer; end that process, or choose another name (--stack NAME)"
+        ))
+    }
+
+    fn take(name: &[u8]) -> io::Result<Self> {
         let taken = |meaning: Meaning, kind| {
             let name = meaning.name(name).ok_or(io::ErrorKind::InvalidInput)?;
             let fd = unix::open(kind)?;
             unix::bind(fd.as_fd(), name.as_bytes()).map(|()| fd)
         };
-        match taken(Meaning::Control, Kind::Packets) {
-            Ok(control) => {
-                let connect = taken(Meaning::Connect, Kind::Stream).map_err(|error| failure(name, &error))?;
-                Ok(Claim::Ours(Self { control, connect }))
-            }
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => await_answer(name).map(|()| Claim::Another),
-            Err(error) => Err(failure(name, &error)),
-        }
+        let control = taken(Meaning::Control, Kind::Packets)?;
+        Ok(Self { control, connect: taken(Meaning::Connect, Kind::Stream)? })
     }
 
     /// Lets programs in.
@@ -65,24 +80,7 @@ impl Gate {
     }
 }
 
-fn failure(name: &[u8], error: &io::Error) -> String {
-    format!("cannot take the name of stack {}: {error}", String::from_utf8_lossy(name))
-}
-
 /// Asks the host that is there whether it is one.
-fn await_answer(name: &[u8]) -> Result<(), String> {
-    for _ in 0..ASK_TIMES {
-        match ask(name) {
-            Ok(()) => return Ok(()),
-            Err(_) => thread::sleep(ASK_EVERY),
-        }
-    }
-    let name = String::from_utf8_lossy(name);
-    Err(format!(
-        "stack {name} has a host that does not answer; end that process, or choose another name (--stack NAME)"
-    ))
-}
-
 fn ask(name: &[u8]) -> io::Result<()> {
     let control = Meaning::Control.name(name).ok_or(io::ErrorKind::InvalidInput)?;
     let fd = unix::open(Kind::Packets)?;

@@ -13,7 +13,7 @@
 //! | `datagram.rs` | datagram sockets |
 //! | `resolve.rs` `lookup.rs` `dns.rs` | hosts' names: known here, asked for, and how one asks |
 //! | `operator.rs` | what `sockeye ss` and `sockeye stop` ask |
-//! | `life.rs` | who uses the stack, and when it ends |
+//! | `life.rs` `farewell.rs` | who uses the stack, and when it ends; telling those who wait |
 #![forbid(unsafe_code)]
 
 mod bridge;
@@ -21,6 +21,7 @@ pub mod client;
 mod connect;
 mod datagram;
 mod dns;
+mod farewell;
 mod gate;
 mod join;
 mod life;
@@ -89,12 +90,14 @@ pub fn run(options: &Options) -> Result<(), String> {
         Claim::Ours(gate) => gate,
         Claim::Another => return Ok(()),
     };
+    farewell::prepare(&name);
     let config = stacks::describe(&options.net, env::var).map_err(|error| error.to_string())?;
     let stack = stacks::create(&options.net).map_err(|_| last_error())?;
     let engine = stacks::engine(stack).ok_or("the stack is gone")?;
     let served = gate.open().and_then(|()| {
         let mut host = slot::Host::new(stack, engine, (name, config), gate, options.token)?;
         host.serve();
+        host.take_leave();
         Ok(host)
     });
     // The stack was made above and is freed here alone. What is still open is reset, and then so are programs' ends.

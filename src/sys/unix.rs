@@ -248,10 +248,39 @@ pub fn take_error(fd: BorrowedFd<'_>) -> i32 {
     option(fd, libc::SO_ERROR, 0i32).unwrap_or(0)
 }
 
+/// The abstract name a socket has; nothing for one that has none, or is of another family.
+pub fn own_name(fd: BorrowedFd<'_>) -> Option<Vec<u8>> {
+    name_by(libc::SYS_getsockname, fd)
+}
+
+/// The abstract name of the socket that this one is connected to.
+pub fn peer_name(fd: BorrowedFd<'_>) -> Option<Vec<u8>> {
+    name_by(libc::SYS_getpeername, fd)
+}
+
+fn name_by(number: libc::c_long, fd: BorrowedFd<'_>) -> Option<Vec<u8>> {
+    let mut address = libc::sockaddr_un { sun_family: 0, sun_path: [0; 108] };
+    let mut len = size_of::<libc::sockaddr_un>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes into `address`, and how many there are into `len`.
+    checked(unsafe { libc::syscall(number, fd.as_raw_fd(), &raw mut address, &raw mut len) }).ok()?;
+    let path = address.sun_path.get(..(len as usize).checked_sub(offset_of!(libc::sockaddr_un, sun_path))?)?;
+    let is_abstract = i32::from(address.sun_family) == libc::AF_UNIX && path.first() == Some(&0);
+    is_abstract.then(|| path.iter().skip(1).map(|c| c.cast_unsigned()).collect())
+}
+
 /// Who is at the other end.
 pub fn peer(fd: BorrowedFd<'_>) -> Option<Peer> {
     let nobody = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
     option(fd, libc::SO_PEERCRED, nobody).map(|peer| Peer { pid: peer.pid, uid: peer.uid })
+}
+
+/// The number by which the kernel tells a socket from others; 0 if it does not say.
+pub fn inode(fd: BorrowedFd<'_>) -> u32 {
+    // SAFETY: integers only, for which zeros are a value.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel fills what is valid for it.
+    let result = unsafe { libc::fstat(fd.as_raw_fd(), &raw mut stat) };
+    if result == 0 { u32::try_from(stat.st_ino).unwrap_or(0) } else { 0 }
 }
 
 /// The user this process acts as.
@@ -285,6 +314,7 @@ mod tests {
         let listener = open(Kind::Stream).unwrap();
         bind(listener.as_fd(), &name).unwrap();
         assert!(is_taken(&name).unwrap());
+        assert_eq!((own_name(listener.as_fd()), peer_name(listener.as_fd())), (Some(name.clone()), None));
         drop(listener);
         assert!(!is_taken(&name).unwrap());
         assert!(bind(open(Kind::Stream).unwrap().as_fd(), &[b'x'; MAX_NAME + 1]).is_err());

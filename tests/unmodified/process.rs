@@ -41,6 +41,18 @@ pub fn memory(pid: i32) -> u64 {
     status(pid, "VmRSS:").unwrap_or(0)
 }
 
+/// The processor time a process has used, in hundredths of a second.
+pub fn time_used(pid: i32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
+    fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
+}
+
+/// Whether a process is the one that waits for its host's end.
+pub fn is_heir(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sockeye-heir")
+}
+
 fn status(pid: i32, key: &str) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     text.lines().find_map(|line| line.strip_prefix(key))?.split_whitespace().next()?.parse().ok()
