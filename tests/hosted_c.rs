@@ -14,7 +14,6 @@ const DIFFERENCES: &[(&str, &[usize], &str)] = &[
     ("reset_semantics", &[13, 15, 27], "writing to what is reset is EPIPE, and ECONNRESET waits for the next read"),
     ("reset_semantics", &[33], "a reset after the end of data is ECONNRESET, not EPIPE"),
     ("reset_semantics", &[35, 37], "an AF_UNIX socket keeps its peer's name, and shuts down twice"),
-    ("reset_semantics", &[44], "close() does not wait for SO_LINGER's time"),
 ];
 
 /// The preload library, beside a program `sockeye`: built for this test, in a folder of its own.
@@ -73,4 +72,7 @@ macro_rules! hosted {
     ($($name:ident)*) => { $(#[test] fn $name() { same(stringify!($name)); })* };
 }
 
-hosted! { dup_family exit_drains full_duplex threads reset_semantics udp }
+hosted! {
+    cancellation dup_family epoll_edges epoll_exclusive epoll_nested exit_drains full_duplex interfaces nonblocking
+    reset_semantics threads udp
+}

@@ -388,14 +388,16 @@ pub unsafe extern "C" fn close(fd: c_int) -> c_int {
     close_by(fd, || next!(c"close" as fn(c_int) -> c_int, fd))
 }
 
-/// Closes a descriptor by `run`, and gives the host its hint.
+/// Closes a descriptor by `run`, gives the host its hint, and waits for SO_LINGER.
 pub(crate) fn close_by(fd: c_int, run: impl FnOnce() -> c_int) -> c_int {
-    let hint = open::tag(fd).filter(|&tag| closing::is_of_interest(tag));
+    let tag = open::tag(fd);
+    let seconds = tag.map_or(0, |tag| closing::lingers(fd, tag));
     let result = run();
-    if let (Some(tag), 0) = (hint, result)
+    if let (Some(tag), 0) = (tag, result)
+        && (seconds > 0 || closing::is_of_interest(tag))
         && let Ok(host) = host()
     {
-        closing::hint(tag, &host);
+        if seconds > 0 { closing::linger(tag, seconds, &host) } else { closing::hint(tag, &host) }
     }
     result
 }

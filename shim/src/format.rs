@@ -109,6 +109,11 @@ pub enum Op {
     Associate = 11,
     /// `address`: which host has it? Answer: `data`, its name. Errors as [`Op::Resolve`].
     Reverse = 12,
+    /// Which interfaces are there? Answer: `data`, see [`crate::interface`].
+    Interfaces = 13,
+    /// `id`: the program has closed a connection with SO_LINGER set: has the peer acknowledged all? The answer comes when it
+    /// has, when `value` seconds are over, when the connection is, or at once if other descriptors of it are open.
+    Linger = 14,
     /// `id` 0, or what the last answer said: which sockets there are. Answer: several packets, each a
     /// [`crate::report::Report`] or, the last, a response with `id` for the next request in `data` (8 bytes, 0: there are
     /// no more).
@@ -119,7 +124,7 @@ pub enum Op {
 }
 
 impl Op {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Join,
         Self::Bind,
         Self::Listen,
@@ -132,6 +137,8 @@ impl Op {
         Self::Datagram,
         Self::Associate,
         Self::Reverse,
+        Self::Interfaces,
+        Self::Linger,
         Self::Sockets,
         Self::Stop,
     ];
@@ -470,6 +477,11 @@ impl<'a> Writer<'a> {
 pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
+    /// Without any of that.
+    pub(crate) fn of(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
     /// Checks size, magic number and version.
     pub(crate) fn open(bytes: &'a [u8], magic: [u8; 4], size: usize) -> Result<Self, Fault> {
         let mut input = Self(bytes);

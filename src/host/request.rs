@@ -85,6 +85,10 @@ impl Host {
                             self.note_user(pid);
                             return self.look_up(number, asker, &request, is_new);
                         }
+                        Op::Linger => {
+                            self.note_user(pid);
+                            return self.on_linger(asker, &request);
+                        }
                         _ => self.serve_program(&request, meant, uid, pid),
                     }
                 } else {
@@ -152,7 +156,8 @@ impl Host {
                 Ok(nothing)
             }
             // Those may have to wait: `hear` passes them on before it comes here.
-            Op::Resolve | Op::Reverse => Err(Error::Invalid),
+            Op::Resolve | Op::Reverse | Op::Linger => Err(Error::Invalid),
+            Op::Interfaces => Ok(Response { data: self.interfaces(), ..nothing }),
             Op::Datagram => self.open_datagram(request),
             Op::Associate => self.associate(request),
             Op::Stop => data(&self.stop()),

@@ -8,6 +8,7 @@ use super::{
     datagram::Datagram,
     gate::{Gate, Guard},
     life::Life,
+    linger::Lingering,
     listener::Held,
     lookup::Lookup,
 };
@@ -44,6 +45,8 @@ pub enum Item {
     Connecting(Connecting),
     /// A connection.
     Bridge(Box<Bridge>),
+    /// A connection that its program has closed, and that is waited for.
+    Lingering(Box<Lingering>),
     /// A socket that is bound, listens, or whose options are kept.
     Held(Box<Held>),
     /// A datagram socket.
@@ -215,6 +218,7 @@ impl Host {
         match self.named(id)? {
             Item::Connecting(connecting) => Some(&connecting.socket),
             Item::Bridge(bridge) => Some(bridge.socket()),
+            Item::Lingering(lingering) => Some(lingering.socket()),
             Item::Held(held) => Some(&held.socket),
             Item::Datagram(datagram) => Some(datagram.socket()),
             Item::Asker(_) | Item::Header(_) | Item::Lookup(_) | Item::Client(..) => None,

@@ -44,6 +44,7 @@ mod home;
 mod host_killed;
 mod http;
 mod installed;
+mod interfaces;
 mod iperf3;
 mod listeners;
 mod names;
