@@ -254,7 +254,11 @@ pub unsafe extern "C" fn recvmmsg(
         now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec)
     };
     // SAFETY: the caller's own argument.
-    let end = unsafe { limit.as_ref() }
+    let limit = unsafe { limit.as_ref() };
+    if limit.is_some_and(|limit| limit.tv_sec < 0 || !(0..1_000_000_000).contains(&limit.tv_nsec)) {
+        return fail(Errno(libc::EINVAL));
+    }
+    let end = limit
         .map(|limit| now().saturating_add(limit.tv_sec.saturating_mul(1_000_000_000)).saturating_add(limit.tv_nsec));
     let mut done = 0;
     while done < count.min(1024) {

@@ -10,9 +10,10 @@ use core::{
 use libc::{ifaddrs, sockaddr};
 use sockeye_shim::{
     Errno, Result,
-    format::{Data, DatagramHeader},
+    format::{Data, DatagramHeader, SIOCOUTQ, SIOCOUTQNSD},
     interface::{self, Interface, Interfaces, NAME},
-    open,
+    names, open,
+    tag::Tag,
 };
 
 /// One entry of getifaddrs(3) with all it points to.
@@ -184,6 +185,13 @@ pub unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_voi
         // SAFETY: the caller's own argument.
         return unsafe { ask_interface(request, argument) }.map_or_else(fail, |()| 0);
     }
+    if let Some(result) = ask_socket(fd, request) {
+        // SAFETY: the caller vouches for room for an int.
+        return result.map_or_else(fail, |count| unsafe {
+            argument.cast::<c_int>().write(count);
+            0
+        });
+    }
     let result = next!(c"ioctl" as fn(c_int, c_ulong, *mut c_void) -> c_int, fd, request, argument);
     if request == libc::FIONREAD && result == 0 && !argument.is_null() && datagram::tag(fd).is_some() {
         let length = argument.cast::<c_int>();
@@ -191,6 +199,22 @@ pub unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_voi
         unsafe { *length = (*length - DatagramHeader::SIZE as c_int).max(0) };
     }
     result
+}
+
+/// What the host counts, or what is not for a socket of this kind.
+fn ask_socket(fd: c_int, request: c_ulong) -> Option<Result<c_int>> {
+    const SIOCATMARK: c_ulong = 0x8905;
+    let number = c_int::try_from(request).ok()?;
+    if ![SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK as c_int].contains(&number) {
+        return None;
+    }
+    let tag = open::tag(fd)?;
+    match (request, tag.is(Tag::DATAGRAM)) {
+        (SIOCATMARK, true) => Some(Err(Errno(libc::ENOTTY))),
+        (SIOCATMARK, false) | (_, true) => None,
+        _ if tag.is(Tag::CONNECTED) => Some(host().and_then(|host| names::queued(tag, number, &host))),
+        _ => None,
+    }
 }
 
 unsafe fn ask_interface(request: c_ulong, argument: *mut c_void) -> Result<()> {

@@ -114,6 +114,8 @@ pub enum Op {
     /// `id`: the program has closed a connection with SO_LINGER set: has the peer acknowledged all? The answer comes when it
     /// has, when `value` seconds are over, when the connection is, or at once if other descriptors of it are open.
     Linger = 14,
+    /// `id`: ioctl(2) of a connection, `value` SIOCOUTQ or SIOCOUTQNSD. Answer: `data`, the number (4 bytes).
+    Queued = 15,
     /// `id` 0, or what the last answer said: which sockets there are. Answer: several packets, each a
     /// [`crate::report::Report`] or, the last, a response with `id` for the next request in `data` (8 bytes, 0: there are
     /// no more).
@@ -124,7 +126,7 @@ pub enum Op {
 }
 
 impl Op {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Join,
         Self::Bind,
         Self::Listen,
@@ -139,6 +141,7 @@ impl Op {
         Self::Reverse,
         Self::Interfaces,
         Self::Linger,
+        Self::Queued,
         Self::Sockets,
         Self::Stop,
     ];
@@ -147,6 +150,11 @@ impl Op {
         Self::ALL.into_iter().find(|&op| op as u16 == number)
     }
 }
+
+/// A value of [`Op::Queued`]: what the peer has not acknowledged.
+pub const SIOCOUTQ: i32 = 0x5411;
+/// A value of [`Op::Queued`]: what was not sent.
+pub const SIOCOUTQNSD: i32 = 0x894b;
 
 /// A value of [`Op::Associate`]: the address becomes the peer.
 pub const ASSOCIATE: i32 = 0;

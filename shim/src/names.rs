@@ -1,4 +1,4 @@
-//! getsockname(2) and getpeername(2).
+//! What is asked about a socket: getsockname(2), getpeername(2), the length of its queue.
 
 use crate::{
     Errno, Result,
@@ -69,4 +69,14 @@ pub fn peer(fd: i32, tag: Tag, host: &Host<'_>) -> Result<Address> {
         Ok(_) | Err(Errno(libc::ENOENT)) => Err(NOT_CONNECTED),
         Err(errno) => Err(errno),
     }
+}
+
+/// SIOCOUTQ and SIOCOUTQNSD of a connection (tcp(7)): of its AF_UNIX socket they count the kernel's memory, not bytes.
+///
+/// # Errors
+///
+/// ENETDOWN without a host.
+pub fn queued(tag: Tag, request: i32, host: &Host<'_>) -> Result<i32> {
+    let response = host.ask(&Request { value: request, ..Request::new(Op::Queued, host.token, tag.id) })?;
+    Ok(response.data.as_bytes().first_chunk().map_or(0, |four| i32::from_ne_bytes(*four)))
 }

@@ -177,6 +177,12 @@ impl Bridge {
         self.hung_up
     }
 
+    /// Bytes that the program has written and the stack does not have yet.
+    pub fn kept(&self) -> usize {
+        let queued = unix::queued(self.end.as_fd()).unwrap_or(0);
+        queued.saturating_sub(usize::from(self.retained)) + self.up.len()
+    }
+
     /// Moves what there is to move. `buffer` is [`CHUNK`] bytes long; `pins` is the host's.
     pub fn turn(&mut self, buffer: &mut [u8], pins: &Pin) -> Verdict {
         if self.due {

@@ -104,11 +104,13 @@ impl Host {
         }
     }
 
-    /// Lets in every program that waits with a request, and serves those that have asked.
+    /// Lets in every program that waits with a request, and serves those that have asked. What one has asked before it
+    /// came again is served first, also if it was not there when it was let in.
     pub fn hear_programs(&mut self) {
         loop {
             match unix::accept(self.gate.control.as_fd()) {
                 Ok(fd) => {
+                    self.hear_those_let_in();
                     let number = self.reserve();
                     self.hear(number, fd, true);
                 }
@@ -121,6 +123,10 @@ impl Host {
                 }
             }
         }
+        self.hear_those_let_in();
+    }
+
+    fn hear_those_let_in(&mut self) {
         for number in std::mem::take(&mut self.life.asking) {
             self.run(number, 0);
         }

@@ -55,4 +55,5 @@ mod python;
 mod random_kills;
 mod redis;
 mod running;
+mod waiting;
 mod wget;
