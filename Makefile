@@ -73,6 +73,9 @@ install: release
 	$(INSTALL) -m 755 $(RELEASE)/libsockeye_preload.so $(DESTDIR)$(LIBDIR)/libsockeye_preload.so
 	ln -sf libsockeye_preload.so $(DESTDIR)$(LIBDIR)/$(NSSNAME)
 	$(INSTALL) -m 644 include/sockeye.h $(DESTDIR)$(INCDIR)/sockeye.h
+	$(INSTALL) -d $(DESTDIR)$(DATADIR)/sockeye/demo
+	$(INSTALL) -m 755 demo/run.sh $(DESTDIR)$(DATADIR)/sockeye/demo/run.sh
+	$(INSTALL) -m 644 demo/source.c $(DESTDIR)$(DATADIR)/sockeye/demo/source.c
 	$(INSTALL) -m 644 docs/sockeye.7 $(DESTDIR)$(MANDIR)/man7/sockeye.7
 	$(call pc,$(PREFIX),$(LIBDIR),$(INCDIR),) > $(DESTDIR)$(LIBDIR)/pkgconfig/sockeye.pc
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
@@ -83,6 +86,8 @@ uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/sockeye.pc
 	rm -f $(DESTDIR)$(BINDIR)/sockeye $(DESTDIR)$(MANDIR)/man1/sockeye.1 $(addprefix $(DESTDIR)$(DATADIR)/,$(COMPLETIONS))
 	rm -f $(DESTDIR)$(INCDIR)/sockeye.h $(DESTDIR)$(MANDIR)/man7/sockeye.7
+	rm -rf $(DESTDIR)$(DATADIR)/sockeye/demo
+	-rmdir $(DESTDIR)$(DATADIR)/sockeye 2>/dev/null
 
 clean:
 	$(CARGO) clean

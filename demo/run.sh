@@ -14,7 +14,14 @@ bulk=${DEMO_BYTES:-100000000} lossy=${DEMO_LOSSY_BYTES:-10000000}
 # ---- outside: tools, build, and a namespace -------------------------------------------------------------------------
 
 outside() {
-  .ci/tools build demo
+  # In a checkout what is shown is built first; an installed demonstration shows what is installed.
+  local built=''
+  if [ -e Cargo.toml ]; then
+    .ci/tools build demo
+    built=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+  else
+    have sockeye cc ip unshare curl tcpdump python3 ps wrk nginx redis-server redis-cli
+  fi
   work=$(mktemp -d "${TMPDIR:-/tmp}/sockeye-demo.XXXXXX")
   child=
   # unshare heeds no other signal; with it ends the first process of the namespace, and with that all of them.
@@ -22,8 +29,10 @@ outside() {
   trap 'exit 130' INT
   trap 'exit 143' TERM
 
-  echo "building"
-  ${MAKE:-make} --no-print-directory examples >"$work/build.log" 2>&1 </dev/null || { cat "$work/build.log"; exit 1; }
+  if [ -n "$built" ]; then
+    echo "building"
+    ${MAKE:-make} --no-print-directory examples >"$work/build.log" 2>&1 </dev/null || { cat "$work/build.log"; exit 1; }
+  fi
   ${CC:-cc} -O2 -o "$work/source" demo/source.c
 
   # A network of its own, and processes of its own: when the first of them ends, the kernel ends the others.
@@ -41,9 +50,17 @@ outside() {
     unshare+=(--mount-proc)
   fi
   unset "${!SOCKEYE_@}"
-  "${unshare[@]}" "$PWD/demo/run.sh" --inside "$work" "$(realpath "${CARGO_TARGET_DIR:-target}")" &
+  "${unshare[@]}" "$PWD/demo/run.sh" --inside "$work" "$built" &
   child=$!
   wait $child
+}
+
+# Whether these programs are there.
+have() {
+  local program missing=()
+  PATH=$PATH:/usr/sbin:/sbin
+  for program; do command -v "$program" >/dev/null || missing+=("$program"); done
+  [ ${#missing[@]} = 0 ] || { echo "The demonstration needs what is not installed: ${missing[*]}" >&2; exit 1; }
 }
 
 cure_namespace() {
@@ -135,8 +152,10 @@ with_rate() {
 
 inside() {
   work=$1 built=$2 root=$PWD examples=$2/examples
-  PATH=$built/release:$PATH
-  export PYTHONPATH=$root/python SOCKEYE_LIBRARY=$built/release/libsockeye.so
+  if [ -n "$built" ]; then
+    PATH=$built/release:$PATH
+    export PYTHONPATH=$root/python SOCKEYE_LIBRARY=$built/release/libsockeye.so
+  fi
   cd "$work"
   ip link set lo up
   wire t0 $kernel
@@ -148,7 +167,7 @@ inside() {
   command_line "export SOCKEYE_NET=$net"
 
   unmodified_programs
-  embedded_programs
+  [ -z "$built" ] || embedded_programs
   printf '\n%sAll %d worked.%s\n' "$bold" "$count" "$plain"
 }
 

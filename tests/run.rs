@@ -1,4 +1,5 @@
 //! `sockeye run`: what it runs, what it refuses, and how it ends. The preload library is one that does nothing.
+#![allow(clippy::disallowed_methods, reason = "tests wait for the machine's clock")]
 
 #[allow(dead_code, reason = "other tests use the rest")]
 mod netns;
@@ -11,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
     process::{self, Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// A folder with our program, a library to preload, and programs made for a test; gone with it.
@@ -153,8 +154,35 @@ fn a_host_has_nothing_of_the_program_that_started_it() {
     assert!(!descriptors.iter().any(|to| to == "/etc/passwd"), "{descriptors:?}");
     let environment = fs::read_to_string(format!("/proc/{pid}/environ")).expect("proc(5)");
     assert!(!environment.split('\0').any(|variable| variable.starts_with("LD_PRELOAD=")), "{environment}");
-    let session = fs::read_to_string(format!("/proc/{pid}/stat")).expect("proc(5)");
-    assert_eq!(session.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(3)), Some(pid.as_str()));
+    let session = |pid: &str| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("proc(5)");
+        stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(3).map(str::to_owned))
+    };
+    assert_ne!(session(&pid), session("self"));
+}
+
+#[test]
+fn what_a_host_says_once_it_is_up_goes_where_its_starter_writes() {
+    let installed = Installed::new("warnings");
+    installed.namespace.add_tap("t0", "10.97.0.1/24");
+    let errors = installed.path("errors");
+    let mut command = Command::new(installed.path("bin/sockeye"));
+    command.args(["run", "--net", "tap:t0,ip=10.97.0.2/24", "--", "sleep", "2"]);
+    let file = fs::File::create(&errors).expect("a file");
+    let mut child = installed.namespace.inside(|| command.stderr(file).spawn()).expect("it starts");
+    let end = Instant::now() + Duration::from_secs(10);
+    let comm = format!("/proc/{}/comm", child.id());
+    while fs::read_to_string(&comm).expect("proc(5)") != "sleep\n" && Instant::now() < end {
+        thread::sleep(Duration::from_millis(5));
+    }
+    installed.namespace.ip("link delete t0");
+    let said = || fs::read_to_string(&errors).expect("text");
+    while !said().contains("the device is gone") {
+        assert!(Instant::now() < end, "{}", said());
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!(said().lines().all(|line| line.starts_with("sockeye: ")), "{}", said());
+    assert!(child.wait().expect("a child").success());
 }
 
 #[test]

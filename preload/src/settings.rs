@@ -55,10 +55,13 @@ pub struct Settings {
     pub host: Text<512>,
     /// What fills the specification where it is silent.
     fillers: [Text<256>; FILLERS.len()],
+    /// SOCKEYE_CC.
+    congestion: Text<64>,
 }
 
 /// The variables that do, as [`sockeye_shim::format::Op::Join`] has them.
 const FILLERS: [&[u8]; 3] = [b"SOCKEYE_LINK", b"SOCKEYE_PCAP", b"SOCKEYE_LOG"];
+const CONGESTION: &[u8] = b"SOCKEYE_CC";
 
 impl Settings {
     const NONE: Self = Self {
@@ -67,6 +70,7 @@ impl Settings {
         stack: Text::NONE,
         host: Text::NONE,
         fillers: [Text::NONE; FILLERS.len()],
+        congestion: Text::NONE,
     };
 
     /// Writes down which stack is meant; nothing without a specification. Returns the length.
@@ -79,9 +83,12 @@ impl Settings {
             }
         };
         push(self.net.as_bytes());
-        let fillers = FILLERS.iter().zip(&self.fillers).filter(|(_, value)| self.net.len > 0 && value.len > 0);
-        for (name, value) in fillers {
-            [b"\0", *name, b"=", value.as_bytes()].into_iter().for_each(&mut push);
+        let fillers = FILLERS.iter().zip(&self.fillers).filter(|_| self.net.len > 0);
+        let fillers = fillers.map(|(name, value)| (*name, value.as_bytes()));
+        for (name, value) in fillers.chain([(CONGESTION, self.congestion.as_bytes())]) {
+            if !value.is_empty() {
+                [b"\0", name, b"=", value].into_iter().for_each(&mut push);
+            }
         }
         len
     }
@@ -155,6 +162,8 @@ fn read() -> Settings {
             settings.net = Text::of(value);
         } else if let Some(value) = value_of(variable, b"SOCKEYE_STACK") {
             settings.stack = Text::of(value);
+        } else if let Some(value) = value_of(variable, CONGESTION) {
+            settings.congestion = Text::of(value);
         } else if let Some(value) = value_of(variable, b"SOCKEYE_HOST") {
             settings.host = Text::of(value);
         } else if let Some(token) = value_of(variable, b"SOCKEYE_TOKEN").and_then(token_from_text) {
@@ -193,7 +202,7 @@ pub fn token() -> Option<Token> {
     if token == [0; 16] { None } else { Some(token) }
 }
 
-/// The host to ask. Where no token is known, a host of the same user tells it.
+/// The host to ask, which is that of the stack that is meant. Where no token is known, a host of the same user tells it.
 ///
 /// # Errors
 ///
@@ -206,14 +215,16 @@ pub fn host() -> Result<Host<'static>> {
         say(b"neither SOCKEYE_NET nor SOCKEYE_STACK names a stack");
         return Err(DOWN);
     }
-    let mut host = Host { stack, token: token().unwrap_or_default(), start, say };
-    if host.token == [0; 16] {
+    let congestion = settings.congestion.as_bytes();
+    let mut host = Host { stack, token: token().unwrap_or_default(), congestion, start, say };
+    let is_new = MET.load(Ordering::Relaxed) != own_pid();
+    // Each process asks once, also with a token: it may mean another stack than the one it is of. Where there is no host
+    // the first request makes one that is meant.
+    if host.token == [0; 16] || is_new && host.is_there() {
         let mut meant = [0; MEANT];
         let len = settings.meant(&mut meant);
         host.token = host.join(&meant[..len])?;
         remember(host.token);
-        MET.store(own_pid(), Ordering::Relaxed);
-    } else if MET.load(Ordering::Relaxed) != own_pid() && host.is_there() {
         MET.store(own_pid(), Ordering::Relaxed);
     }
     Ok(host)

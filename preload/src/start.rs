@@ -62,7 +62,7 @@ fn close_both(ends: [i32; 2]) {
 
 /// Waits for the host's name, while what the host says on its stderr comes through the pipe.
 fn await_host(settings: &Settings, pipe: i32) -> Result<()> {
-    let host = Host { stack: settings.stack.as_bytes(), token: [0; 16], start: || Err(DOWN), say };
+    let host = Host { stack: settings.stack.as_bytes(), token: [0; 16], congestion: b"", start: || Err(DOWN), say };
     let (mut said, mut len, mut open) = ([0u8; 512], 0, true);
     for _ in 0..PATIENCE {
         if host.is_there() {
@@ -148,6 +148,17 @@ impl Path {
     }
 }
 
+/// Whether a descriptor is a terminal or a file: whoever reads a pipe waits for its end.
+fn lasts(fd: i32) -> bool {
+    let mut stat = core::mem::MaybeUninit::<libc::stat>::zeroed();
+    if raw(libc::SYS_fstat, [fd as usize, stat.as_mut_ptr() as usize, 0]).is_err() {
+        return false;
+    }
+    // SAFETY: the kernel has filled it, and zeros were there before.
+    let mode = unsafe { stat.assume_init() }.st_mode & libc::S_IFMT;
+    mode == libc::S_IFREG || mode == libc::S_IFCHR
+}
+
 /// In the child: a session of its own, nothing of the program's but its user, folder and environment.
 fn become_host(settings: &Settings, program: &Path, pipe: i32) -> ! {
     let _ = raw(libc::SYS_setsid, [0; 3]);
@@ -167,7 +178,9 @@ fn become_host(settings: &Settings, program: &Path, pipe: i32) -> ! {
     let pipe = raw(libc::SYS_fcntl, [pipe as usize, libc::F_DUPFD as usize, 10]).unwrap_or(pipe as usize);
     let (null, flags) = (c"/dev/null".as_ptr() as usize, libc::O_RDWR as usize);
     let null = raw(libc::SYS_openat, [libc::AT_FDCWD as usize, null, flags]).unwrap_or(0);
-    for (from, to) in [(null, 0), (null, 1), (pipe, 2)] {
+    // The host has its say there once nobody reads the pipe any more.
+    let lasting = if lasts(2) { 2 } else { null };
+    for (from, to) in [(null, 0), (lasting, 1), (pipe, 2)] {
         if from != to {
             let _ = raw(libc::SYS_dup3, [from, to, 0]);
         }

@@ -8,7 +8,7 @@ use crate::{
     host::Host,
     kernel,
     name::Meaning,
-    open, sockaddr,
+    open, options, sockaddr,
     tag::Tag,
 };
 
@@ -23,13 +23,14 @@ pub(crate) fn flags(fd: i32, tag: Tag) -> u32 {
 /// # Errors
 ///
 /// As bind(2); ENETDOWN without a host.
-pub fn bind(fd: i32, tag: Tag, address: Address, host: &Host<'_>) -> Result<()> {
+pub fn bind(fd: i32, mut tag: Tag, address: Address, host: &Host<'_>) -> Result<()> {
     if tag.is(Tag::DATAGRAM) {
         return datagram::bind(fd, tag, address, host);
     }
     if tag.is(Tag::BOUND) || tag.is(Tag::CONNECTED) || tag.is(Tag::CONNECTING) {
         return Err(Errno(libc::EINVAL));
     }
+    tag = options::introduce(fd, tag, host)?;
     let request = Request { flags: flags(fd, tag), address, ..Request::new(Op::Bind, host.token, tag.id) };
     let local = host.ask(&request)?.local;
     let bound = Meaning::Bound { id: tag.id, local }.name(host.stack).ok_or(Errno(libc::ENETDOWN));

@@ -8,7 +8,7 @@ use crate::{
     host::Host,
     kernel,
     name::Meaning,
-    names, open,
+    names, open, options,
     tag::Tag,
 };
 
@@ -39,6 +39,7 @@ pub fn begin(fd: i32, mut tag: Tag, destination: Address, host: &Host<'_>) -> Re
     if !host.is_there() {
         (host.start)()?;
     }
+    tag = options::introduce(fd, tag, host)?;
     let name = Meaning::Connect.name(host.stack).ok_or(Errno(libc::ENETDOWN))?;
     let mut begun = kernel::connect(fd, &name);
     if begun == Err(Errno(libc::EISCONN)) {
@@ -85,7 +86,9 @@ pub(crate) enum Identity {
 /// Puts a new socket in the place of one that cannot connect again. Duplicates of the descriptor, and sets that epoll(7)
 /// has it in, stay with the old one.
 pub(crate) fn renew(fd: i32, tag: Tag, identity: Identity) -> Result<Tag> {
-    let flags = tag.flags & !(Tag::CONNECTED | Tag::CONNECTING);
+    // Of a new one the host has heard nothing.
+    let known = if identity == Identity::New { Tag::TOLD } else { 0 };
+    let flags = tag.flags & !(Tag::CONNECTED | Tag::CONNECTING | known);
     let name = kernel::own_name(fd)?;
     let new = open::socket(libc::SOCK_STREAM | libc::SOCK_CLOEXEC, flags)?;
     let mut renewed = open::tag(new).unwrap_or(tag);

@@ -73,9 +73,10 @@ pub enum Fault {
 #[repr(u16)]
 pub enum Op {
     /// Whether the host is there, and whether its stack is the one that is meant: the request may be followed, in the same
-    /// packet, by up to [`MEANT`] bytes: the network specification and, each after a NUL, those of `SOCKEYE_LINK=...`,
-    /// `SOCKEYE_PCAP=...` and `SOCKEYE_LOG=...` that are set. Answer: `data` is the stack's [`Token`] (16 bytes). EINVAL:
-    /// the stack is another, and `data` says how, in a line for the user.
+    /// packet, by up to [`MEANT`] bytes: the network specification, or nothing, and, each after a NUL, those of
+    /// `SOCKEYE_LINK=...`, `SOCKEYE_PCAP=...`, `SOCKEYE_LOG=...` and `SOCKEYE_CC=...` that are set. Answer: `data` is the
+    /// stack's [`Token`] (16 bytes). EINVAL: the stack is another, or has no such congestion control, and `data` says so
+    /// in a line for the user.
     Join = 1,
     /// `id`, `flags`, `address`: reserve the address, port 0 for any. A second time: EINVAL. Answer: `local`.
     Bind = 2,

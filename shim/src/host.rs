@@ -14,6 +14,8 @@ pub struct Host<'a> {
     pub stack: &'a [u8],
     /// The stack's token.
     pub token: Token,
+    /// The congestion control that new sockets are to have; empty for the stack's own.
+    pub congestion: &'a [u8],
     /// Makes a host where there is none.
     pub start: fn() -> Result<()>,
     /// Tells the user why there is no network, in one line.
@@ -53,11 +55,11 @@ impl Host<'_> {
     ///
     /// ENETDOWN after a line that says why: the stack is another, or another user's; what [`Host::ask`] says.
     pub fn join(&self, meant: &[u8]) -> Result<Token> {
-        let mut packet = [0; Request::SIZE + MEANT];
-        let (head, room) = packet.split_at_mut(Request::SIZE);
-        head.copy_from_slice(&Request::new(Op::Join, self.token, 0).to_bytes());
-        room.get_mut(..meant.len()).ok_or(DOWN)?.copy_from_slice(meant);
-        let response = self.exchange(&packet[..Request::SIZE + meant.len()])?;
+        let mut response = self.present(self.token, meant)?;
+        if response.errno == libc::EACCES && self.token != [0; 16] {
+            // The token may be another stack's.
+            response = self.present([0; 16], meant)?;
+        }
         match (response.errno, response.data.as_bytes().try_into()) {
             (0, Ok(token)) => return Ok(token),
             (libc::EINVAL, _) => (self.say)(response.data.as_bytes()),
@@ -65,6 +67,14 @@ impl Host<'_> {
             _ => (self.say)(b"the stack's host does not let this program in"),
         }
         Err(DOWN)
+    }
+
+    fn present(&self, token: Token, meant: &[u8]) -> Result<Response> {
+        let mut packet = [0; Request::SIZE + MEANT];
+        let (head, room) = packet.split_at_mut(Request::SIZE);
+        head.copy_from_slice(&Request::new(Op::Join, token, 0).to_bytes());
+        room.get_mut(..meant.len()).ok_or(DOWN)?.copy_from_slice(meant);
+        self.exchange(&packet[..Request::SIZE + meant.len()])
     }
 
     /// Sends a packet and waits for the response.

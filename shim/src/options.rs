@@ -159,7 +159,22 @@ fn raise(fd: i32, tag: Tag, flag: u16, set: bool) -> Result<()> {
     open::set_tag(fd, if set { tag.with(flag) } else { tag.without(flag) })
 }
 
+/// What the host is told of a new socket before anything else: the congestion control that the environment asks for.
+pub(crate) fn introduce(fd: i32, tag: Tag, host: &Host<'_>) -> Result<Tag> {
+    let is_known =
+        [Tag::TOLD, Tag::BOUND, Tag::CONNECTED, Tag::CONNECTING, Tag::DATAGRAM].into_iter().any(|flag| tag.is(flag));
+    if host.congestion.is_empty() || is_known || tag.id & Tag::GIVEN != 0 {
+        return Ok(tag);
+    }
+    let data = Data::of(host.congestion).ok_or(Errno(libc::EINVAL))?;
+    let (level, name, flags) = (libc::IPPROTO_TCP, libc::TCP_CONGESTION, u32::from(tag.flags));
+    host.tell(Request { level, name, flags, data, ..Request::new(Op::SetOption, host.token, tag.id) })?;
+    open::set_tag(fd, tag.with(Tag::TOLD))?;
+    Ok(tag.with(Tag::TOLD))
+}
+
 fn forward(fd: i32, tag: Tag, option: (i32, i32), value: &[u8], host: &Host<'_>, wait: bool) -> Result<()> {
+    let tag = introduce(fd, tag, host)?;
     let data = Data::of(value.get(..value.len().min(DATA)).unwrap_or(value)).ok_or(Errno(libc::EINVAL))?;
     let mut request = Request { data, ..Request::new(Op::SetOption, host.token, tag.id) };
     (request.level, request.name, request.flags) = (option.0, option.1, u32::from(tag.flags));
@@ -221,6 +236,7 @@ pub fn read(fd: i32, tag: Tag, level: i32, name: i32, room: usize, host: &Host<'
         (libc::IPPROTO_TCP, libc::TCP_NODELAY) => flag(Tag::NODELAY),
         // No IP options ever come up (RFC 7126 lets hosts drop them): the answer of length 0 that sshd insists on.
         (libc::IPPROTO_IP, libc::IP_OPTIONS) => Ok(Some(Data::NONE)),
+        (libc::IPPROTO_TCP, libc::TCP_CONGESTION) => ask(introduce(fd, tag, host)?, (level, name), room, host),
         _ => ask(tag, (level, name), room, host),
     }
 }

@@ -155,9 +155,9 @@ impl Bridge {
         &self.socket
     }
 
-    /// The process at the other end: who connected it, or listens.
-    pub fn user(&self) -> i32 {
-        unix::peer(self.end.as_fd()).map_or(0, |peer| peer.pid)
+    /// Our end of the pair whose other end is the program's.
+    pub fn end(&self) -> BorrowedFd<'_> {
+        self.end.as_fd()
     }
 
     /// Our end was reported ready: `events` are epoll(7)'s.

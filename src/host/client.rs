@@ -206,15 +206,21 @@ pub fn stop(name: &[u8], token: Option<Token>) -> Result<Stopped, Trouble> {
     let response = with_token(token, |token| Asked::new(name, &Request::new(Op::Stop, token, 0), &[])?.response())?;
     let counts: [u8; 8] = response.data.as_bytes().try_into().map_err(|_| Trouble::Silent)?;
     let [a, b, c, d, e, f, g, h] = counts;
-    let control = Meaning::Control.name(name).ok_or(Trouble::Absent)?;
     let until = clock::now() + PATIENCE;
-    while unix::is_taken(control.as_bytes())? {
+    while is_there(name, Meaning::Control, Kind::Packets)? || is_there(name, Meaning::Connect, Kind::Stream)? {
         if clock::now() > until {
             return Err(Trouble::Silent);
         }
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(Stopped { programs: u32::from_le_bytes([a, b, c, d]), connections: u32::from_le_bytes([e, f, g, h]) })
+}
+
+/// Whether somebody listens at one of a stack's names.
+fn is_there(name: &[u8], meaning: Meaning, kind: Kind) -> Result<bool, Trouble> {
+    let name = meaning.name(name).ok_or(Trouble::Absent)?;
+    let reached = unix::connect(unix::open(kind)?.as_fd(), name.as_bytes());
+    Ok(!matches!(reached, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused))
 }
 
 /// The names of the stacks that run in this network namespace, sorted.

@@ -1,6 +1,9 @@
 //! Joining: a program says which stack it means, and the host whether its own is that one.
 
-use crate::{socket::stacks, stack::Config};
+use crate::{
+    socket::{congestion, stacks},
+    stack::Config,
+};
 use sockeye_shim::format::{DATA, Data};
 
 /// What there is to say against a program that means the stack `meant` (see [`Op::Join`]); nothing where all agrees, or
@@ -25,6 +28,12 @@ fn judge(config: &Config, name: &[u8], meant: &[u8]) -> Option<String> {
     let spec = parts.next().unwrap_or_default();
     let variables: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('=')).collect();
     let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned());
+    if let Some(Err(line)) = variable(congestion::VARIABLE).map(|name| congestion::judge(congestion::VARIABLE, &name)) {
+        return Some(line);
+    }
+    if spec.is_empty() {
+        return None;
+    }
     let meant = match stacks::describe(spec, variable) {
         Ok(meant) => meant,
         Err(error) => return Some(error.to_string()),
@@ -66,6 +75,13 @@ mod tests {
         let line = against(&format!("{SPEC},mtu=1400")).unwrap();
         assert!(line.starts_with("mtu: stack tap-t0 runs with no mtu=, not with mtu=1400; "), "{line}");
         assert!(against("tap:t0,ip=x").unwrap().starts_with("ip: "));
+    }
+
+    #[test]
+    fn a_congestion_control_must_be_known() {
+        assert_eq!(against("\0SOCKEYE_CC=reno"), None);
+        let line = against(&format!("{SPEC}\0SOCKEYE_CC=fast")).unwrap();
+        assert!(line.starts_with("SOCKEYE_CC: there is no congestion control \"fast\"; known: "), "{line}");
     }
 
     #[test]

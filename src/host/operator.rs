@@ -1,8 +1,9 @@
 //! What the operator asks: which sockets there are, and that the host end.
 
-use super::slot::{Host, Item};
+use super::slot::{Host, Item, Slot};
 use crate::{
     addr::Endpoint,
+    socket::detached::Detached,
     stack::{Protocol, SocketId, diag::Standing},
     sys::{plain, unix},
 };
@@ -12,7 +13,7 @@ use sockeye_shim::{
     report::Report,
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     os::fd::{AsFd, BorrowedFd},
 };
 
@@ -23,10 +24,13 @@ impl Host {
     /// Sends a report for each of some sockets, beginning with `from`, and returns the response that ends the answer.
     pub fn show_sockets(&self, to: BorrowedFd<'_>, from: u64) -> Response {
         let (standings, next) = self.engine.with(|stack, now| stack.standings(from, AT_ONCE, now));
-        let users: HashMap<SocketId, i32> = self.slots.values().filter_map(|slot| user(&slot.item)).collect();
+        let asked: HashSet<SocketId> = standings.iter().filter_map(|standing| standing.id).collect();
+        let socket = |slot: &'_ Slot| slot.item.socket().map(Detached::id).filter(|id| asked.contains(id));
+        let slots: HashMap<SocketId, &Slot> =
+            self.slots.values().filter_map(|slot| Some((socket(slot)?, slot))).collect();
         for standing in standings {
-            let pid = standing.id.and_then(|id| users.get(&id).copied()).unwrap_or(0);
-            if unix::send(to, &report(&standing, pid).to_bytes(), 0).is_err() {
+            let end = standing.id.and_then(|id| slots.get(&id)).map_or((0, 0), |slot| names(slot));
+            if unix::send(to, &report(&standing, end).to_bytes(), 0).is_err() {
                 // Whoever asked has gone.
                 return Response::new(libc::EPIPE);
             }
@@ -48,22 +52,22 @@ impl Host {
     }
 }
 
-/// The process that uses a socket, as far as the kernel tells: who connected it, or listens.
-fn user(item: &Item) -> Option<(SocketId, i32)> {
-    let peer = |end: &std::os::fd::OwnedFd| unix::peer(end.as_fd()).map_or(0, |peer| peer.pid);
-    match item {
-        Item::Connecting(connecting) => Some((connecting.socket.id(), peer(&connecting.end))),
-        Item::Bridge(bridge) => Some((bridge.socket().id(), bridge.user())),
-        Item::Held(held) => Some((held.socket.id(), held.pid)),
-        _ => None,
-    }
+/// How a socket's program is found: by the id that it knows, or by our own end's inode.
+fn names(slot: &Slot) -> (u64, u32) {
+    let end = match &slot.item {
+        Item::Connecting(connecting) => unix::inode(connecting.end.as_fd()),
+        Item::Bridge(bridge) => unix::inode(bridge.end()),
+        Item::Datagram(datagram) => unix::inode(datagram.end().as_fd()),
+        _ => 0,
+    };
+    (slot.id.unwrap_or(0), end)
 }
 
 fn address(endpoint: Endpoint) -> Address {
     super::request::mapped(endpoint)
 }
 
-fn report(standing: &Standing, pid: i32) -> Report {
+fn report(standing: &Standing, (socket, end): (u64, u32)) -> Report {
     let Standing { id: _, protocol, state, local, remote, recv_queue, send_queue, congestion, info } = standing;
     let mut name = [0; 16];
     for (to, from) in name.iter_mut().zip(congestion.unwrap_or_default().bytes()) {
@@ -76,7 +80,8 @@ fn report(standing: &Standing, pid: i32) -> Report {
     Report {
         protocol: protocol as u16,
         state: *state as i32,
-        pid,
+        id: socket,
+        end,
         recv_queue: *recv_queue,
         send_queue: *send_queue,
         local: address(*local),

@@ -57,6 +57,20 @@ pub enum Item {
     Client(OwnedFd, i32),
 }
 
+impl Item {
+    /// The stack's socket in it.
+    pub fn socket(&self) -> Option<&Detached> {
+        match self {
+            Self::Connecting(connecting) => Some(&connecting.socket),
+            Self::Bridge(bridge) => Some(bridge.socket()),
+            Self::Lingering(lingering) => Some(lingering.socket()),
+            Self::Held(held) => Some(&held.socket),
+            Self::Datagram(datagram) => Some(datagram.socket()),
+            Self::Asker(_) | Self::Header(_) | Self::Lookup(_) | Self::Client(..) => None,
+        }
+    }
+}
+
 /// An item and the id by which programs name it.
 pub struct Slot {
     pub item: Item,
@@ -215,14 +229,7 @@ impl Host {
 
     /// The stack's socket behind an id.
     pub fn socket(&self, id: u64) -> Option<&Detached> {
-        match self.named(id)? {
-            Item::Connecting(connecting) => Some(&connecting.socket),
-            Item::Bridge(bridge) => Some(bridge.socket()),
-            Item::Lingering(lingering) => Some(lingering.socket()),
-            Item::Held(held) => Some(&held.socket),
-            Item::Datagram(datagram) => Some(datagram.socket()),
-            Item::Asker(_) | Item::Header(_) | Item::Lookup(_) | Item::Client(..) => None,
-        }
+        self.named(id)?.socket()
     }
 
     /// Asks the stack for the readiness of a socket, to be told as `slot`. What is so already is looked at once.

@@ -12,6 +12,7 @@ pub mod address;
 pub mod ancillary;
 pub mod bind;
 pub mod close;
+pub mod congestion;
 pub mod connect;
 pub mod detached;
 pub mod dup;

@@ -1,6 +1,6 @@
 //! socket(2).
 
-use super::{file::FileRef, stacks, table};
+use super::{congestion, file::FileRef, stacks, table};
 use crate::{
     error::{Error, Result},
     stack::{Family, Protocol},
@@ -76,7 +76,15 @@ pub fn socket_in(stack: u32, domain: i32, kind: i32, protocol: i32) -> Result<i3
     let (family, protocol, flags) = judge(domain, kind, protocol)?;
     let engine = stacks::engine(stack).ok_or(Error::Invalid)?;
     let fd = placeholder::new(flags.cloexec)?;
-    match engine.with(|stack, _| stack.open(family, protocol)) {
+    let opened = engine.with(|stack, _| {
+        let id = stack.open(family, protocol)?;
+        // It was found to be right when the stack was made.
+        if let (Protocol::Tcp, Ok(Some(congestion))) = (protocol, congestion::chosen()) {
+            stack.tcp_settings(id)?.congestion = congestion;
+        }
+        Ok(id)
+    });
+    match opened {
         Ok(id) => table::add(fd, FileRef::of_socket(stack, id, family, protocol, flags.nonblock)),
         Err(error) => {
             placeholder::close(fd);

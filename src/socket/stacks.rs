@@ -1,6 +1,6 @@
 //! The stacks of the process: the default one, which `SOCKEYE_NET` describes, and those made by name.
 
-use super::{close, shelf::Shelf, table};
+use super::{close, congestion, shelf::Shelf, table};
 use crate::{
     device,
     engine::Engine,
@@ -79,6 +79,10 @@ pub fn describe(spec: &str, variable: impl Fn(&str) -> Option<String>) -> std::r
 pub fn create(spec: &str) -> Result<u32> {
     let mut config = describe(spec, env::var).map_err(|error| {
         note_error(&error.to_string());
+        Error::Invalid
+    })?;
+    congestion::chosen().map_err(|text| {
+        note_error(&text);
         Error::Invalid
     })?;
     config.fill_mac(&machine::id());

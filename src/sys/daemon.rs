@@ -3,25 +3,37 @@
 use std::{
     fs::File,
     io,
-    os::{fd::OwnedFd, unix::process::CommandExt},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{fs::FileTypeExt, process::CommandExt},
+    },
     process::{Command, Stdio},
 };
 
 /// Runs `command` as such a process: a session of its own, no terminal, no descriptor but its standard error, signals,
-/// priority, affinity and umask as at the start of a system. What it writes on standard error comes out of the file.
+/// priority, affinity and umask as at the start of a system. What it writes on standard error comes out of the file, and
+/// what it writes on standard output goes to this process's standard error if that is a terminal or a file.
 ///
 /// It is no child of this process: whatever this one becomes by exec never waits for it.
 ///
 /// # Errors
 /// Those of fork(2), and of execve(2) in the new process.
 pub fn spawn(mut command: Command) -> io::Result<File> {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(lasting_stderr()).stderr(Stdio::piped());
     // SAFETY: between fork and exec `forget_origins` makes system calls only.
     unsafe { command.pre_exec(forget_origins) };
     let mut middle = command.spawn()?;
     let words = middle.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
     middle.wait()?;
     Ok(File::from(OwnedFd::from(words)))
+}
+
+/// This process's standard error, if it may be held for as long as one likes: whoever reads a pipe waits for its end.
+fn lasting_stderr() -> Stdio {
+    let Ok(own) = io::stderr().as_fd().try_clone_to_owned() else { return Stdio::null() };
+    let own = File::from(own);
+    let lasts = own.metadata().is_ok_and(|file| file.is_file() || file.file_type().is_char_device());
+    if lasts { own.into() } else { Stdio::null() }
 }
 
 /// In the child: only the child's child goes on.

@@ -1,9 +1,13 @@
 //! Log lines on standard error: `sockeye: WARN tap t0 is down`. One write(2) a line, so that lines of several
 //! processes do not mix.
+//!
+//! The standard error of a host that a program has started is a pipe to that program, until the host is up. Its standard
+//! output, where it has nothing else to say, is the program's standard error if that is a terminal or a file: there the
+//! lines go once nobody reads the pipe.
 
 use super::transfer;
 use log::{LevelFilter, Log, Metadata, Record};
-use std::os::fd::AsFd;
+use std::{io, os::fd::AsFd};
 
 struct Stderr;
 
@@ -15,8 +19,12 @@ impl Log for Stderr {
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
             let line = format!("sockeye: {} {}\n", record.level(), record.args());
-            // There is nobody left to tell that standard error is closed.
-            let _ = transfer::write(std::io::stderr().as_fd(), line.as_bytes());
+            let written = transfer::write(std::io::stderr().as_fd(), line.as_bytes());
+            if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+                // Whoever started a host has heard it come up, and listens no more. There is nobody left to tell that
+                // standard output is closed too.
+                let _ = transfer::write(io::stdout().as_fd(), line.as_bytes());
+            }
         }
     }
 

@@ -25,5 +25,6 @@ pub mod sigpipe;
 pub mod transfer;
 pub mod tun;
 pub mod unix;
+pub mod unix_diag;
 pub mod user;
 pub mod wall;

@@ -274,6 +274,15 @@ pub fn peer(fd: BorrowedFd<'_>) -> Option<Peer> {
     option(fd, libc::SO_PEERCRED, nobody).map(|peer| Peer { pid: peer.pid, uid: peer.uid })
 }
 
+/// The number by which the kernel tells a socket from others; 0 if it does not say.
+pub fn inode(fd: BorrowedFd<'_>) -> u32 {
+    // SAFETY: integers only, for which zeros are a value.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel fills what is valid for it.
+    let result = unsafe { libc::fstat(fd.as_raw_fd(), &raw mut stat) };
+    if result == 0 { u32::try_from(stat.st_ino).unwrap_or(0) } else { 0 }
+}
+
 /// The user this process acts as.
 pub fn own_uid() -> u32 {
     // SAFETY: no pointers; the call cannot fail.

@@ -23,9 +23,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What programs prove themselves with that are started apart and share a stack.
-const TOKEN: &str = "00112233445566778899aabbccddeeff";
-
 /// How programs come to the stack.
 #[derive(Clone, Copy, Debug)]
 pub enum Way {
@@ -100,11 +97,9 @@ impl Home {
             }
         };
         self.clean(&mut command).args(arguments);
-        match self.way {
-            Way::ByHand => command.env("LD_PRELOAD", installed::library()).env("SOCKEYE_NET", self.net()),
-            // Programs that are started apart, and are to share a stack.
-            Way::SockeyeRun => command.env("SOCKEYE_TOKEN", TOKEN),
-        };
+        if let Way::ByHand = self.way {
+            command.env("LD_PRELOAD", installed::library()).env("SOCKEYE_NET", self.net());
+        }
         command
     }
 
@@ -142,9 +137,6 @@ impl Home {
         let mut command = Command::new(installed::sockeye());
         self.clean(&mut command).args(["host", "--net", &self.net()]);
         prepare(&mut command);
-        if let Way::SockeyeRun = self.way {
-            command.env("SOCKEYE_TOKEN", TOKEN);
-        }
         let host = self.namespace.inside(|| Running::start(&mut command, false));
         self.await_names(2);
         host

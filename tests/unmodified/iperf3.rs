@@ -1,6 +1,9 @@
-//! iperf3, both directions.
+//! iperf3, both directions, over TCP and UDP.
 
 use crate::{home::Home, netns::KERNEL, netns::OURS, running::Running};
+
+const UDP: [&str; 3] = ["-u", "-b", "50M"];
+const UDP_BACK: [&str; 4] = ["-u", "-b", "50M", "-R"];
 
 fn up(server: Running) -> Running {
     server.says("Server listening");
@@ -18,7 +21,10 @@ fn assert_moved(report: &str) {
 both_ways! {
     fn the_kernel_measures_a_server_on_the_stack(home: &Home) {
         let server = up(home.start(&["iperf3", "-s", "--forceflush"]));
-        for direction in [&[][..], &["-R"], &["--bidir", "-P", "2"]] {
+        let ways = [&[][..], &["-R"], &["--bidir", "-P", "2"], &UDP, &UDP_BACK];
+        for (test, direction) in ways.into_iter().enumerate() {
+            // Between two tests it listens on nothing for a moment.
+            server.says(&format!("(test #{})", test + 1));
             let client = [&["iperf3", "-c", OURS, "-t", "1"], direction].concat();
             assert_moved(&home.run_kernels(&client).text());
         }
@@ -27,7 +33,8 @@ both_ways! {
 
     fn a_client_on_the_stack_measures_the_kernel(home: &Home) {
         let server = up(home.start_kernels(&["iperf3", "-s", "--forceflush"]));
-        for direction in [&[][..], &["-R"]] {
+        for (test, direction) in [&[][..], &["-R"], &UDP, &UDP_BACK].into_iter().enumerate() {
+            server.says(&format!("(test #{})", test + 1));
             let client = [&["iperf3", "-c", KERNEL, "-t", "1"], direction].concat();
             assert_moved(&home.run(&client).text());
         }

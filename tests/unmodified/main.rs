@@ -55,5 +55,6 @@ mod python;
 mod random_kills;
 mod redis;
 mod running;
+mod tun;
 mod waiting;
 mod wget;

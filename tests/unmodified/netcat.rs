@@ -8,7 +8,7 @@ use crate::{
 };
 use std::{
     io::{Read, Write},
-    net::{Shutdown, TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream, UdpSocket},
     thread,
     time::{Duration, Instant},
 };
@@ -58,6 +58,19 @@ both_ways! {
         stream.flush().expect("connected");
         assert_eq!(greeting, b"hello from the stack\n");
         assert!(server.ended().bytes() == content);
+    }
+
+    fn datagrams_go_to_the_kernel_and_come_back(home: &Home) {
+        let socket = home.namespace.inside(|| UdpSocket::bind((KERNEL, 9000))).expect("a socket");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        let mut client = home.start_fed(&[NC, "-u", KERNEL, "9000"]);
+        client.feed(b"question\n");
+        let mut room = [0; 100];
+        let (n, from) = socket.recv_from(&mut room).expect("a datagram");
+        assert_eq!(&room[..n], b"question\n");
+        socket.send_to(b"answer\n", from).expect("sent");
+        client.says("answer");
+        client.end_by(libc::SIGTERM);
     }
 
     fn one_talks_to_another_on_the_stack(home: &Home) {

@@ -22,7 +22,8 @@ pub enum Command {
     Host(Host),
     /// Show it at work, in a network namespace of its own
     ///
-    /// Runs demo/run.sh of the source tree that this program was built in, as `make demo` does.
+    /// Runs demo/run.sh of the source tree that this program was built in, as `make demo` does, or what was installed of
+    /// it: unmodified programs on a stack.
     Demo,
     /// Print the version
     Version,
@@ -56,6 +57,9 @@ pub struct Run {
     /// Write what goes over the wire to a capture file
     #[arg(long, value_name = "FILE")]
     pub pcap: Option<PathBuf>,
+    /// The congestion control that the program's sockets begin with [default: SOCKEYE_CC, else reno]
+    #[arg(long, value_name = "NAME")]
+    pub cc: Option<String>,
     /// The program and its arguments
     #[arg(trailing_var_arg = true, required = true, value_names = ["PROGRAM", "ARGUMENTS"])]
     pub program: Vec<OsString>,
@@ -88,7 +92,9 @@ pub struct Ss {
     /// What TCP knows of each connection
     #[arg(short, long)]
     pub info: bool,
-    /// The process that connected the socket or listens
+    /// The processes that hold each socket now, and their descriptors
+    ///
+    /// Those of other users are shown to root alone.
     #[arg(short, long)]
     pub processes: bool,
     /// No line of titles

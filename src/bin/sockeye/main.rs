@@ -6,6 +6,7 @@ mod arguments;
 mod demo;
 mod device;
 mod elf;
+mod holders;
 mod manual;
 mod masquerade;
 mod neighbours;

@@ -76,6 +76,11 @@ and
 .BR SOCKEYE_LINK ", " SOCKEYE_PCAP ", " SOCKEYE_LOG
 Fill what the specification leaves unset.
 .TP
+.B SOCKEYE_CC
+The congestion control that the program's sockets begin with, which
+.B \-\-cc
+sets.
+.TP
 .B SOCKEYE_TOKEN
 The right to use a stack: 32 hexadecimal digits, which
 .B run

@@ -6,7 +6,7 @@ use crate::{
 };
 use sockeye::{
     host::{self, client, start},
-    socket::stacks,
+    socket::{congestion, stacks},
     sys::{entropy, env as trusted, passwd},
 };
 use sockeye_shim::format::{Token, token_from_text, token_to_text};
@@ -66,7 +66,12 @@ pub fn run(arguments: &Run) -> Failure {
 }
 
 fn prepare(arguments: &Run) -> Result<(PathBuf, Command), Failure> {
-    let Run { stack, net, link, pcap, program } = arguments;
+    let Run { stack, net, link, pcap, cc, program } = arguments;
+    let congestion = match cc {
+        Some(name) => congestion::judge("--cc", name).map(Some),
+        None => congestion::chosen(),
+    };
+    let congestion = congestion.map_err(Failure::Setting)?;
     let net = net.clone().or_else(|| trusted::var("SOCKEYE_NET"));
     let stack = stack.clone().or_else(|| trusted::var("SOCKEYE_STACK"));
     let net = specification(net, stack.is_some(), link.as_deref(), pcap.as_deref()).map_err(Failure::Setting)?;
@@ -90,6 +95,9 @@ fn prepare(arguments: &Run) -> Result<(PathBuf, Command), Failure> {
     }
     if let Some(stack) = stack {
         command.env("SOCKEYE_STACK", stack);
+    }
+    if let Some(congestion) = congestion {
+        command.env("SOCKEYE_CC", congestion);
     }
     command.env("SOCKEYE_TOKEN", String::from_utf8_lossy(&token_to_text(&token)).as_ref());
     Ok((path, command))

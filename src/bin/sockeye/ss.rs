@@ -1,6 +1,6 @@
 //! `sockeye ss`: the sockets of running stacks, as ss(8) prints the kernel's.
 
-use crate::{Failure, arguments::Ss};
+use crate::{Failure, arguments::Ss, holders::Holders};
 use sockeye::{
     host::client::{self, Trouble},
     sys::env,
@@ -60,7 +60,8 @@ pub fn show(arguments: &Ss) -> Result<String, Failure> {
         }
     }
     found.retain(|(_, socket)| is_wanted(arguments, socket));
-    Ok(table(arguments, &found))
+    let holders = if arguments.processes { Holders::now()? } else { Holders::default() };
+    Ok(table(arguments, &found, &holders))
 }
 
 /// The token of this environment.
@@ -81,7 +82,7 @@ fn is_wanted(arguments: &Ss, socket: &Report) -> bool {
     of_protocol && of_state
 }
 
-fn table(arguments: &Ss, found: &[(String, Report)]) -> String {
+fn table(arguments: &Ss, found: &[(String, Report)], holders: &Holders) -> String {
     let Ss { stack, tcp, udp, numeric, info, processes, no_header, .. } = arguments;
     let services = if *numeric { HashMap::new() } else { services() };
     let columns = [
@@ -109,7 +110,7 @@ fn table(arguments: &Ss, found: &[(String, Report)]) -> String {
             socket.send_queue.to_string(),
             endpoint(&socket.local, protocol, &services),
             endpoint(&socket.remote, protocol, &services),
-            process(socket.pid),
+            holders.of(name, socket),
         ]));
     }
     let widths: Vec<usize> =
@@ -158,14 +159,6 @@ fn endpoint(address: &Address, protocol: &str, services: &HashMap<(u16, String),
         IpAddr::V4(v4) => format!("{v4}:{port}"),
         IpAddr::V6(v6) => format!("[{v6}]:{port}"),
     }
-}
-
-fn process(pid: i32) -> String {
-    if pid <= 0 {
-        return String::new();
-    }
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    format!("users:((\"{}\",pid={pid}))", name.trim_end())
 }
 
 /// `struct tcp_info`, by the offsets of its fields.

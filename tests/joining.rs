@@ -1,0 +1,436 @@
+//! Programs with the real preload library and the hosts they meet: which they may join and how they are told no, what the
+//! operator sees of them, and what they see when their host is ended. Whatever goes wrong is one line.
+#![allow(clippy::disallowed_methods, reason = "tests wait for the machine's clock")]
+
+#[allow(dead_code, reason = "other tests use the rest")]
+mod netns;
+
+use netns::Namespace;
+use sockeye::sys::unix::{self, Kind};
+use std::{
+    env, fs,
+    io::{BufRead, BufReader, Read, Write},
+    os::{fd::AsFd, unix::fs::PermissionsExt},
+    path::{Path, PathBuf},
+    process::{self, Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::LazyLock,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Opens a socket; prints the error number, 0 for none.
+const OPEN: &str = r#"
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+int main(void) { printf("%d\n", socket(AF_INET, SOCK_STREAM, 0) < 0 ? errno : 0); return 0; }"#;
+
+/// Opens a socket and holds it until its input ends.
+const HOLD: &str = r#"
+#include <stdio.h>
+#include <sys/socket.h>
+int main(void) {
+    if (socket(AF_INET, SOCK_STREAM, 0) < 0) return 1;
+    puts("up"); fflush(stdout);
+    getchar();
+    return 0;
+}"#;
+
+/// Connects to itself, with a child that has the listener too; says so, and prints how the connection ended.
+const TALK: &str = r#"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+int main(void) {
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(8080), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int listener = socket(AF_INET, SOCK_STREAM, 0), client, server, ends[2];
+    char byte = 0, name[16] = "";
+    socklen_t len = sizeof name;
+    if (bind(listener, (void *)&at, sizeof at) || listen(listener, 7) || pipe(ends)) return 1;
+    int child = fork();
+    if (child == 0) { close(ends[1]); return read(ends[0], &byte, 1); }
+    client = socket(AF_INET, SOCK_STREAM, 0);
+    if (connect(client, (void *)&at, sizeof at)) return 2;
+    server = accept(listener, 0, 0);
+    if (server < 0 || write(client, &byte, 1) != 1 || read(server, &byte, 1) != 1) return 3;
+    if (connect(socket(AF_INET, SOCK_DGRAM, 0), (void *)&at, sizeof at)) return 4;
+    getsockopt(server, IPPROTO_TCP, TCP_CONGESTION, name, &len);
+    printf("up %d %s\n", child, name); fflush(stdout);
+    ssize_t got = read(client, &byte, 1);
+    printf("%d\n", got < 0 ? errno : 0);
+    return 0;
+}"#;
+
+/// Our program, the preload library and the programs above, in a folder that every user may read.
+struct Installed(PathBuf);
+
+static INSTALLED: LazyLock<Installed> = LazyLock::new(|| {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target folder").to_owned();
+    let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["build", "--quiet", "--profile", "preload", "--package", "sockeye-preload", "--target-dir"])
+        .arg(&target)
+        .output()
+        .expect("cargo");
+    assert!(built.status.success(), "the preload library:\n{}", String::from_utf8_lossy(&built.stderr));
+    // Others may not be let into the folders above the target folder.
+    let place = env::temp_dir().join(format!("sockeye-joining-{}", process::id()));
+    fs::create_dir_all(&place).expect("a folder");
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).expect("its mode");
+    let library = target.join("preload/libsockeye_preload.so");
+    fs::copy(library, place.join("libsockeye_preload.so")).expect("the preload library");
+    fs::copy(env!("CARGO_BIN_EXE_sockeye"), place.join("sockeye")).expect("our program");
+    for (name, source, option) in
+        [("open", OPEN, "-O1"), ("hold", HOLD, "-O1"), ("talk", TALK, "-O1"), ("static", OPEN, "-static")]
+    {
+        let mut cc = Command::new("cc");
+        cc.args(["-x", "c", option, "-", "-o"]).arg(place.join(name)).stdin(Stdio::piped());
+        let mut cc = cc.spawn().expect("cc");
+        cc.stdin.take().expect("a pipe").write_all(source.as_bytes()).expect("cc reads");
+        assert!(cc.wait().expect("cc").success());
+    }
+    // SAFETY: registers a function that takes and returns nothing.
+    unsafe { libc::atexit(remove_installed) };
+    Installed(place)
+});
+
+extern "C" fn remove_installed() {
+    let _ = fs::remove_dir_all(&INSTALLED.0);
+}
+
+/// The path of one of the files that were installed.
+fn installed(name: &str) -> String {
+    INSTALLED.0.join(name).display().to_string()
+}
+
+/// A network of a test's own, in which nothing of a stack may be left.
+struct Place(Namespace);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let end = Instant::now() + PATIENCE;
+        while self.names().contains("@sockeye/") && !thread::panicking() {
+            assert!(Instant::now() < end, "left behind: {}", self.names());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// A command whose words that begin with @ are what was installed.
+fn command(words: &str, variables: &[(&str, &str)]) -> Command {
+    let words: Vec<String> =
+        words.split(' ').map(|word| word.strip_prefix('@').map_or_else(|| word.to_owned(), installed)).collect();
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    for (name, _) in env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"SOCKEYE_") || name == "LD_PRELOAD" {
+            command.env_remove(name);
+        }
+    }
+    command.envs(variables.iter().copied());
+    command
+}
+
+/// A program that runs, ended at the latest when it is dropped.
+struct Running {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Running {
+    /// The next line it prints.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("text");
+        line
+    }
+
+    /// What else it prints once its input has ended, if it ends well.
+    fn rest(mut self) -> String {
+        self.input = None;
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).expect("text");
+        assert!(self.child.wait().expect("it ends").success());
+        rest
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Place {
+    fn new() -> Self {
+        Self(Namespace::new())
+    }
+
+    fn bare() -> Self {
+        Self(Namespace::bare())
+    }
+
+    /// Exit code, standard output, standard error; 124 when it takes too long.
+    fn ends(&self, words: &str, variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
+        let limited = format!("timeout -k 1 {} {words}", PATIENCE.as_secs());
+        let output = self.0.inside(|| command(&limited, variables).stdin(Stdio::null()).output()).expect("it starts");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
+    fn start(&self, words: &str, variables: &[(&str, &str)]) -> Running {
+        let mut child = self
+            .0
+            .inside(|| command(words, variables).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn())
+            .expect("it starts");
+        let output = BufReader::new(child.stdout.take().expect("a pipe"));
+        Running { input: child.stdin.take(), output, child }
+    }
+
+    /// A program that is run by hand: its output, and its line on standard error.
+    fn by_hand(&self, words: &str, variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
+        let library = installed("libsockeye_preload.so");
+        self.ends(words, &[&[("LD_PRELOAD", library.as_str())], variables].concat())
+    }
+
+    /// The launcher ends with 125, and a program by hand gets ENETDOWN; both say one line with these words in it.
+    fn refuses(&self, net: &str, words: &str) {
+        let (code, out, err) = self.ends(&format!("@sockeye run --net {net} -- @open"), &[]);
+        assert_eq!((code, out.as_str(), err.lines().count()), (Some(125), "", 1), "{err}");
+        assert!(err.starts_with("sockeye: ") && err.contains(words), "{words}: {err}");
+        self.leaves_down(&[("SOCKEYE_NET", net)], words);
+    }
+
+    /// A program by hand gets ENETDOWN, and a line with these words in it.
+    fn leaves_down(&self, variables: &[(&str, &str)], words: &str) {
+        let (code, out, err) = self.by_hand("@open", variables);
+        assert_eq!((code, out, err.lines().count()), (Some(0), format!("{}\n", libc::ENETDOWN), 1), "{err}");
+        assert!(err.starts_with("sockeye: ") && err.contains(words), "{words}: {err}");
+    }
+
+    /// The kernel's table of the AF_UNIX sockets.
+    fn names(&self) -> String {
+        self.0.inside(|| fs::read_to_string("/proc/thread-self/net/unix")).expect("the table")
+    }
+
+    fn await_host(&self, name: &str) {
+        let end = Instant::now() + PATIENCE;
+        while !self.names().contains(&format!("@sockeye/{name}/conn")) {
+            assert!(Instant::now() < end, "no host");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// A program's output that could open a socket.
+fn fine() -> (Option<i32>, String, String) {
+    (Some(0), "0\n".to_owned(), String::new())
+}
+
+#[test]
+fn a_joiner_whose_network_differs_is_told_the_key() {
+    let place = Place::new();
+    let net = "tap:t0,ip=10.97.0.2/24";
+    let mut holder = place.start(&format!("@sockeye run --net {net} -- @hold"), &[]);
+    assert_eq!(holder.line(), "up\n");
+    let line = "ip: stack tap-t0 runs with ip=10.97.0.2/24, not with ip=10.97.0.9/24";
+    place.refuses("tap:t0,ip=10.97.0.9/24", line);
+    assert_eq!(place.by_hand("@open", &[("SOCKEYE_NET", "tap:t0,offload=on,ip=10.97.0.2/24")]), fine());
+    place.leaves_down(&[("SOCKEYE_NET", net), ("SOCKEYE_LINK", "loss=1%")], "link: stack tap-t0 runs with no link=");
+    // A program in a tree that has the stack's token is asked no less.
+    let other = "@sockeye run --net tap:t0,ip=10.97.0.2/24 -- env SOCKEYE_NET=tap:t0,ip=10.97.0.9/24 @open";
+    let (code, out, err) = place.ends(other, &[]);
+    assert_eq!((code, out, err.lines().count()), (Some(0), format!("{}\n", libc::ENETDOWN), 1), "{err}");
+    assert!(err.contains(line), "{err}");
+    // One of another stack's does not count against it.
+    let strange = "00112233445566778899aabbccddeeff";
+    assert_eq!(place.by_hand("@open", &[("SOCKEYE_NET", net), ("SOCKEYE_TOKEN", strange)]), fine());
+    holder.rest();
+}
+
+#[test]
+fn a_host_that_cannot_start_is_one_line() {
+    let place = Place::bare();
+    place.refuses("tap:lo,ip=10.97.0.2/24", "lo: ");
+    place.refuses("tap:t0,ip=nonsense", "ip: ");
+    place.refuses("wire:t0", "wire");
+    place.leaves_down(&[("SOCKEYE_STACK", "nobodys")], "SOCKEYE_NET does not say how to start one");
+    place.leaves_down(&[], "neither SOCKEYE_NET nor SOCKEYE_STACK");
+    place.leaves_down(&[("SOCKEYE_NET", "null:"), ("SOCKEYE_HOST", "/no/such/host")], "SOCKEYE_HOST");
+    assert_eq!(place.0.devices(), ["lo"]);
+}
+
+#[test]
+fn an_address_that_another_machine_has_is_one_line() {
+    let place = Place::new();
+    // The kernel's own address on the link: it answers the probe.
+    place.refuses("tap:t0,ip=10.97.0.1/24", "10.97.0.1");
+}
+
+#[test]
+fn a_host_of_another_version_is_one_line() {
+    let place = Place::bare();
+    let listener = place.0.inside(|| {
+        let listener = unix::open(Kind::Packets).expect("a socket");
+        unix::bind(listener.as_fd(), b"sockeye/null/ctl").expect("the name");
+        unix::listen(listener.as_fd(), 9).expect("a listener");
+        listener
+    });
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut askers = Vec::new();
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                askers.extend(unix::accept(listener.as_fd()));
+                // Who has asked is answered; all stay open.
+                for asker in &askers {
+                    if unix::recv(asker.as_fd(), &mut [0; 4096], 0).is_ok_and(|n| n > 0) {
+                        let _ = unix::send(asker.as_fd(), b"SkyR\x63\x00what another version says", 0);
+                    }
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let _over = Ends(&is_over);
+        place.refuses("null:", "of another version of sockeye");
+        let (code, out, err) = place.ends("@sockeye stop", &[]);
+        assert_eq!((code, out.as_str(), err.lines().count()), (Some(1), "", 1), "{err}");
+        assert!(err.starts_with("sockeye: stack null: its host is of another version"), "{err}");
+    });
+    drop(listener);
+}
+
+/// Tells another thread that it is over, also when the test fails.
+struct Ends<'a>(&'a std::sync::atomic::AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+const NOBODY: &str = "setpriv --reuid 65534 --regid 65534 --clear-groups";
+
+#[test]
+fn a_stack_of_another_user_is_one_line() {
+    let place = Place::bare();
+    // Not even root gives a program to it.
+    let mut host = place.start(&format!("{NOBODY} @sockeye host --net null:"), &[]);
+    place.await_host("null");
+    place.refuses("null:", "another user's");
+    let (code, out, err) = place.ends("@sockeye stop", &[]);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "root may end it: {out}");
+    assert!(host.child.wait().expect("the host").success());
+}
+
+#[test]
+fn a_user_without_the_token_does_not_join_roots_stack() {
+    let place = Place::bare();
+    let mut holder = place.start("@sockeye run --net null: -- @hold", &[]);
+    assert_eq!(holder.line(), "up\n");
+    let told = |(code, out, err): (Option<i32>, String, String), wanted: (i32, &str)| {
+        assert_eq!((code, out.as_str(), err.lines().count()), (Some(wanted.0), wanted.1, 1), "{err}");
+        assert!(err.starts_with("sockeye: ") && err.contains("another user's"), "{err}");
+    };
+    told(place.ends(&format!("{NOBODY} @sockeye run --net null: -- @open"), &[]), (125, ""));
+    let by_hand = format!("{NOBODY} env LD_PRELOAD={} @open", installed("libsockeye_preload.so"));
+    told(place.ends(&by_hand, &[("SOCKEYE_NET", "null:")]), (0, &format!("{}\n", libc::ENETDOWN)));
+    told(place.ends(&format!("{NOBODY} @sockeye stop"), &[]), (1, ""));
+    told(place.ends(&format!("{NOBODY} @sockeye ss --stack null"), &[]), (1, ""));
+    // With the token it does: a worker of a server that root has started.
+    assert_eq!(place.ends(&format!("@sockeye run --net null: -- {NOBODY} @open"), &[]), fine());
+    holder.rest();
+}
+
+#[test]
+fn a_program_that_would_go_past_the_stack_is_refused_in_the_tree_too() {
+    let place = Place::bare();
+    fs::copy(installed("open"), installed("privileged")).expect("a copy");
+    std::os::unix::fs::chown(installed("privileged"), Some(65534), Some(65534)).expect("run the tests as root");
+    fs::set_permissions(installed("privileged"), fs::Permissions::from_mode(0o4755)).expect("its mode");
+    for (program, words) in [("static", "a statically linked program"), ("privileged", "a setuid program")] {
+        let (code, out, err) = place.ends(&format!("@sockeye run --net null: -- env @{program}"), &[]);
+        assert_eq!((code, out.as_str()), (Some(126), ""), "{err}");
+        // The second line is env's own.
+        let line = err.lines().next().unwrap_or_default();
+        assert!(line.starts_with("sockeye: ") && line.contains(words), "{err}");
+    }
+}
+
+#[test]
+fn the_operator_sees_the_sockets_and_ends_the_stack() {
+    let place = Place::bare();
+    let mut program = place.start("@sockeye run --stack here --net null: -- @talk", &[]);
+    let line = program.line();
+    let child = line.split(' ').nth(1).expect("its child");
+
+    let ss = |words: &str| {
+        let (code, out, err) = place.ends(&format!("@sockeye ss {words}"), &[]);
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{words}");
+        out
+    };
+    let table = ss("--stack here -tlnp");
+    let (titles, row) = table.split_once('\n').expect("two lines");
+    let columns: Vec<&str> = titles.split_whitespace().collect();
+    assert_eq!(columns, ["State", "Recv-Q", "Send-Q", "Local", "Address:Port", "Peer", "Address:Port", "Process"]);
+    let own = program.child.id();
+    let process = format!("users:((\"talk\",pid={own},fd=3),(\"talk\",pid={child},fd=3))");
+    let cells: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!(cells, ["LISTEN", "0", "7", "127.0.0.1:8080", "0.0.0.0:*", &process]);
+    let table = ss("-tinpH");
+    assert_eq!(table.lines().count(), 4, "{table}");
+    assert!(table.lines().step_by(2).all(|row| row.starts_with("here  ESTAB ") || row.starts_with("here ESTAB ")));
+    for fd in [6, 7] {
+        assert!(table.contains(&format!("users:((\"talk\",pid={own},fd={fd}))\n")), "{table}");
+    }
+    for word in ["\t ts sack reno wscale:", " rto:", " rtt:", " mss:", " cwnd:", "bytes_received:1 ", "bytes_sent:1 "] {
+        assert!(table.contains(word), "{word}: {table}");
+    }
+    let row = ss("-unpH --stack here");
+    assert!(row.contains("127.0.0.1:8080") && row.contains(&format!("users:((\"talk\",pid={own},fd=8))\n")), "{row}");
+    assert_eq!(ss("-ta --stack here").lines().count(), 4);
+
+    let stopped = place.ends("@sockeye stop", &[]);
+    let said = "here: stopped; 1 process used it, 2 connections reset\n".to_owned();
+    assert_eq!(stopped, (Some(0), said, String::new()));
+    assert_eq!(program.rest(), format!("{}\n", libc::ECONNRESET), "not a clean end of data");
+    let absent = |words: &str, line: &str| {
+        assert_eq!(place.ends(words, &[]), (Some(1), String::new(), format!("sockeye: {line}\n")));
+    };
+    absent("@sockeye stop", "no stack is running");
+    absent("@sockeye stop --stack here", "stack here is not running");
+    absent("@sockeye ss --stack here", "stack here is not running");
+}
+
+#[test]
+fn a_congestion_control_is_known_or_the_known_ones_are_told() {
+    let place = Place::bare();
+    for words in ["@sockeye run --net null: --cc reno -- @talk", "env SOCKEYE_CC=reno @sockeye run --net null: @talk"] {
+        let mut program = place.start(words, &[]);
+        let line = program.line();
+        assert!(line.starts_with("up ") && line.ends_with(" reno\n"), "{line}");
+        assert_eq!(place.ends("@sockeye stop", &[]).0, Some(0));
+        program.rest();
+    }
+    let told = "there is no congestion control \"fast\"; known: reno";
+    let (code, out, err) = place.ends("@sockeye run --net null: --cc fast -- @open", &[]);
+    assert_eq!((code, out.as_str(), err.lines().count()), (Some(125), "", 1), "{err}");
+    assert!(err.starts_with(&format!("sockeye: --cc: {told}")), "{err}");
+    let (code, _, err) = place.ends("@sockeye run --net null: -- @open", &[("SOCKEYE_CC", "fast")]);
+    assert!(code == Some(125) && err.starts_with(&format!("sockeye: SOCKEYE_CC: {told}")), "{err}");
+    place.leaves_down(&[("SOCKEYE_NET", "null:"), ("SOCKEYE_CC", "fast")], told);
+    let mut holder = place.start("@sockeye run --net null: -- @hold", &[]);
+    assert_eq!(holder.line(), "up\n");
+    place.leaves_down(&[("SOCKEYE_NET", "null:"), ("SOCKEYE_CC", "fast")], told);
+    place.leaves_down(&[("SOCKEYE_STACK", "null"), ("SOCKEYE_CC", "fast")], told);
+    holder.rest();
+}
