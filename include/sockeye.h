@@ -390,6 +390,25 @@ void sockeye_stack_free(struct sockeye_stack *stack);
 int sockeye_msocket(struct sockeye_stack *stack, int domain, int type, int protocol);
 
 /**
+ * What a stack has counted, under the names of nstat(8): "TcpRetransSegs", "TcpExtTCPTimeouts" and so on.
+ *
+ * @param stack  from sockeye_stack_new(), or NULL for the default one
+ * @param name   one of those that sockeye_counter_name() lists
+ * @return the count since the stack was made, or -1 with errno ENOENT (there is no such counter), EINVAL (no such stack),
+ *         ENETDOWN (no default stack can be made) or EFAULT
+ */
+int64_t sockeye_counter(struct sockeye_stack *stack,
+                        const char *name);
+
+/**
+ * The names of the counters, in the order of nstat(8)'s groups.
+ *
+ * @param index  from 0 on
+ * @return a constant text; NULL behind the last one
+ */
+const char *sockeye_counter_name(size_t index);
+
+/**
  * What was wrong with the last specification this thread used, with its cure: set when sockeye_stack_new() fails, and
  * when sockeye_socket() fails with ENETDOWN because there is no default stack.
  *

@@ -1,5 +1,7 @@
 //! What the stack counts, named as `nstat` names it. One table; every layer adds to it through its context.
 
+use std::ffi::CStr;
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident = $mib:literal,)*) => {
         /// Event counters of one stack since it was made.
@@ -12,6 +14,12 @@ macro_rules! counters {
                 [$(($mib, self.$name),)*].into_iter()
             }
         }
+
+        /// The names, as C has texts, in the same order.
+        pub const NAMES: &[&CStr] = &[$(match CStr::from_bytes_with_nul(concat!($mib, "\0").as_bytes()) {
+            Ok(name) => name,
+            Err(_) => c"",
+        },)*];
     };
 }
 
@@ -152,6 +160,16 @@ counters! {
     tcp_spurious_rtos = "TcpExtTCPSpuriousRTOs",
     /// Segments queued out of order.
     tcp_ofo_queue = "TcpExtTCPOFOQueue",
+    /// Times all connections together came to hold more than the pressure threshold.
+    tcp_memory_pressures = "TcpExtTCPMemoryPressures",
+    /// Times a receive queue had to be made smaller.
+    tcp_prune_called = "TcpExtPruneCalled",
+    /// Times out-of-order data was dropped for it.
+    tcp_ofo_pruned = "TcpExtOfoPruned",
+    /// Segments in order dropped because that was not enough.
+    tcp_rcv_pruned = "TcpExtRcvPruned",
+    /// Connections without an owner reset because there are too many, or no memory.
+    tcp_abort_on_memory = "TcpExtTCPAbortOnMemory",
     /// Out-of-order segments dropped for lack of room.
     tcp_ofo_drop = "TcpExtTCPOFODrop",
     /// Segments dropped because the receive queue was full.
@@ -186,6 +204,12 @@ counters! {
     tcp_keep_alive = "TcpExtTCPKeepAlive",
     /// Challenge acknowledgements sent (RFC 5961).
     tcp_challenge_ack = "TcpExtTCPChallengeACK",
+    /// Challenge acknowledgements not sent, so soon after another.
+    tcp_ack_skipped_challenge = "TcpExtTCPACKSkippedChallenge",
+    /// Acknowledgements of segments outside the window not sent, so soon after another.
+    tcp_ack_skipped_seq = "TcpExtTCPACKSkippedSeq",
+    /// The same of segments with an old time stamp.
+    tcp_ack_skipped_paws = "TcpExtTCPACKSkippedPAWS",
     /// SYNs seen in an established connection.
     tcp_syn_challenge = "TcpExtTCPSYNChallenge",
     /// Connections reset because data was unread or arrived after close.
@@ -204,4 +228,17 @@ counters! {
     dev_tx_dropped = "DevTxDropped",
     /// Frames received that were too short, too long or not ours.
     dev_rx_dropped = "DevRxDropped",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_lists_of_names_agree_and_no_name_is_there_twice() {
+        let names: Vec<_> = Counters::default().iter().map(|(name, _)| name).collect();
+        assert!(NAMES.iter().map(|name| name.to_str().unwrap()).eq(names.iter().copied()));
+        let different: std::collections::HashSet<_> = names.iter().collect();
+        assert_eq!(different.len(), names.len());
+    }
 }

@@ -6,7 +6,7 @@ use sockeye::{
     error::Error,
     ready::Ready,
     stack::{Protocol, SocketId},
-    tcp::{Shutdown, State},
+    tcp::{Shutdown, State, memory::Limits},
     time::Duration,
     wire::{checksum, ipv4, tcp::Flags, tcp::Header},
 };
@@ -614,4 +614,43 @@ fn marks_on_the_way_halve_the_window_and_lose_nothing() {
     assert!(pair.b.counters().ip_in_ce_pkts > 5 && pair.b.counters().ip_in_ect0_pkts > 500);
     let told = pair.sent.iter().filter_map(|(_, bytes)| segment(bytes));
     assert!(told.filter(|header| header.flags.contains(Flags::CWR) && !header.flags.contains(Flags::SYN)).count() > 3);
+}
+
+#[test]
+fn many_unread_connections_hold_no_more_memory_than_all_together_may() {
+    let mut pair = Pair::on(Wire { memory: Limits::at_most(1 << 20), ..Wire::default() });
+    pair.keep_sent = false;
+    let listener = pair.listen(B, 80, 100);
+    let ours: Vec<_> = (0..64).map(|_| start(&mut pair, 80)).collect();
+    pair.run_for(Duration::from_millis(50));
+    let theirs: Vec<_> = ours.iter().map(|_| accept(&mut pair, B, listener).unwrap()).collect();
+    let data = pattern(60_000);
+    let mut sent = vec![0; ours.len()];
+    let mut most = 0;
+    for _ in 0..100 {
+        for (id, sent) in ours.iter().zip(&mut sent) {
+            *sent += pair.send(A, *id, &data[*sent..]).unwrap_or(0);
+        }
+        pair.run_for(Duration::from_millis(10));
+        most = most.max(pair.b.tcp_memory()).max(pair.a.tcp_memory());
+    }
+    assert!((700_000..1_500_000).contains(&most), "{most}");
+    assert_eq!(pair.b.counters().tcp_memory_pressures, 1);
+    assert!(pair.b.counters().tcp_rcv_pruned > 0);
+    // With readers everything arrives, and nothing is held.
+    let mut got = vec![Vec::new(); theirs.len()];
+    let whole = pair.run_until(Duration::from_secs(300), |pair| {
+        for (id, sent) in ours.iter().zip(&mut sent) {
+            *sent += pair.send(A, *id, &data[*sent..]).unwrap_or(0);
+        }
+        for (id, got) in theirs.iter().zip(&mut got) {
+            while let Ok(bytes) = pair.recv(B, *id) {
+                got.extend(bytes);
+            }
+        }
+        got.iter().all(|got| got.len() == data.len())
+    });
+    assert!(whole && got.iter().all(|got| *got == data));
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!((pair.a.tcp_memory(), pair.b.tcp_memory()), (0, 0));
 }

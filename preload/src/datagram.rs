@@ -10,7 +10,7 @@ use crate::{
     socket::{given, hand},
 };
 use core::{
-    ffi::{c_int, c_uint, c_void},
+    ffi::{c_int, c_uint},
     slice,
     sync::atomic::{AtomicU8, Ordering::Relaxed},
 };
@@ -18,7 +18,6 @@ use libc::{iovec, mmsghdr, msghdr, sockaddr, socklen_t, ssize_t, timespec};
 use sockeye_shim::{
     Errno, Result,
     datagram::{self, Outgoing},
-    format::DatagramHeader,
     kernel::{self, call},
     open,
     tag::Tag,
@@ -255,7 +254,11 @@ pub unsafe extern "C" fn recvmmsg(
         now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec)
     };
     // SAFETY: the caller's own argument.
-    let end = unsafe { limit.as_ref() }
+    let limit = unsafe { limit.as_ref() };
+    if limit.is_some_and(|limit| limit.tv_sec < 0 || !(0..1_000_000_000).contains(&limit.tv_nsec)) {
+        return fail(Errno(libc::EINVAL));
+    }
+    let end = limit
         .map(|limit| now().saturating_add(limit.tv_sec.saturating_mul(1_000_000_000)).saturating_add(limit.tv_nsec));
     let mut done = 0;
     while done < count.min(1024) {
@@ -288,16 +291,4 @@ pub unsafe extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
         Ok(_) => 0,
         Err(errno) => fail(errno),
     }
-}
-
-/// ioctl(2): the next datagram's length is that of its payload. C's is variadic, which comes to the same here.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ioctl(fd: c_int, request: libc::c_ulong, argument: *mut c_void) -> c_int {
-    let result = next!(c"ioctl" as fn(c_int, libc::c_ulong, *mut c_void) -> c_int, fd, request, argument);
-    if request == libc::FIONREAD && result == 0 && !argument.is_null() && tag(fd).is_some() {
-        let length = argument.cast::<c_int>();
-        // SAFETY: the kernel has just written there.
-        unsafe { *length = (*length - DatagramHeader::SIZE as c_int).max(0) };
-    }
-    result
 }

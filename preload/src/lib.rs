@@ -7,6 +7,7 @@
 
 mod datagram;
 mod exec;
+mod interface;
 mod judge;
 mod load;
 mod next;

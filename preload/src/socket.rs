@@ -68,7 +68,7 @@ pub unsafe extern "C" fn bind(fd: c_int, at: *const sockaddr, len: socklen_t) ->
         return answer(result.map(drop));
     };
     // SAFETY: the caller's own arguments.
-    let address = address::read(unsafe { given(at, len) }, tag);
+    let address = address::read_own(unsafe { given(at, len) }, tag);
     answer(address.and_then(|address| binding::bind(fd, tag, address, &host()?)))
 }
 
@@ -220,6 +220,13 @@ unsafe fn name_by(number: libc::c_long, fd: c_int, at: *mut sockaddr, len: *mut 
         // SAFETY: the caller's own arguments.
         return answer(unsafe { call(number, [fd as usize, at as usize, len as usize, 0, 0, 0]) }.map(drop));
     };
+    if at.is_null() || len.is_null() {
+        return fail(Errno(libc::EFAULT));
+    }
+    // SAFETY: the caller's own argument.
+    if unsafe { *len } > i32::MAX as u32 {
+        return fail(Errno(libc::EINVAL));
+    }
     let name = host().and_then(|host| {
         if number == libc::SYS_getsockname { names::local(fd, tag, &host) } else { names::peer(fd, tag, &host) }
     });
@@ -262,7 +269,12 @@ pub unsafe extern "C" fn getsockopt(
     let ours = match open::tag(fd) {
         Some(tag) if !at.is_null() && !len.is_null() => {
             // SAFETY: the caller's own argument.
-            let room = unsafe { *len } as usize;
+            let room = unsafe { *len };
+            // A negative length.
+            if room > i32::MAX as u32 {
+                return fail(Errno(libc::EINVAL));
+            }
+            let room = room as usize;
             host().and_then(|host| options::read(fd, tag, level, name, room, &host))
         }
         Some(_) => Err(Errno(libc::EFAULT)),
@@ -388,14 +400,16 @@ pub unsafe extern "C" fn close(fd: c_int) -> c_int {
     close_by(fd, || next!(c"close" as fn(c_int) -> c_int, fd))
 }
 
-/// Closes a descriptor by `run`, and gives the host its hint.
+/// Closes a descriptor by `run`, gives the host its hint, and waits for SO_LINGER.
 pub(crate) fn close_by(fd: c_int, run: impl FnOnce() -> c_int) -> c_int {
-    let hint = open::tag(fd).filter(|&tag| closing::is_of_interest(tag));
+    let tag = open::tag(fd);
+    let seconds = tag.map_or(0, |tag| closing::lingers(fd, tag));
     let result = run();
-    if let (Some(tag), 0) = (hint, result)
+    if let (Some(tag), 0) = (tag, result)
+        && (seconds > 0 || closing::is_of_interest(tag))
         && let Ok(host) = host()
     {
-        closing::hint(tag, &host);
+        if seconds > 0 { closing::linger(tag, seconds, &host) } else { closing::hint(tag, &host) }
     }
     result
 }

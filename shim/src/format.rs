@@ -110,6 +110,13 @@ pub enum Op {
     Associate = 11,
     /// `address`: which host has it? Answer: `data`, its name. Errors as [`Op::Resolve`].
     Reverse = 12,
+    /// Which interfaces are there? Answer: `data`, see [`crate::interface`].
+    Interfaces = 13,
+    /// `id`: the program has closed a connection with SO_LINGER set: has the peer acknowledged all? The answer comes when it
+    /// has, when `value` seconds are over, when the connection is, or at once if other descriptors of it are open.
+    Linger = 14,
+    /// `id`: ioctl(2) of a connection, `value` SIOCOUTQ or SIOCOUTQNSD. Answer: `data`, the number (4 bytes).
+    Queued = 15,
     /// `id` 0, or what the last answer said: which sockets there are. Answer: several packets, each a
     /// [`crate::report::Report`] or, the last, a response with `id` for the next request in `data` (8 bytes, 0: there are
     /// no more).
@@ -120,7 +127,7 @@ pub enum Op {
 }
 
 impl Op {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 17] = [
         Self::Join,
         Self::Bind,
         Self::Listen,
@@ -133,6 +140,9 @@ impl Op {
         Self::Datagram,
         Self::Associate,
         Self::Reverse,
+        Self::Interfaces,
+        Self::Linger,
+        Self::Queued,
         Self::Sockets,
         Self::Stop,
     ];
@@ -141,6 +151,11 @@ impl Op {
         Self::ALL.into_iter().find(|&op| op as u16 == number)
     }
 }
+
+/// A value of [`Op::Queued`]: what the peer has not acknowledged.
+pub const SIOCOUTQ: i32 = 0x5411;
+/// A value of [`Op::Queued`]: what was not sent.
+pub const SIOCOUTQNSD: i32 = 0x894b;
 
 /// A value of [`Op::Associate`]: the address becomes the peer.
 pub const ASSOCIATE: i32 = 0;
@@ -471,6 +486,11 @@ impl<'a> Writer<'a> {
 pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
+    /// Without any of that.
+    pub(crate) fn of(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
     /// Checks size, magic number and version.
     pub(crate) fn open(bytes: &'a [u8], magic: [u8; 4], size: usize) -> Result<Self, Fault> {
         let mut input = Self(bytes);

@@ -104,6 +104,15 @@ impl Host<'_> {
         kernel::send(socket.0, &request.to_bytes()).map_err(|_| DOWN).map(drop)
     }
 
+    /// Sends a request and waits for any answer, or for a signal. Starts no host.
+    pub fn wait(&self, request: &Request) {
+        if let Ok(socket) = self.reach()
+            && kernel::send(socket.0, &request.to_bytes()).is_ok()
+        {
+            let _ = kernel::recv_once(socket.0, &mut [0; Response::SIZE]);
+        }
+    }
+
     /// Whether a host is there now. Starts none.
     pub fn is_there(&self) -> bool {
         self.reach().is_ok()

@@ -210,13 +210,18 @@ pub fn send(fd: i32, bytes: &[u8]) -> Result<usize> {
 /// recv(2); begins again after a signal.
 pub fn recv(fd: i32, bytes: &mut [u8]) -> Result<usize> {
     loop {
-        let at = bytes.as_mut_ptr() as usize;
-        // SAFETY: the slice lives through the call.
-        match unsafe { call(libc::SYS_recvfrom, [fd as usize, at, bytes.len(), 0, 0, 0]) } {
+        match recv_once(fd, bytes) {
             Err(Errno(libc::EINTR)) => {}
             other => return other,
         }
     }
+}
+
+/// recv(2).
+pub fn recv_once(fd: i32, bytes: &mut [u8]) -> Result<usize> {
+    let at = bytes.as_mut_ptr() as usize;
+    // SAFETY: the slice lives through the call.
+    unsafe { call(libc::SYS_recvfrom, [fd as usize, at, bytes.len(), 0, 0, 0]) }
 }
 
 /// Sends `head`, and zeros behind it until `total` bytes are sent, in one call that never waits.

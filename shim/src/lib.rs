@@ -15,6 +15,7 @@ pub mod control;
 pub mod datagram;
 pub mod format;
 pub mod host;
+pub mod interface;
 pub mod kernel;
 pub mod name;
 pub mod names;

@@ -6,6 +6,7 @@
 //! | `sockeye/STACK/conn` | the host's stream listener: each connection is a TCP connection being made |
 //! | `sockeye/STACK/l/ID/LOCAL` | a program's bound stream end; a listener's takes connections from the host |
 //! | `sockeye/STACK/a/ID/PEER+LOCAL` | the host's end of an accepted connection, id [`Tag::GIVEN`] |
+//! | `sockeye/STACK/c/ID/PEER+LOCAL` | a program's end of a connection it has made, once the host has told it both |
 //! | `sockeye/STACK/d/ID` | a program's datagram end, its id made up by the host |
 //! | `sockeye/STACK/h/ID` | the host's end of that |
 //! | `sockeye/STACK/g/ID` | who tells the program that listens as ID that its host is gone |
@@ -49,6 +50,15 @@ pub enum Meaning {
         /// The address at this end.
         local: Address,
     },
+    /// A program's end of a connection that it has made.
+    Made {
+        /// The socket's id.
+        id: u64,
+        /// The address at the far end.
+        peer: Address,
+        /// The address at this end.
+        local: Address,
+    },
     /// A program's datagram end.
     Datagram {
         /// The socket's id.
@@ -83,8 +93,8 @@ impl Meaning {
                 name.push(b"/");
                 name.push(&local.to_text());
             }
-            Self::Accepted { id, peer, local } => {
-                name.push_kind(b"/a/", *id);
+            Self::Accepted { id, peer, local } | Self::Made { id, peer, local } => {
+                name.push_kind(if matches!(self, Self::Made { .. }) { b"/c/" } else { b"/a/" }, *id);
                 name.push(b"/");
                 name.push(&peer.to_text());
                 name.push(&local.to_text());
@@ -112,10 +122,10 @@ impl Meaning {
             (b"h/", []) => Some(Self::HostDatagram { id }),
             (b"g/", []) => Some(Self::Gone { id }),
             (b"l/", [b'/', local @ ..]) => Some(Self::Bound { id, local: Address::from_text(local.try_into().ok()?)? }),
-            (b"a/", [b'/', both @ ..]) => {
+            (b"a/" | b"c/", [b'/', both @ ..]) => {
                 let (peer, local) = both.split_first_chunk::<{ Address::TEXT }>()?;
                 let (peer, local) = (Address::from_text(peer)?, Address::from_text(local.try_into().ok()?)?);
-                Some(Self::Accepted { id, peer, local })
+                Some(if kind == b"c/" { Self::Made { id, peer, local } } else { Self::Accepted { id, peer, local } })
             }
             _ => None,
         }
@@ -187,6 +197,7 @@ mod tests {
             Meaning::Connect,
             Meaning::Bound { id: 0xf_ffff_fffe, local },
             Meaning::Accepted { id: 1 << 35 | 7, peer, local },
+            Meaning::Made { id: 6, peer, local },
             Meaning::Datagram { id: 77 },
             Meaning::HostDatagram { id: 77 },
             Meaning::Gone { id: 78 },

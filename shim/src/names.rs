@@ -1,4 +1,4 @@
-//! getsockname(2) and getpeername(2).
+//! What is asked about a socket: getsockname(2), getpeername(2), the length of its queue.
 
 use crate::{
     Errno, Result,
@@ -28,6 +28,26 @@ fn accepted(fd: i32, host: &Host<'_>) -> Option<(Address, Address)> {
     }
 }
 
+/// The addresses of a connection that the program has made, peer's first: asked for once, and then known by the name that
+/// its end is given. Only an end that was bound before has a name already, and is asked for each time.
+fn made(fd: i32, tag: Tag, host: &Host<'_>) -> Result<(Address, Address)> {
+    if let Ok(own) = kernel::own_name(fd)
+        && let Some(Meaning::Made { id, peer, local }) = own.name().and_then(|name| Meaning::read(name, host.stack))
+        && id == tag.id
+    {
+        return Ok((peer, local));
+    }
+    let response = host.ask(&Request::new(Op::Names, host.token, tag.id))?;
+    let (peer, local) = (response.remote, response.local);
+    if peer != Address::NONE
+        && !tag.is(Tag::DATAGRAM)
+        && let Some(name) = (Meaning::Made { id: tag.id, peer, local }).name(host.stack)
+    {
+        let _ = kernel::bind(fd, &name);
+    }
+    Ok((peer, local))
+}
+
 /// getsockname(2).
 ///
 /// # Errors
@@ -45,7 +65,7 @@ pub fn local(fd: i32, tag: Tag, host: &Host<'_>) -> Result<Address> {
     } else if !tag.is(Tag::CONNECTED) && !tag.is(Tag::CONNECTING) {
         return Ok(bound(fd, host).unwrap_or(sockaddr::any(tag)));
     }
-    host.ask(&Request::new(Op::Names, host.token, tag.id)).map(|response| response.local)
+    made(fd, tag, host).map(|(_, local)| local)
 }
 
 /// getpeername(2).
@@ -64,9 +84,23 @@ pub fn peer(fd: i32, tag: Tag, host: &Host<'_>) -> Result<Address> {
     } else if !tag.is(Tag::CONNECTED) {
         return Err(NOT_CONNECTED);
     }
-    match host.ask(&Request::new(Op::Names, host.token, tag.id)) {
-        Ok(response) if response.remote != Address::NONE => Ok(response.remote),
+    if !tag.is(Tag::DATAGRAM) && kernel::ready(fd) & libc::POLLHUP != 0 {
+        // What is over has no peer any more.
+        return Err(NOT_CONNECTED);
+    }
+    match made(fd, tag, host) {
+        Ok((peer, _)) if peer != Address::NONE => Ok(peer),
         Ok(_) | Err(Errno(libc::ENOENT)) => Err(NOT_CONNECTED),
         Err(errno) => Err(errno),
     }
+}
+
+/// SIOCOUTQ and SIOCOUTQNSD of a connection (tcp(7)): of its AF_UNIX socket they count the kernel's memory, not bytes.
+///
+/// # Errors
+///
+/// ENETDOWN without a host.
+pub fn queued(tag: Tag, request: i32, host: &Host<'_>) -> Result<i32> {
+    let response = host.ask(&Request { value: request, ..Request::new(Op::Queued, host.token, tag.id) })?;
+    Ok(response.data.as_bytes().first_chunk().map_or(0, |four| i32::from_ne_bytes(*four)))
 }

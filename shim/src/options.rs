@@ -125,12 +125,34 @@ pub fn set(fd: i32, tag: Tag, level: i32, name: i32, value: &[u8], host: &Host<'
             }
         }
         Setter::Told => {
-            number()?;
+            if !is_possible(level, name, value) {
+                return Err(Errno(libc::EINVAL));
+            }
             forward(fd, tag, (level, name), value, host, false)?;
         }
         Setter::Asked => forward(fd, tag, (level, name), value, host, true)?,
     }
     Ok(true)
+}
+
+/// Whether the host, whom nobody waits for, will take a value: the limits of Linux.
+fn is_possible(level: i32, name: i32, value: &[u8]) -> bool {
+    let number = match (level, value) {
+        // One byte will do (ip_setsockopt), and none is 0.
+        (libc::IPPROTO_IP, [byte, ..]) if value.len() < 4 => i32::from(*byte),
+        (libc::IPPROTO_IP, []) => 0,
+        _ => match value.first_chunk() {
+            Some(four) => i32::from_ne_bytes(*four),
+            None => return false,
+        },
+    };
+    match (level, name) {
+        (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE | libc::TCP_KEEPINTVL) => (1..=32767).contains(&number),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPCNT) => (1..=127).contains(&number),
+        (libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT) => number >= 0,
+        (libc::IPPROTO_IP, libc::IP_TTL) => number == -1 || (1..=255).contains(&number),
+        _ => true,
+    }
 }
 
 fn raise(fd: i32, tag: Tag, flag: u16, set: bool) -> Result<()> {

@@ -32,6 +32,20 @@ pub fn read(bytes: &[u8], tag: Tag) -> Result<Address> {
     }
 }
 
+/// Reads the address that bind(2) is given: AF_UNSPEC is as good as AF_INET for any address (Linux's __inet_bind).
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_own(bytes: &[u8], tag: Tag) -> Result<Address> {
+    match (family(bytes), bytes.get(2..IN)) {
+        (Some(libc::AF_UNSPEC), Some([high, low, 0, 0, 0, 0, ..])) if !tag.is(Tag::V6) => {
+            Ok(Address::v4([0; 4], u16::from_be_bytes([*high, *low])))
+        }
+        _ => read(bytes, tag),
+    }
+}
+
 /// An address as a program reads it, and how long it is.
 pub fn write(address: Address, tag: Tag) -> ([u8; IN6], usize) {
     let mut bytes = [0; IN6];

@@ -1,7 +1,8 @@
 //! Stacks, the version, and the text of configuration errors.
 
-use super::{call, int};
+use super::{call, errno, int};
 use crate::{
+    counters::NAMES,
     error::{Error, Result},
     socket::{open, stacks},
 };
@@ -26,7 +27,7 @@ pub unsafe extern "C-unwind" fn sockeye_stack_new(spec: *const c_char) -> *mut s
     match made {
         Ok(number) => stacks::address(number) as *mut sockeye_stack,
         Err(error) => {
-            super::errno::set(error);
+            errno::set(error);
             std::ptr::null_mut()
         }
     }
@@ -57,6 +58,36 @@ pub unsafe extern "C-unwind" fn sockeye_msocket(
     protocol: c_int,
 ) -> c_int {
     int(call(|| open::socket_in(stacks::at_address(stack as usize)?, domain, r#type, protocol)))
+}
+
+/// What a stack has counted, under the names of nstat(8): "TcpRetransSegs", "TcpExtTCPTimeouts" and so on.
+///
+/// @param stack  from sockeye_stack_new(), or NULL for the default one
+/// @param name   one of those that sockeye_counter_name() lists
+/// @return the count since the stack was made, or -1 with errno ENOENT (there is no such counter), EINVAL (no such stack),
+///         ENETDOWN (no default stack can be made) or EFAULT
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn sockeye_counter(stack: *mut sockeye_stack, name: *const c_char) -> i64 {
+    let count = call(|| {
+        let stack = if stack.is_null() { stacks::default() } else { stacks::at_address(stack as usize) };
+        stacks::counter(stack?, &super::message::text(name as usize)?)
+    });
+    count.map_or_else(
+        |error| {
+            errno::set(error);
+            -1
+        },
+        |count| i64::try_from(count).unwrap_or(i64::MAX),
+    )
+}
+
+/// The names of the counters, in the order of nstat(8)'s groups.
+///
+/// @param index  from 0 on
+/// @return a constant text; NULL behind the last one
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn sockeye_counter_name(index: usize) -> *const c_char {
+    NAMES.get(index).map_or(std::ptr::null(), |name| name.as_ptr())
 }
 
 /// What was wrong with the last specification this thread used, with its cure: set when sockeye_stack_new() fails, and

@@ -13,17 +13,21 @@
 //! in, at most 64 KiB of the kernel's memory, from being freed: only so many connections ([`PINS`]) may do that with
 //! more than a little data. Beyond them a reset that comes after bulk looks like the end of data.
 
+use super::linger::Closer;
 use crate::{
     buf::Rope,
     error::Error,
     ready::Ready,
     socket::detached::Detached,
-    sys::unix,
+    sys::{
+        readiness::{self, PollFd},
+        unix,
+    },
     tcp::{RecvFlags, SendFlags, Shutdown, run::Run},
 };
 use std::{
     io::{self, IoSlice, IoSliceMut},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::Arc,
 };
 
@@ -86,7 +90,9 @@ pub type Pin = Arc<()>;
 /// A connection and our end of the program's socket.
 pub struct Bridge {
     end: OwnedFd,
-    socket: Detached,
+    pub socket: Detached,
+    /// The program has closed it, and waits.
+    pub closer: Option<Closer>,
     /// From the program to the stack.
     up: Rope,
     up_way: Way,
@@ -127,6 +133,7 @@ impl Bridge {
         Self {
             end,
             socket,
+            closer: None,
             up: Rope::default(),
             up_way: Way::Open,
             down: Run::default(),
@@ -159,6 +166,21 @@ impl Bridge {
         self.end_of_program |= any(libc::EPOLLRDHUP | libc::EPOLLHUP);
         self.hung_up |= any(libc::EPOLLHUP);
         self.urgent |= any(libc::EPOLLPRI);
+    }
+
+    /// Whether the program's end is closed, which may not have been reported yet.
+    pub fn look_for_hang_up(&mut self) -> bool {
+        let mut look = [PollFd { fd: self.end.as_raw_fd(), events: 0, revents: 0 }];
+        readiness::look(&mut look);
+        self.hung_up |= look[0].revents & libc::POLLHUP != 0;
+        self.end_of_program |= self.hung_up;
+        self.hung_up
+    }
+
+    /// Bytes that the program has written and the stack does not have yet.
+    pub fn kept(&self) -> usize {
+        let queued = unix::queued(self.end.as_fd()).unwrap_or(0);
+        queued.saturating_sub(usize::from(self.retained)) + self.up.len()
     }
 
     /// Moves what there is to move. `buffer` is [`CHUNK`] bytes long; `pins` is the host's.

@@ -107,6 +107,8 @@ impl Host {
         loop {
             match unix::accept(self.gate.connect.as_fd()) {
                 Ok(end) => {
+                    // What its program has said of the socket before.
+                    self.hear_programs();
                     let number = self.reserve();
                     let events = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP;
                     if self.interest.add(&end, events, number).is_ok() {

@@ -55,6 +55,11 @@ impl Life {
         self.retries.push((at, number));
     }
 
+    /// Slot `number` has nothing to wait for any more.
+    pub fn forget(&mut self, number: u64) {
+        self.retries.retain(|(_, waiting)| *waiting != number);
+    }
+
     /// There was no descriptor for a program or a connection. It waits; the user is told once.
     pub fn on_shortage(&mut self, now: Instant, error: &io::Error) {
         self.shortage = Some(now + SHORTAGE);

@@ -13,7 +13,7 @@ use crate::{
 };
 use sockeye_shim::{
     address::Address,
-    format::{DATA, Data, Fault, MEANT, NO_REPLY, Op, REUSEADDR, Request, Response},
+    format::{DATA, Data, Fault, MEANT, NO_REPLY, Op, REUSEADDR, Request, Response, SIOCOUTQNSD},
     name::Meaning,
     tag::Tag,
 };
@@ -74,6 +74,9 @@ impl Host {
         };
         let (response, wanted) = match Request::from_bytes(&bytes[..n]) {
             Ok(request) => {
+                if request.flags & NO_REPLY == 0 {
+                    log::debug!("a program waits for {:?} of socket {:#x}", request.op, request.id);
+                }
                 let peer = unix::peer(asker.as_fd());
                 let uid = peer.map(|peer| peer.uid);
                 let response = if self.guard.admits(&request.token, uid) {
@@ -84,6 +87,10 @@ impl Host {
                         Op::Resolve | Op::Reverse => {
                             self.note_user(pid);
                             return self.look_up(number, asker, &request, is_new);
+                        }
+                        Op::Linger => {
+                            self.note_user(pid);
+                            return self.on_linger(asker, &request);
                         }
                         _ => self.serve_program(&request, meant, uid, pid),
                     }
@@ -125,6 +132,11 @@ impl Host {
             Op::Bind => self.bind(request).map(|local| Response { local, ..nothing }),
             Op::Listen => self.listen(request, uid).map(|()| nothing),
             Op::Result => Ok(self.result(request.id)),
+            // A connection that is over still has its own name.
+            Op::Names if self.socket(request.id).is_none() => match self.outcomes.of(request.id) {
+                Some((0, local, _)) => Ok(Response { local, ..nothing }),
+                _ => Err(Error::NotFound),
+            },
             Op::Names => {
                 let socket = self.socket(request.id).ok_or(Error::NotFound)?;
                 let (local, remote) =
@@ -152,7 +164,9 @@ impl Host {
                 Ok(nothing)
             }
             // Those may have to wait: `hear` passes them on before it comes here.
-            Op::Resolve | Op::Reverse => Err(Error::Invalid),
+            Op::Resolve | Op::Reverse | Op::Linger => Err(Error::Invalid),
+            Op::Queued => data(&self.count_queued(request)?.to_ne_bytes()),
+            Op::Interfaces => Ok(Response { data: self.interfaces(), ..nothing }),
             Op::Datagram => self.open_datagram(request),
             Op::Associate => self.associate(request),
             Op::Stop => data(&self.stop()),
@@ -277,6 +291,17 @@ impl Host {
         };
         value.truncate(room.unsigned_abs() as usize);
         Ok(value)
+    }
+
+    /// SIOCOUTQ and SIOCOUTQNSD: what the program has written and is not here yet, and what the stack has.
+    fn count_queued(&self, request: &Request) -> Result<i32> {
+        let Some(socket) = self.socket(request.id) else { return Ok(0) };
+        let stacks = socket.with(|stack, id, now| match request.value {
+            SIOCOUTQNSD => stack.tcp_info(id, now).map(|info| info.notsent_bytes as usize),
+            _ => stack.unacknowledged(id),
+        })?;
+        let written = if let Some(Item::Bridge(bridge)) = self.named(request.id) { bridge.kept() } else { 0 };
+        Ok(i32::try_from(stacks.saturating_add(written)).unwrap_or(i32::MAX))
     }
 
     fn on_closed(&mut self, id: u64) {

@@ -82,6 +82,7 @@ impl Host {
             Item::Asker(fd) => self.hear(number, fd, false),
             Item::Header(fd) => self.read_header(number, fd),
             Item::Connecting(connecting) => self.advance(number, connecting, events),
+            Item::Lingering(lingering) => self.linger(number, lingering, id),
             Item::Held(held) => self.deliver(number, held, id),
             Item::Datagram(datagram) => self.exchange(number, datagram, id),
             Item::Lookup(lookup) => self.go_on_with(number, lookup, events),
@@ -89,22 +90,27 @@ impl Host {
             Item::Client(_, pid) => self.life.left(pid),
             Item::Bridge(mut bridge) => {
                 bridge.on_end_ready(events);
+                let now = self.engine.now();
+                drop(bridge.closer.take_if(|closer| closer.is_late(now)));
                 let verdict = bridge.turn(&mut self.buffer, &self.pins);
                 if verdict == Verdict::More {
                     self.again.push(number);
                 }
-                if verdict != Verdict::Over {
-                    self.put(number, Item::Bridge(bridge), id);
+                match verdict {
+                    Verdict::Over => self.part_with(number, *bridge, id),
+                    Verdict::Idle | Verdict::More => self.put(number, Item::Bridge(bridge), id),
                 }
             }
         }
     }
 
-    /// Lets in every program that waits with a request, and serves those that have asked.
+    /// Lets in every program that waits with a request, and serves those that have asked. What one has asked before it
+    /// came again is served first, also if it was not there when it was let in.
     pub fn hear_programs(&mut self) {
         loop {
             match unix::accept(self.gate.control.as_fd()) {
                 Ok(fd) => {
+                    self.hear_those_let_in();
                     let number = self.reserve();
                     self.hear(number, fd, true);
                 }
@@ -117,6 +123,10 @@ impl Host {
                 }
             }
         }
+        self.hear_those_let_in();
+    }
+
+    fn hear_those_let_in(&mut self) {
         for number in std::mem::take(&mut self.life.asking) {
             self.run(number, 0);
         }

@@ -8,6 +8,7 @@ use super::{
     datagram::Datagram,
     gate::{Gate, Guard},
     life::Life,
+    linger::Lingering,
     listener::Held,
     lookup::Lookup,
 };
@@ -44,6 +45,8 @@ pub enum Item {
     Connecting(Connecting),
     /// A connection.
     Bridge(Box<Bridge>),
+    /// A connection that its program has closed, and that is waited for.
+    Lingering(Box<Lingering>),
     /// A socket that is bound, listens, or whose options are kept.
     Held(Box<Held>),
     /// A datagram socket.
@@ -60,6 +63,7 @@ impl Item {
         match self {
             Self::Connecting(connecting) => Some(&connecting.socket),
             Self::Bridge(bridge) => Some(bridge.socket()),
+            Self::Lingering(lingering) => Some(lingering.socket()),
             Self::Held(held) => Some(&held.socket),
             Self::Datagram(datagram) => Some(datagram.socket()),
             Self::Asker(_) | Self::Header(_) | Self::Lookup(_) | Self::Client(..) => None,

@@ -48,6 +48,8 @@ fn interface_of(index: i32, has_device: bool) -> Result<Option<IfaceId>> {
 pub struct Ancillary {
     /// Number of the SO_TIMESTAMP option and nanoseconds since 1970.
     pub timestamp: Option<(u8, u64)>,
+    /// TCP_INQ: bytes left to be read.
+    pub inq: Option<u32>,
     /// IP_PKTINFO: interface and destination address.
     pub pktinfo: Option<(i32, Ipv4Addr)>,
     /// IP_RECVTTL.
@@ -64,9 +66,9 @@ fn timestamp(socket: &Handle, at: Instant) -> Option<(u8, u64)> {
 }
 
 impl Ancillary {
-    /// Of bytes of a stream that came at `at`.
-    pub fn of_stream(socket: &Handle, at: Instant) -> Self {
-        Self { timestamp: timestamp(socket, at), ..Self::default() }
+    /// Of bytes of a stream that came at `at`, when `inq` were left.
+    pub fn of_stream(socket: &Handle, at: Instant, inq: Option<u32>) -> Self {
+        Self { timestamp: timestamp(socket, at), inq, ..Self::default() }
     }
 
     /// Of a datagram; the booleans are IP_PKTINFO, IP_RECVTTL and IP_RECVTOS.
@@ -77,6 +79,7 @@ impl Ancillary {
         };
         Self {
             timestamp: timestamp(socket, received.at),
+            inq: None,
             pktinfo: destination,
             ttl: ttl.then_some(received.ttl),
             tos: tos.then_some(received.tos),
@@ -94,6 +97,9 @@ impl Ancillary {
             let [seconds, fraction] = [nanos / 1_000_000_000, fraction].map(u64::to_ne_bytes);
             writer.put(libc::SOL_SOCKET, option.into(), &[seconds, fraction].concat());
         }
+        if let Some(inq) = self.inq {
+            writer.put(libc::IPPROTO_TCP, TCP_CM_INQ, &inq.to_ne_bytes());
+        }
         if let Some((index, to)) = self.pktinfo {
             let local = to.octets();
             writer.put(libc::IPPROTO_IP, libc::IP_PKTINFO, &[index.to_ne_bytes(), local, local].concat());
@@ -108,6 +114,8 @@ impl Ancillary {
     }
 }
 
+/// linux/tcp.h: the option's number is the message's.
+pub const TCP_CM_INQ: i32 = 36;
 /// SO_TIMESTAMP with 64-bit time on every machine (asm-generic/socket.h).
 pub const SO_TIMESTAMP_NEW: i32 = 63;
 /// SO_TIMESTAMPNS with 64-bit time on every machine.
@@ -192,6 +200,7 @@ mod tests {
 
     const ALL: Ancillary = Ancillary {
         timestamp: Some((libc::SO_TIMESTAMPNS as u8, 1_700_000_000_123_456_789)),
+        inq: None,
         pktinfo: Some((2, Ipv4Addr::new(10, 0, 0, 2))),
         ttl: Some(64),
         tos: Some(0x10),

@@ -2,6 +2,7 @@
 //! options above all, and is driven by whoever owns it.
 
 use super::{
+    ancillary::TCP_CM_INQ,
     file::{FileRef, Handle, Object},
     options, stacks,
 };
@@ -98,6 +99,10 @@ impl Detached {
     /// # Errors
     /// As setsockopt(2).
     pub fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result<()> {
+        // Who reads from the other end is not told what is left here.
+        if (level, name) == (libc::IPPROTO_TCP, TCP_CM_INQ) && value.iter().any(|byte| *byte != 0) {
+            return Err(Error::NoProtocolOption);
+        }
         options::set_of(&self.handle, level, name, value)
     }
 

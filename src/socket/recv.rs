@@ -91,12 +91,17 @@ fn stream(call: &Call<'_>) -> Result<Message> {
     let mut patience = call.patience;
     let mut done = 0;
     let mut at = Instant::ZERO;
+    let mut inq = None;
     loop {
         match stream_window(call, patience, done, target) {
-            Ok((Received { len: 0, .. }, _)) => break,
+            Ok((Received { len: 0, inq: left, .. }, _)) => {
+                inq = left.or(inq);
+                break;
+            }
             Ok((received, filled)) => {
                 done += received.len;
                 at = received.at;
+                inq = received.inq;
                 let enough = done >= target;
                 // What else is there is taken along, but not waited for, and no more of it than one window.
                 if call.has(libc::MSG_PEEK | libc::MSG_OOB) || done >= len || enough && (!filled || done >= WINDOW) {
@@ -109,7 +114,7 @@ fn stream(call: &Call<'_>) -> Result<Message> {
         }
     }
     let flags = if call.has(libc::MSG_OOB) && done > 0 { libc::MSG_OOB } else { 0 };
-    let ancillary = Ancillary::of_stream(&call.socket, at);
+    let ancillary = Ancillary::of_stream(&call.socket, at, inq);
     Ok(Message { len: done, flags, from: None, ancillary })
 }
 
@@ -187,7 +192,7 @@ fn discard(call: &Call<'_>, patience: Patience, done: usize, target: usize) -> R
         while received.len < left {
             match take(stack, left - received.len) {
                 Ok(Received { len: 0, .. }) | Err(_) => break,
-                Ok(more) => received.len += more.len,
+                Ok(more) => received = Received { len: received.len + more.len, ..more },
             }
         }
         Ok(received)

@@ -124,6 +124,18 @@ pub fn default() -> Result<u32> {
     Ok(*DEFAULT.get_or_init(|| number))
 }
 
+/// The counter of that name, as nstat has it, of a stack.
+///
+/// # Errors
+/// `NotFound` for another name, `Invalid` for a stack that is none.
+pub fn counter(stack: u32, name: &str) -> Result<u64> {
+    let found = engine(stack).ok_or(Error::Invalid)?.with(|stack, _| {
+        let mut counters = stack.counters().iter();
+        counters.find(|(known, _)| *known == name).map(|(_, value)| value)
+    });
+    found.ok_or(Error::NotFound)
+}
+
 /// Keeps `text` as the calling thread's last configuration error.
 pub fn note_error(text: &str) {
     let text = CString::new(text.replace('\0', "?")).unwrap_or_default();

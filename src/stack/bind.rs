@@ -153,7 +153,8 @@ impl Stack {
         let Body::Connection(connection) = &entry.body else { return };
         let idle = Body::Idle(Box::new(connection.settings.clone()));
         let flow = connection.flow();
-        let Body::Connection(connection) = std::mem::replace(&mut entry.body, idle) else { return };
+        let Body::Connection(mut connection) = std::mem::replace(&mut entry.body, idle) else { return };
+        self.memory.release(&mut connection);
         entry.phase = Phase::Unconnected;
         let (hop, settings) = (entry.hop.take(), entry.settings.clone());
         self.demux.remove_connection(&flow, id);

@@ -9,7 +9,10 @@ mod tests;
 pub use impairment::Impairment;
 pub use spec::SpecError;
 
-use crate::{addr::Cidr, tcp::Knobs};
+use crate::{
+    addr::Cidr,
+    tcp::{Knobs, memory::Limits},
+};
 use std::{fmt, net::IpAddr, path::PathBuf};
 
 /// The kind of device.
@@ -71,6 +74,8 @@ pub struct Config {
     pub offload: bool,
     /// Number of device queues (`queues=`).
     pub queues: usize,
+    /// Memory of all TCP connections together (`mem=`).
+    pub memory: Limits,
     /// Impaired link (`link=`).
     pub link: Option<Impairment>,
     /// Capture file (`pcap=`).
@@ -95,6 +100,7 @@ impl Config {
             mac: None,
             offload: true,
             queues: 1,
+            memory: Limits::default(),
             link: None,
             pcap: None,
             log: None,
@@ -168,8 +174,23 @@ fn joined<T: fmt::Display>(f: &mut fmt::Formatter<'_>, key: &str, values: impl I
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, name, addresses, gateways, routes, dns, mtu, mac, offload, queues, link, pcap, log, sysctl } =
-            self;
+        let Self {
+            kind,
+            name,
+            addresses,
+            gateways,
+            routes,
+            dns,
+            mtu,
+            mac,
+            offload,
+            queues,
+            memory,
+            link,
+            pcap,
+            log,
+            sysctl,
+        } = self;
         write!(f, "{kind}:{name}")?;
         joined(f, "ip", addresses.iter().filter(|cidr| cidr.addr.is_ipv4()))?;
         joined(f, "gw", gateways.iter().filter(|addr| addr.is_ipv4()))?;
@@ -181,6 +202,7 @@ impl fmt::Display for Config {
         joined(f, "mac", mac.map(|[a, b, c, d, e, g]| format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")))?;
         joined(f, "offload", (!offload).then_some("off"))?;
         joined(f, "queues", (*queues != 1).then_some(queues))?;
+        joined(f, "mem", (*memory != Limits::default()).then_some(memory.high))?;
         joined(f, "link", link)?;
         joined(f, "pcap", pcap.as_ref().map(|path| path.display()))?;
         joined(f, "log", log.map(|level| level.as_str().to_ascii_lowercase()))?;

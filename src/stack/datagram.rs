@@ -225,7 +225,7 @@ impl Stack {
             return Ok(Received::default());
         };
         let udp::Meta { from, to, iface, ttl, tos, at } = meta;
-        Ok(Received { len, full_len, from: Some(from), to: Some(to), iface: Some(iface), ttl, tos, at })
+        Ok(Received { len, full_len, from: Some(from), to: Some(to), iface: Some(iface), ttl, tos, at, inq: None })
     }
 }
 

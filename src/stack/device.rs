@@ -2,7 +2,7 @@
 
 use super::{
     SocketId, Stack,
-    iface::IfaceId,
+    iface::{Adapter, IfaceId},
     net::Link,
     sockets::{Body, Entry, Owner},
 };
@@ -31,6 +31,11 @@ impl Stack {
     /// An address conflict found on the link since the last call: the address and the MAC that claims it.
     pub fn poll_conflict(&mut self) -> Option<(IpAddr, [u8; 6])> {
         self.net.claims.poll_conflict().map(|(addr, mac)| (IpAddr::V4(addr), mac.0))
+    }
+
+    /// The device's interface; `None` without a device, or when it is gone.
+    pub fn adapter(&self) -> Option<Adapter> {
+        self.net.adapter()
     }
 
     /// The device is gone: every socket that needs it gets `NetDown`.

@@ -23,3 +23,14 @@ pub struct Capabilities {
     /// The device finishes partial checksums.
     pub tx_checksum: bool,
 }
+
+/// The device's interface, as the application is told of it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Adapter {
+    /// What frames start with.
+    pub medium: Medium,
+    /// Largest IP packet on the link, bytes.
+    pub mtu: u32,
+    /// The link-layer address; one that no frame carries without an Ethernet header.
+    pub mac: [u8; 6],
+}

@@ -32,6 +32,7 @@ impl Stack {
             Body::Idle(_) | Body::Listener(_) => Err(Error::BrokenPipe),
             Body::Connection(_) if entry.is_down => Err(entry.error.take().unwrap_or(Error::NetDown)),
             Body::Connection(connection) => {
+                self.memory.inform(connection);
                 let sent = connection.send(data, flags, &mut self.world.cx(now));
                 self.after(id, now);
                 sent
@@ -51,6 +52,7 @@ impl Stack {
         if entry.is_down {
             return Err(entry.error.take().unwrap_or(Error::NetDown));
         }
+        self.memory.inform(connection);
         let sent = connection.send_rope(data, &mut self.world.cx(now));
         self.after(id, now);
         self.settle(now);
@@ -77,9 +79,11 @@ impl Stack {
                 Err(Error::NetDown)
             }
             Body::Connection(connection) => {
+                self.memory.inform(connection);
                 let received = connection.recv(out, flags, &mut self.world.cx(now));
+                let inq = connection.inq();
                 self.after(id, now);
-                received.map(|len| Received { len, full_len: len, ..Received::default() })
+                received.map(|len| Received { len, full_len: len, inq, ..Received::default() })
             }
         };
         self.settle(now);
@@ -97,6 +101,7 @@ impl Stack {
             entry.error = None;
             return Err(Error::NetDown);
         }
+        self.memory.inform(connection);
         let received = connection.recv_run(enough, &mut self.world.cx(now));
         self.after(id, now);
         self.settle(now);
@@ -150,8 +155,9 @@ impl Stack {
                 self.free(id);
             }
             Body::Connection(connection) => {
-                let many = self.orphans >= MAX_ORPHANS;
-                if many || entry.is_down {
+                let scarce = self.orphans >= MAX_ORPHANS || self.memory.is_exhausted();
+                if scarce || entry.is_down {
+                    self.world.mib.tcp_abort_on_memory += u64::from(scarce);
                     connection.abort(&mut self.world.cx(now));
                 }
                 self.disown(id, now);

@@ -8,6 +8,7 @@
 //! | `output.rs` | a segment's way down |
 //! | `sockets.rs` `demux.rs` `ports.rs` `time_wait.rs` `timers.rs` | tables |
 //! | `bind.rs` `connect.rs` `listener.rs` `fastopen.rs` `syncookie.rs` `io.rs` `info.rs` | socket calls |
+//! | `memory.rs` | memory of all connections |
 //! | `device.rs` | the device comes and goes, the clock moves |
 #![forbid(unsafe_code)]
 
@@ -25,6 +26,7 @@ mod info;
 mod input;
 mod io;
 mod listener;
+mod memory;
 mod net;
 mod output;
 mod ports;
@@ -113,6 +115,8 @@ pub struct Received {
     pub len: usize,
     /// Length of the whole datagram; equal to `len` for TCP.
     pub full_len: usize,
+    /// What is left to be read, if TCP_INQ asks for it.
+    pub inq: Option<u32>,
     /// The sender (datagram sockets).
     pub from: Option<Endpoint>,
     /// The destination address of the datagram's header (IP_PKTINFO).
@@ -156,6 +160,8 @@ pub struct Stack {
     fast_key: [u8; 16],
     /// The connection being begun was asked for by MSG_FASTOPEN.
     fast_call: bool,
+    /// Memory of all connections.
+    memory: crate::tcp::memory::Account,
     /// Connections without an owner.
     orphans: usize,
     /// Those of them with something unacknowledged.
@@ -180,6 +186,7 @@ impl Stack {
             cookies: fastopen::Cookies::default(),
             fast_key: (u128::from(rng.u64()) << 64 | u128::from(rng.u64())).to_be_bytes(),
             fast_call: false,
+            memory: crate::tcp::memory::Account::new(config.memory),
             orphans: 0,
             draining: 0,
             world: World { rng, mib: Counters::default() },

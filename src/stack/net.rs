@@ -2,7 +2,7 @@
 
 use super::{
     config::Config,
-    iface::{Capabilities, IfaceId, Medium},
+    iface::{Adapter, Capabilities, IfaceId, Medium},
     route::{Reach, Table},
     settings::Via,
 };
@@ -139,6 +139,12 @@ impl Net {
     /// What the device's frames start with; `None` without a device.
     pub fn medium(&self) -> Option<Medium> {
         self.device.map(|device| device.medium)
+    }
+
+    /// The device's interface; `None` without a device, or when it is gone.
+    pub fn adapter(&self) -> Option<Adapter> {
+        let device = self.device.filter(|_| !self.is_gone)?;
+        Some(Adapter { medium: device.medium, mtu: device.mtu, mac: self.mac.0 })
     }
 
     /// Our link-layer address.

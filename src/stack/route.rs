@@ -168,20 +168,11 @@ mod tests {
 
     fn config() -> Config {
         Config {
-            kind: Kind::Tap,
-            name: "t0".into(),
             addresses: vec![cidr("10.0.0.2", 24), cidr("172.16.0.5", 16), cidr("fd00::2", 64)],
             gateways: vec![ip("10.0.0.1"), ip("fd00::1")],
             routes: vec![StaticRoute { to: cidr("192.168.0.0", 16), via: ip("172.16.0.1") }],
-            dns: Vec::new(),
-            mtu: None,
-            mac: None,
             offload: false,
-            queues: 1,
-            link: None,
-            pcap: None,
-            log: None,
-            sysctl: Default::default(),
+            ..Config::new(Kind::Tap, "t0")
         }
     }
 

@@ -178,6 +178,11 @@ impl Sockets {
         self.iter_from(0)
     }
 
+    /// All sockets, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.slots.iter_mut().filter_map(|slot| slot.entry.as_mut())
+    }
+
     /// The sockets from a slot on.
     pub fn iter_from(&self, first: u32) -> impl Iterator<Item = (SocketId, &Entry)> {
         let id = |index: usize, slot: &Slot| SocketId { index: index as u32, generation: slot.generation };

@@ -83,6 +83,7 @@ impl Stack {
         let Body::Connection(connection) = &mut entry.body else { return };
         let unacknowledged = connection.unacknowledged();
         let standing = Standing::of(connection);
+        self.memory.inform(connection);
         connection.on_segment(seg, packet, &mut self.world.cx(now));
         // An acknowledgement of new data proves that the neighbour passes our segments on (RFC 4861 section 7.3.1).
         if connection.unacknowledged() < unacknowledged
@@ -172,6 +173,7 @@ impl Stack {
 
     /// Something happened to a connection: its events, its timer, its output, and whether its flow is free.
     pub(super) fn after(&mut self, id: SocketId, now: Instant) {
+        self.settle_memory(id, now);
         let Some(entry) = self.sockets.lookup_mut(id) else { return };
         let Body::Connection(connection) = &mut entry.body else { return };
         let owner = entry.owner;
@@ -236,7 +238,10 @@ impl Stack {
             self.ports.remove(&binding);
         }
         match entry.body {
-            Body::Connection(connection) => self.demux.remove_connection(&connection.flow(), id),
+            Body::Connection(mut connection) => {
+                self.memory.release(&mut connection);
+                self.demux.remove_connection(&connection.flow(), id);
+            }
             Body::Datagram(_) => self.demux.remove_datagrams(entry.local.port, id),
             Body::Listener(_) | Body::Idle(_) => {}
         }

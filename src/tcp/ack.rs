@@ -6,8 +6,10 @@ use crate::{
     wire::seq::SeqNum,
 };
 
-/// How long an acknowledgement waits for company; RFC 1122 allows 500 ms, Linux starts with this.
+/// How long an acknowledgement waits for company at least, and at first (Linux's TCP_ATO_MIN and TCP_DELACK_MIN).
 pub const DELAY: Duration = Duration::from_millis(40);
+/// The longest it waits (Linux's TCP_DELACK_MAX; RFC 9293 section 3.8.6.3, MUST-40, allows 500 ms).
+const LONGEST: Duration = Duration::from_millis(200);
 /// Acknowledgements sent at once while the peer's slow start is young (Linux's TCP_MAX_QUICKACKS).
 const QUICK: u8 = 16;
 
@@ -38,6 +40,8 @@ pub struct Acks {
     heard: Instant,
     /// What came twice and was not yet reported (RFC 2883).
     pub duplicate: Option<(SeqNum, SeqNum)>,
+    /// The peer's pace: about how long its next segment takes to come (Linux's `ato`); zero before the first.
+    ato: Duration,
 }
 
 /// Data as it came in.
@@ -64,6 +68,7 @@ impl Acks {
             rcv_mss: 536,
             heard: now,
             duplicate: None,
+            ato: Duration::ZERO,
         }
     }
 
@@ -85,6 +90,17 @@ impl Acks {
     /// When data came last.
     pub fn heard(&self) -> Instant {
         self.heard
+    }
+
+    /// The peer's pace as TCP_INFO tells it (tcpi_ato).
+    pub fn ato(&self) -> Duration {
+        self.ato.max(DELAY)
+    }
+
+    /// How long an acknowledgement waits now: as long as the peer's pace gives hope of company, but no longer than a round
+    /// trip, or 40 ms where that is shorter (Linux's tcp_send_delayed_ack).
+    pub fn delay(&self, srtt: Option<Duration>) -> Duration {
+        self.ato.min(srtt.unwrap_or(LONGEST)).clamp(DELAY, LONGEST)
     }
 
     /// Whether acknowledgements ride on answers (TCP_QUICKACK reads 0).
@@ -117,10 +133,7 @@ impl Acks {
         if segment >= self.rcv_mss || segment >= 536 {
             self.rcv_mss = segment;
         }
-        if now.since(self.heard) > rto {
-            // After a pause the peer starts slowly again and needs its acknowledgements.
-            self.quick = QUICK;
-        }
+        self.follow_pace(now.since(self.heard), rto);
         self.heard = now;
         let unacknowledged = rcv_nxt - self.told;
         if irregular || (self.quick > 0 && !self.interactive) {
@@ -131,6 +144,20 @@ impl Acks {
             self.owed = Owed::Now;
         } else if self.owed == Owed::Nothing {
             self.owed = Owed::Delayed;
+        }
+    }
+
+    /// `gap` since the last data (Linux's tcp_event_data_recv).
+    fn follow_pace(&mut self, gap: Duration, rto: Duration) {
+        if self.ato.is_zero() {
+            self.ato = DELAY;
+        } else if gap <= DELAY / 2 {
+            self.ato = self.ato / 2 + DELAY / 2;
+        } else if gap < self.ato {
+            self.ato = (self.ato / 2 + gap).min(rto);
+        } else if gap > rto {
+            // After a pause the peer starts slowly again and needs its acknowledgements.
+            self.quick = QUICK;
         }
     }
 
@@ -160,8 +187,10 @@ impl Acks {
     }
 
     /// The delay is over.
-    pub fn on_delay_over(&mut self) {
-        // Nobody answered: this is not a dialogue (Linux's tcp_delack_timer_handler).
+    pub fn on_delay_over(&mut self, rto: Duration) {
+        // Nobody answered: this is not a dialogue. Or it was none, and the peer is slower than was thought (Linux's
+        // tcp_delack_timer_handler).
+        self.ato = if self.interactive { DELAY } else { (self.ato * 2).min(rto) };
         self.interactive = false;
         if self.owed == Owed::Delayed {
             self.owed = Owed::Now;
@@ -221,9 +250,31 @@ mod tests {
         acks.on_told(SeqNum(10));
         acks.on_data(arrival(20), RTO, Instant::ZERO);
         assert_eq!(acks.owed(), Owed::Delayed);
-        acks.on_delay_over();
+        acks.on_delay_over(RTO);
         assert_eq!(acks.owed(), Owed::Now);
         assert!(!acks.is_interactive());
+    }
+
+    #[test]
+    fn the_delay_follows_the_peers_pace_between_40_and_200_milliseconds() {
+        let (slow, far) = (Duration::from_secs(3), Some(Duration::from_secs(1)));
+        let ms = |n| Instant::ZERO + Duration::from_millis(n);
+        let mut acks = calm();
+        acks.on_data(arrival(10), slow, ms(0));
+        assert_eq!(acks.delay(far), DELAY);
+        // Twice nobody came in time: longer; not longer than a round trip, and never than 200 ms.
+        acks.on_delay_over(slow);
+        acks.on_delay_over(slow);
+        assert_eq!(acks.delay(far), Duration::from_millis(160));
+        assert_eq!(acks.delay(Some(Duration::from_millis(90))), Duration::from_millis(90));
+        assert_eq!(acks.delay(Some(Duration::from_millis(1))), DELAY);
+        acks.on_delay_over(slow);
+        assert_eq!(acks.delay(far), LONGEST);
+        // 320 ms so far, data after 100: half of the old and the new.
+        acks.on_data(arrival(20), slow, ms(100));
+        acks.on_data(arrival(30), slow, ms(100));
+        acks.on_data(arrival(40), slow, ms(100));
+        assert_eq!(acks.delay(far), Duration::from_millis(95));
     }
 
     #[test]

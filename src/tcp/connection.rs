@@ -10,6 +10,7 @@ use super::{
     info::Stats,
     keepalive::KeepAlive,
     limited::Limited,
+    memory::Share,
     mss,
     output::Pending,
     pacing::Pacing,
@@ -109,6 +110,8 @@ pub struct Connection {
     /// The send buffer was too full to write: OUT comes up when there is room.
     pub(super) is_full: bool,
     pub(super) stats: Stats,
+    /// Its part in the memory of all connections.
+    pub(super) share: Share,
 }
 
 impl Connection {
@@ -163,6 +166,7 @@ impl Connection {
             events: Ready::NONE,
             is_full: false,
             stats: Stats::new(now),
+            share: Share::default(),
             opening,
         }
     }
@@ -262,7 +266,7 @@ impl Connection {
     pub(super) fn arm_timers(&mut self, now: Instant) {
         let owed = self.state != State::Closed && self.acks.owed() == super::ack::Owed::Delayed;
         if owed && !self.timers.is_set(Timer::DelayedAck) {
-            self.timers.set(Timer::DelayedAck, now + super::ack::DELAY);
+            self.timers.set(Timer::DelayedAck, now + self.acks.delay(self.rtt.srtt()));
         }
         self.settings.quickack = !self.acks.is_interactive();
     }
@@ -271,7 +275,7 @@ impl Connection {
     fn on_ack_delay_over(&mut self, cx: &mut Cx<'_>) {
         if self.acks.owed() == super::ack::Owed::Delayed {
             cx.mib.tcp_delayed_acks += 1;
-            self.acks.on_delay_over();
+            self.acks.on_delay_over(self.rtt.rto());
         }
     }
 }

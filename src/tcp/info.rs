@@ -264,7 +264,7 @@ impl Connection {
 
     fn fill_times(&self, info: &mut Info, now: Instant) {
         info.rto = micros(self.rtt.rto());
-        info.ato = micros(super::ack::DELAY);
+        info.ato = micros(self.acks.ato());
         info.rtt = self.rtt.srtt().map_or(0, micros);
         info.rttvar = micros(self.rtt.rttvar());
         info.min_rtt = self.rtt.min_rtt().map_or(u32::MAX, micros);

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     buf::Packet,
+    counters::Counters,
     cx::Cx,
     error::Error,
     ready::Ready,
@@ -17,9 +18,6 @@ use crate::{
         tcp::{Flags, Header},
     },
 };
-
-/// Memory that received data may hold beside the window, in windows: what is out of order goes when there is more.
-const OVERHEAD: usize = 3;
 
 impl Connection {
     /// A segment came in.
@@ -40,7 +38,7 @@ impl Connection {
         // A reset is not subject to PAWS (RFC 7323 section 5.2).
         if !has(Flags::RST) && self.clock.judge(seg.options.timestamps, cx.now) == PawsVerdict::Old {
             cx.mib.tcp_paws_estab += 1;
-            self.answer_strange(!payload.is_empty(), cx);
+            self.answer_strange(!payload.is_empty(), |mib| &mut mib.tcp_ack_skipped_paws, cx);
             return;
         }
         // As Linux, what begins before RCV.NXT but not before the last number acknowledged is let in: such
@@ -56,7 +54,7 @@ impl Connection {
                         cx.mib.tcp_dsack_old_sent += 1;
                         self.acks.duplicate = Some((seg.seq, seg.seq + payload.len() as u32));
                     }
-                    self.answer_strange(!payload.is_empty(), cx);
+                    self.answer_strange(!payload.is_empty(), |mib| &mut mib.tcp_ack_skipped_seq, cx);
                 }
             }
             return;
@@ -159,14 +157,18 @@ impl Connection {
         if self.limiter.allow(cx.now) {
             cx.mib.tcp_challenge_ack += 1;
             self.acks.owe_now();
+        } else {
+            cx.mib.tcp_ack_skipped_challenge += 1;
         }
     }
 
     /// Acknowledges a segment outside the window (RFC 9293 section 3.10.7.4). Those without data are limited: two ends
     /// that disagree would acknowledge each other for ever.
-    fn answer_strange(&mut self, has_data: bool, cx: &mut Cx<'_>) {
+    fn answer_strange(&mut self, has_data: bool, skipped: fn(&mut Counters) -> &mut u64, cx: &mut Cx<'_>) {
         if has_data || self.limiter.allow(cx.now) {
             self.acks.owe_now();
+        } else {
+            *skipped(cx.mib) += 1;
         }
     }
 
@@ -212,6 +214,10 @@ impl Connection {
     fn queue(&mut self, seq: SeqNum, payload: Packet, cx: &mut Cx<'_>) {
         let len = payload.len();
         let segment = if payload.meta.gso_size == 0 { len } else { len.min(usize::from(payload.meta.gso_size)) };
+        if !self.make_room(seq, len, cx) {
+            self.acks.owe_now();
+            return;
+        }
         let had_gap = self.rcv.out_of_order() > 0;
         let inserted = self.rcv.insert(seq, payload);
         if inserted.out_of_order {
@@ -226,10 +232,6 @@ impl Connection {
         if inserted.advanced > 0 {
             self.stats.on_received(inserted.advanced, cx.now);
             self.events |= Ready::IN | Ready::RDNORM;
-        }
-        if self.rcv.out_of_order() > 0 && self.rcv.footprint() > OVERHEAD * (self.window.capacity() as usize + 65_536) {
-            cx.mib.tcp_ofo_drop += 1;
-            self.rcv.prune();
         }
         let rcv_nxt = self.rcv.rcv_nxt();
         let mss = u32::from(self.acks.rcv_mss());

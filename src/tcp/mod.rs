@@ -11,6 +11,7 @@
 //! | `send_queue`, `recv_queue`, `assembler`, `run` | data on its way out and in | RFC 9293 section 3.4 |
 //! | `send_window` | the peer's window, the send buffer | RFC 9293 section 3.8.6 |
 //! | `window` | our window and its growth | RFC 9293 section 3.8.6.2.2; RFC 7323 section 2 |
+//! | `memory` | memory of all connections | tcp(7), tcp_mem; RFC 2018 section 8 |
 //! | `nagle` | what is worth sending | RFC 9293 sections 3.7.4, 3.8.6.2.1; RFC 896 |
 //! | `ack` | when to acknowledge | RFC 9293 section 3.8.6.3; RFC 5681 section 4.2 |
 //! | `acknowledged` | what an acknowledgement does | RFC 9293 section 3.10.7.4; RFC 5681 |
@@ -50,6 +51,7 @@ pub mod isn;
 mod keepalive;
 pub mod knobs;
 pub mod limited;
+pub mod memory;
 pub mod mss;
 pub mod nagle;
 mod output;

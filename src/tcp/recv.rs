@@ -135,7 +135,10 @@ impl Connection {
     /// The application has read `n` bytes: the window may open (RFC 9293 section 3.8.6.2.2).
     fn after_read(&mut self, n: usize, cx: &mut Cx<'_>) {
         let mss = u32::from(self.acks.rcv_mss());
-        self.window.on_read(n, &self.settings, mss, cx.now);
+        // As Linux, buffers do not grow while memory is short.
+        if !self.share.is_short() {
+            self.window.on_read(n, &self.settings, mss, cx.now);
+        }
         if self.life.peer_done || matches!(self.state, State::Closed | State::TimeWait) {
             return;
         }
@@ -146,6 +149,13 @@ impl Connection {
         if next > offered && next / 2 >= offered {
             self.acks.owe_now();
         }
+    }
+
+    /// What is left to be read, for TCP_INQ, if that is asked for. As in Linux the peer's FIN counts, for ever: who sees
+    /// 1 there reads on and finds the end.
+    pub fn inq(&self) -> Option<u32> {
+        let left = || u32::try_from(self.rcv.readable()).unwrap_or(u32::MAX - 1) + u32::from(self.life.peer_done);
+        self.settings.inq.then(left)
     }
 
     /// Bytes that can be read (SIOCINQ): those before the urgent byte, if one is ahead.

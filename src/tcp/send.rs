@@ -95,17 +95,23 @@ impl Connection {
         }
     }
 
+    /// Bytes that may be queued in all. What grew with the connection is not there while memory is short (as Linux's
+    /// tcp_should_expand_sndbuf).
+    fn send_limit(&self) -> usize {
+        let window = if self.share.is_short() { 0 } else { self.cc.window() };
+        self.share.send_limit(buffer_limit(&self.settings, window, self.rtt.min_rtt()))
+    }
+
     /// Bytes that may be queued now.
     fn send_room(&self) -> usize {
         if self.awaits_data() {
             return self.syn_room();
         }
-        buffer_limit(&self.settings, self.cc.window(), self.rtt.min_rtt()).saturating_sub(self.snd.held())
+        self.send_limit().saturating_sub(self.snd.held())
     }
 
     /// Whether poll(2) says there is room.
     pub(super) fn is_writable(&self) -> bool {
-        let limit = buffer_limit(&self.settings, self.cc.window(), self.rtt.min_rtt());
-        is_writable(&self.settings, self.snd.held(), self.snd.unsent_data(), limit)
+        is_writable(&self.settings, self.snd.held(), self.snd.unsent_data(), self.send_limit())
     }
 }

@@ -56,6 +56,8 @@ pub struct Settings {
     pub recv_lowat: usize,
     /// TCP_NOTSENT_LOWAT, bytes.
     pub notsent_lowat: Option<u32>,
+    /// TCP_INQ: receiving tells how much is left.
+    pub inq: bool,
     /// TCP_CONGESTION: the algorithm's name, one of [`crate::tcp::congestion::NAMES`].
     pub congestion: &'static str,
     /// SO_MAX_PACING_RATE, bytes a second; `u64::MAX` is no limit.
@@ -96,6 +98,7 @@ impl Default for Settings {
             max_pacing_rate: super::pacing::UNLIMITED,
             fast_open: None,
             knobs: Knobs::default(),
+            inq: false,
         }
     }
 }

@@ -206,7 +206,7 @@ impl Tester {
     /// An established connection in which no acknowledgement is quick any more.
     pub fn calm() -> Self {
         let mut tester = Self::established();
-        tester.connection.acks.on_delay_over();
+        tester.connection.acks.on_delay_over(MS);
         for n in 0..16 {
             tester.inject(seg("P.", 1 + n, 1, 1));
             let _ = tester.output();

@@ -41,9 +41,6 @@ pub enum TimeWaitVerdict {
     Reopen,
 }
 
-/// The least time between answers to segments that change nothing (Linux's tcp_invalid_ratelimit).
-const ANSWER_INTERVAL: Duration = Duration::from_millis(500);
-
 impl TimeWait {
     /// Judges a segment; may restart the timer.
     pub fn on_segment(&mut self, seg: &Header, payload_len: usize, now: Instant) -> TimeWaitVerdict {
@@ -82,7 +79,7 @@ impl TimeWait {
 
     /// An acknowledgement, unless one was sent a moment ago.
     fn reply(&mut self, now: Instant) -> TimeWaitVerdict {
-        if self.answered.is_some_and(|at| now.since(at) < ANSWER_INTERVAL) {
+        if self.answered.is_some_and(|at| now.since(at) < super::challenge::INTERVAL) {
             return TimeWaitVerdict::Drop;
         }
         self.answered = Some(now);

@@ -125,8 +125,18 @@ impl Home {
 
     /// Starts the host before anybody needs it.
     pub fn start_host(&self) -> Running {
+        self.start_host_with(|_| {})
+    }
+
+    /// Starts a host that says what it is asked. Programs that join it must mean that by SOCKEYE_LOG.
+    pub fn start_logging_host(&self) -> Running {
+        self.start_host_with(|command| _ = command.env("SOCKEYE_LOG", "debug"))
+    }
+
+    fn start_host_with(&self, prepare: impl FnOnce(&mut Command)) -> Running {
         let mut command = Command::new(installed::sockeye());
         self.clean(&mut command).args(["host", "--net", &self.net()]);
+        prepare(&mut command);
         let host = self.namespace.inside(|| Running::start(&mut command, false));
         self.await_names(2);
         host

@@ -8,7 +8,7 @@ use sockeye::{
     ready::Ready,
     rng::SeededRng,
     stack::{Capabilities, Config, Family, IfaceId, Medium, Protocol, Received, SendTo, SocketId, Stack, config::Kind},
-    tcp::{RecvFlags, SendFlags},
+    tcp::{RecvFlags, SendFlags, memory::Limits},
     time::{Duration, Instant},
     wire::checksum,
 };
@@ -56,11 +56,20 @@ pub struct Wire {
     pub max_frame: u32,
     pub delay: Duration,
     pub seed: u64,
+    /// Memory that a stack's connections may hold.
+    pub memory: Limits,
 }
 
 impl Default for Wire {
     fn default() -> Self {
-        Self { medium: Medium::Ethernet, mtu: 1500, max_frame: 1500, delay: Duration::from_micros(100), seed: 1 }
+        Self {
+            medium: Medium::Ethernet,
+            mtu: 1500,
+            max_frame: 1500,
+            delay: Duration::from_micros(100),
+            seed: 1,
+            memory: Limits::default(),
+        }
     }
 }
 
@@ -93,20 +102,11 @@ pub fn config(addr: IpAddr, mac: [u8; 6]) -> Config {
         IpAddr::V6(_) => addr,
     };
     Config {
-        kind: Kind::Tap,
-        name: "wire".into(),
         addresses: vec![Cidr { addr, prefix: 24 }],
         gateways: vec![gateway],
-        routes: Vec::new(),
-        dns: Vec::new(),
-        mtu: None,
         mac: Some(mac),
         offload: false,
-        queues: 1,
-        link: None,
-        pcap: None,
-        log: None,
-        sysctl: Default::default(),
+        ..Config::new(Kind::Tap, "wire")
     }
 }
 
@@ -120,7 +120,7 @@ impl Pair {
         let now = Instant::ZERO + Duration::from_secs(1000);
         let stack = |side: Side| {
             let rng = Box::new(SeededRng::new([wire.seed, side as u64]));
-            Stack::new(&config(side.addr(), side.mac()), Some(caps), rng, now)
+            Stack::new(&Config { memory: wire.memory, ..config(side.addr(), side.mac()) }, Some(caps), rng, now)
         };
         Self {
             a: stack(Side::A),

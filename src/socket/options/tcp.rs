@@ -1,7 +1,8 @@
 //! IPPROTO_TCP (tcp(7); Linux net/ipv4/tcp.c).
 
 use super::{
-    super::file::Handle, Row, Value, int, only_off, read_only, tcp_change, tcp_setting, within, write_only, zero,
+    super::{ancillary::TCP_CM_INQ, file::Handle},
+    Row, Value, int, only_off, read_only, tcp_change, tcp_setting, within, write_only, zero,
 };
 use crate::{
     error::{Error, Result},
@@ -26,7 +27,6 @@ const TCP_FASTOPEN_CONNECT: i32 = 30;
 const TCP_ULP: i32 = 31;
 const TCP_FASTOPEN_KEY: i32 = 33;
 const TCP_FASTOPEN_NO_COOKIE: i32 = 34;
-const TCP_INQ: i32 = 36;
 const TCP_TX_DELAY: i32 = 37;
 const TCP_IS_MPTCP: i32 = 43;
 
@@ -190,7 +190,11 @@ pub(super) const TABLE: &[Row] = &[
         get: |_| Ok(Value::bytes(&[])),
         set: |_, v| Err(if v.is_empty() { Error::Invalid } else { Error::NotFound }),
     },
-    Row { name: TCP_INQ, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
+    Row {
+        name: TCP_CM_INQ,
+        get: |s| tcp_setting(s, |o| o.inq.into()),
+        set: |s, v| within(int(v)?, 0..=1).and_then(|on| tcp_change(s, |o| o.inq = on != 0)),
+    },
     Row { name: TCP_TX_DELAY, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
     Row { name: TCP_IS_MPTCP, get: zero, set: read_only },
 ];

@@ -3,7 +3,7 @@
 use super::{Config, Impairment, Kind, StaticRoute};
 use crate::{
     addr::{Cidr, width},
-    tcp::{KnobError, Knobs},
+    tcp::{KnobError, Knobs, memory::Limits},
 };
 use std::{borrow::Cow, fmt, net::IpAddr, path::PathBuf};
 
@@ -31,7 +31,9 @@ impl std::error::Error for SpecError {}
 type Result<T> = std::result::Result<T, SpecError>;
 
 const FORM: &str = "a specification is KIND:NAME,key=value,..., such as tap:t0,ip=10.0.0.2/24,gw=10.0.0.1";
-const KEYS: &str = "ip, gw, route, dns, mtu, mac, offload, queues, link, pcap, log, sysctl";
+const KEYS: &str = "ip, gw, route, dns, mtu, mac, offload, queues, mem, link, pcap, log, sysctl";
+/// Below this the stack could not even hold one connection's first flight in both directions.
+const LEAST_MEMORY: usize = 256 << 10;
 /// Longest name of a kernel interface: IFNAMSIZ with its terminating zero.
 const NAME_MAX: usize = 15;
 
@@ -99,6 +101,7 @@ fn set(config: &mut Config, key: &str, value: &str) -> Result<()> {
         "mac" => config.mac = Some(parse_mac(value)?),
         "offload" => config.offload = parse_switch(value)?,
         "queues" => config.queues = parse_queues(value)?,
+        "mem" => config.memory = parse_memory(value)?,
         "link" => config.link = Some(Impairment::parse(value)?),
         "pcap" => config.pcap = Some(parse_path("pcap", value)?),
         "log" => config.log = Some(parse_level("log", value)?),
@@ -276,6 +279,22 @@ fn parse_queues(text: &str) -> Result<usize> {
     Err(SpecError::new("queues", problem))
 }
 
+/// The most bytes all TCP connections may hold; the other two thresholds follow.
+fn parse_memory(text: &str) -> Result<Limits> {
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'K') => (&text[..text.len() - 1], 10),
+        Some(b'M') => (&text[..text.len() - 1], 20),
+        Some(b'G') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    let number = Some(digits).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
+    let bytes =
+        number.and_then(|number| number.parse::<usize>().ok()).and_then(|number| number.checked_mul(1 << shift));
+    bytes.filter(|bytes| (LEAST_MEMORY..=1 << 40).contains(bytes)).map(Limits::at_most).ok_or_else(|| {
+        SpecError::new("mem", format!("`{text}` is not a number of bytes from 256K to 1024G; give it as mem=768M"))
+    })
+}
+
 fn parse_path(subject: &'static str, text: &str) -> Result<PathBuf> {
     let problem = if text.is_empty() {
         "names no file; give it as pcap=out.pcapng"
@@ -296,7 +315,7 @@ fn parse_level(subject: &'static str, text: &str) -> Result<log::LevelFilter> {
 /// What the keys must have to do with each other, in whatever order they came.
 fn check(config: &Config, seen: &[&str]) -> Result<()> {
     match config.kind {
-        Kind::Null => match seen.iter().find(|key| **key != "log") {
+        Kind::Null => match seen.iter().find(|key| !matches!(**key, "log" | "mem")) {
             Some(&key) => {
                 let problem = "a null stack has only 127.0.0.1 and no device; leave the key out".into();
                 return Err(SpecError { subject: key.to_owned().into(), problem });

@@ -14,6 +14,8 @@ const GOOD: &[(&str, &str)] = &[
     ("tap:t0,ip=10.0.0.2/24,mtu=9000,dns=1.1.1.1+10.0.0.1", "tap:t0,ip=10.0.0.2/24,dns=1.1.1.1+10.0.0.1,mtu=9000"),
     ("tap:t0,ip=10.0.0.2/24,mac=02:00:0A:00:00:02", "tap:t0,ip=10.0.0.2/24,mac=02:00:0a:00:00:02"),
     ("tap:t0,ip=10.0.0.2/24,offload=on,queues=1", "tap:t0,ip=10.0.0.2/24"),
+    ("tap:t0,ip=10.0.0.2/24,mem=768M", "tap:t0,ip=10.0.0.2/24"),
+    ("null:,mem=2G", "null:,mem=2147483648"),
     ("tap:t0,ip=10.0.0.2/24,offload=off", "tap:t0,ip=10.0.0.2/24,offload=off"),
     (
         "tap:t0,ip=10.0.0.2/24,link=delay:20ms+loss:1%+seed:7,pcap=/tmp/a b.pcapng,log=Debug",
@@ -54,7 +56,7 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "tap:t0,adress=1",
-        "specification: there is no key `adress`; the keys are ip, gw, route, dns, mtu, mac, offload, queues, link, pcap, log, sysctl",
+        "specification: there is no key `adress`; the keys are ip, gw, route, dns, mtu, mac, offload, queues, mem, link, pcap, log, sysctl",
     ),
     ("tap:t0,ip=10.0.0.2/24,ip=10.0.0.3/24", "ip: is given twice; several values are joined by `+`, as in ip=A+B"),
     ("tap:t0", "ip: is missing; give the stack's own address as ip=10.0.0.2/24"),
@@ -136,6 +138,12 @@ const BAD: &[(&str, &str)] = &[
     ("tun:t0,ip=10.0.0.2/24,mac=02:00:00:00:00:02", "mac: a TUN device carries no Ethernet and has no MAC address"),
     ("tap:t0,offload=yes", "offload: `yes` is neither on nor off; give it as offload=off"),
     ("tap:t0,queues=4", "queues: this build drives one queue of a device; leave the key out"),
+    ("tap:t0,mem=100K", "mem: `100K` is not a number of bytes from 256K to 1024G; give it as mem=768M"),
+    ("tap:t0,mem=M", "mem: `M` is not a number of bytes from 256K to 1024G; give it as mem=768M"),
+    (
+        "tap:t0,mem=99999999999999999999G",
+        "mem: `99999999999999999999G` is not a number of bytes from 256K to 1024G; give it as mem=768M",
+    ),
     ("tap:t0,queues=0", "queues: is a number; give it as queues=1"),
     ("tap:t0,link=delay:20", "link: delay=20 is not a time, such as 20ms (us, ms, s)"),
     ("tap:t0,pcap=", "pcap: names no file; give it as pcap=out.pcapng"),

@@ -93,6 +93,7 @@ fn a_syn_is_challenged() {
 fn challenges_are_limited() {
     let mut t = Tester::established();
     assert_eq!((0..100).filter(|_| !t.answer(seg("R", 5, 0, 0)).is_empty()).count(), 1);
+    assert_eq!((t.world.mib.tcp_challenge_ack, t.world.mib.tcp_ack_skipped_challenge), (1, 99));
     t.wait(500 * MS);
     assert_eq!(t.answer(seg("R", 5, 0, 0)).len(), 1);
 }
