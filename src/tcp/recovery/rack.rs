@@ -15,8 +15,6 @@ use crate::{
 /// Recoveries without a needless retransmission after which the reordering window is again the smallest (RFC 8985
 /// section 6.2, step 4).
 const PERSIST: u8 = 16;
-/// The most the window is multiplied by.
-const MULT_MAX: u8 = u8::MAX;
 /// The most reordering that is reported (Linux's tcp_max_reordering).
 const REORDERING_MAX: u32 = 300;
 
@@ -103,7 +101,7 @@ impl Rack {
         }
         if self.dsack_round.is_none() {
             self.dsack_round = Some(nxt);
-            self.mult = self.mult.saturating_add(1).min(MULT_MAX);
+            self.mult = self.mult.saturating_add(1);
             self.persist = PERSIST;
         }
     }

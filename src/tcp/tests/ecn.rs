@@ -11,7 +11,7 @@ use crate::{
 };
 
 fn asking() -> Settings {
-    Settings { knobs: Knobs { ecn: 1, ..Knobs::default() }, ..Settings::default() }
+    Settings { knobs: Knobs { ecn: 1, ..Knobs::default() }, congestion: "reno", ..Settings::default() }
 }
 
 /// A connection that has agreed on ECN, with segments of 1000 bytes.
