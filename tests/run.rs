@@ -85,10 +85,13 @@ impl Drop for Installed {
 }
 
 impl Installed {
-    /// The pids of the hosts in the namespace.
+    /// The pids of the hosts in the namespace, without their heirs.
     fn hosts(&self) -> Vec<String> {
         let program = self.path("bin/sockeye");
-        let is_ours = |pid: &String| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program);
+        let is_heir =
+            |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|it| it == "sockeye-heir\n");
+        let is_ours =
+            |pid: &String| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program) && !is_heir(pid);
         let entries = fs::read_dir("/proc").expect("proc(5)");
         entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).filter(is_ours).collect()
     }

@@ -113,18 +113,28 @@ pub fn geteuid() -> u32 {
     unsafe { call(libc::SYS_geteuid, [0; 6]) }.unwrap_or(0) as u32
 }
 
-/// bind(2) to an abstract name.
+/// How often a name that is taken is tried again.
+const ATTEMPTS: usize = 200;
+
+/// bind(2) to an abstract name. Names are one socket's alone, but the host asks whether one is taken by taking it for a
+/// moment.
 pub fn bind(fd: i32, name: &Name) -> Result<()> {
-    let address = UnixAddress::of(name);
-    // SAFETY: the address lives through the call and has the length given.
-    unsafe { call(libc::SYS_bind, [fd as usize, (&raw const address) as usize, address.size(), 0, 0, 0]) }.map(drop)
+    bind_to(fd, &UnixAddress::of(name))
 }
 
-/// bind(2) to the name that another socket had.
+/// As [`bind`], to the name that another socket had.
 pub fn bind_to(fd: i32, address: &UnixAddress) -> Result<()> {
     let at = (&raw const *address) as usize;
-    // SAFETY: the address lives through the call and has the length given.
-    unsafe { call(libc::SYS_bind, [fd as usize, at, address.size(), 0, 0, 0]) }.map(drop)
+    for _ in 1..ATTEMPTS {
+        // SAFETY: the address lives through the call and has the length given.
+        match unsafe { call(libc::SYS_bind, [fd as usize, at, address.size(), 0, 0, 0]) } {
+            Err(Errno(libc::EADDRINUSE)) => {}
+            bound => return bound.map(drop),
+        }
+        // SAFETY: no arguments.
+        let _ = unsafe { call(libc::SYS_sched_yield, [0; 6]) };
+    }
+    Err(Errno(libc::EADDRINUSE))
 }
 
 /// Puts the file of `new` in the place of `fd`'s (dup3(2)), with the flags that the descriptor has and its file had.

@@ -31,6 +31,12 @@ impl Pool {
         let bytes = self.shelf.free.lock().pop().unwrap_or_else(|| vec![0; self.shelf.size].into_boxed_slice());
         Buf { bytes, home: Some(Arc::clone(&self.shelf)) }
     }
+
+    /// Gives the buffers that nobody uses back to the allocator; true if there were any.
+    pub fn clear(&self) -> bool {
+        let free = mem::take(&mut *self.shelf.free.lock());
+        !free.is_empty()
+    }
 }
 
 /// A buffer with one owner.
@@ -95,5 +101,8 @@ mod tests {
         drop(b);
         let (a, b) = (pool.take(), pool.take());
         assert_eq!((a[0], b[0]), (42, 0));
+        drop(a);
+        assert!(pool.clear() && !pool.clear());
+        assert_eq!(pool.take()[0], 0);
     }
 }

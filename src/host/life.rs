@@ -3,7 +3,8 @@
 
 use super::slot::{Host, Item};
 use crate::{
-    sys::unix,
+    buf::rope,
+    sys::{process, unix},
     time::{Duration, Instant},
 };
 use std::{collections::HashSet, io};
@@ -145,6 +146,15 @@ impl Host {
         if self.life.sweep_at <= now {
             self.life.sweep_at = now + SWEEP;
             self.sweep();
+            self.trim();
+        }
+    }
+
+    /// While no data moves, the memory that it moved through is the machine's again.
+    fn trim(&self) {
+        let is_quiet = !self.slots.values().any(|slot| matches!(slot.item, Item::Bridge(_)));
+        if is_quiet && rope::trim() {
+            process::trim_memory();
         }
     }
 
