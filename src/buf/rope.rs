@@ -1,4 +1,4 @@
-//! The send queue's bytes: copied in once, shared with the frames that carry them, released when acknowledged.
+//! The send queue's bytes: written once, shared with the frames that carry them, released when acknowledged.
 
 use super::{Buf, Pool};
 use std::{

@@ -9,9 +9,10 @@
 //! | `join.rs` | whether the stack is the one that a program means |
 //! | `request.rs` | what is asked: bind, listen, options, names |
 //! | `connect.rs` `listener.rs` | connections that are made, and taken |
-//! | `bridge.rs` | a connection's bytes, both ways |
+//! | `bridge.rs` `linger.rs` | a connection's bytes, both ways; who waits for the last of them |
 //! | `datagram.rs` | datagram sockets |
 //! | `resolve.rs` `lookup.rs` `dns.rs` | hosts' names: known here, asked for, and how one asks |
+//! | `interfaces.rs` | what getifaddrs(3) tells |
 //! | `operator.rs` | what `sockeye ss` and `sockeye stop` ask |
 //! | `life.rs` `farewell.rs` | who uses the stack, and when it ends; telling those who wait |
 #![forbid(unsafe_code)]
