@@ -38,6 +38,7 @@ impl Connection {
             self.recovery.on_progress();
             self.life.soft_error = None;
             self.urgent.on_acked(self.snd.una());
+            self.on_acked_for_search(cx);
         }
         self.on_ecn_ack(seg, outstanding, in_flight, cx);
         let heard = self.on_heard(cx);
