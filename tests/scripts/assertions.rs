@@ -63,7 +63,8 @@ fields! {
     reordering rcv_rtt rcv_space total_retrans pacing_rate max_pacing_rate bytes_acked bytes_received segs_out segs_in
     notsent_bytes min_rtt data_segs_in data_segs_out delivery_rate busy_time rwnd_limited sndbuf_limited delivered
     delivered_ce bytes_sent bytes_retrans dsack_dups reord_seen rcv_ooopack snd_wnd rcv_wnd rehash total_rto
-    total_rto_recoveries total_rto_time
+    total_rto_recoveries total_rto_time received_ce delivered_e1_bytes delivered_e0_bytes delivered_ce_bytes
+    received_e1_bytes received_e0_bytes received_ce_bytes accecn_fail_mode accecn_opt_seen
 }
 
 /// linux/tcp.h and net/tcp_states.h.
