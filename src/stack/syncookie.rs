@@ -115,7 +115,7 @@ impl Stack {
         payload: Packet,
         now: Instant,
     ) -> Result<(), Packet> {
-        let knobs = self.knobs;
+        let knobs = self.knobs.clone();
         let Some(listener) = self.listener_mut(id) else { return Err(payload) };
         let recent = listener.cookies_at.is_some_and(|at| now.since(at) < VALID);
         if ack.flags.contains(Flags::SYN) || knobs.syncookies == 0 || !(recent || knobs.syncookies == 2) {
