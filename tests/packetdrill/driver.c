@@ -13,9 +13,11 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <time.h>
 #include <unistd.h>
@@ -398,10 +400,10 @@ static void the_end_is_seen(struct peer *peer, int preloaded) {
   CHECK(got.flags == ACK && got.ack == peer->next);
 }
 
-static struct peer accept_blocks_until_somebody_connects(int domain) {
+static struct peer accept_blocks_until_somebody_connects(int domain, const char *where) {
   struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(9000)};
-  inet_pton(AF_INET6, "::ffff:" LOCAL, &v6.sin6_addr);
-  struct sockaddr_in sin = v4(LOCAL, 9000);
+  if (domain == AF_INET6) CHECK(inet_pton(AF_INET6, where, &v6.sin6_addr) == 1);
+  struct sockaddr_in sin = v4(where, 9000);
   int one = 1, is_v6 = domain == AF_INET6;
   listener = p.socket(u, domain, SOCK_STREAM, 0);
   CHECK(listener >= 0 && p.setsockopt(u, listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0);
@@ -476,6 +478,11 @@ int main(int argc, char **argv) {
   CHECK(library != NULL);
   void (*init)(const char *, struct packetdrill_interface *) = dlsym(library, "packetdrill_interface_init");
   CHECK(init != NULL);
+  /* As packetdrill does, where it may. */
+  struct sched_param priority = {sched_get_priority_min(SCHED_RR)};
+  sched_setscheduler(0, SCHED_RR, &priority);
+  mlockall(MCL_CURRENT | MCL_FUTURE);
+  signal(SIGPIPE, SIG_IGN);
   pthread_t thread;
   pthread_mutex_lock(&turn);
   CHECK(pthread_create(&thread, NULL, work, NULL) == 0);
@@ -492,9 +499,11 @@ int main(int argc, char **argv) {
   splices_go_both_ways(&peer);
   libc_reaches_the_stack(&peer, preloaded);
   the_end_is_seen(&peer, preloaded);
-  peer = accept_blocks_until_somebody_connects(AF_INET);
+  peer = accept_blocks_until_somebody_connects(AF_INET, LOCAL);
   a_reset_frees_the_connection(&peer);
-  peer = accept_blocks_until_somebody_connects(AF_INET6);
+  peer = accept_blocks_until_somebody_connects(AF_INET6, "::ffff:" LOCAL);
+  a_reset_frees_the_connection(&peer);
+  peer = accept_blocks_until_somebody_connects(AF_INET6, "::");
   a_reset_frees_the_connection(&peer);
   settings_are_read_for_every_socket();
   FAILS(p.socket(u, AF_UNIX, SOCK_STREAM, 0), EAFNOSUPPORT);
