@@ -304,7 +304,8 @@ impl Runner {
             return Err(side_by_side("the stack does not send", &event.text, "nothing"));
         };
         self.last = at;
-        let actual = self.identify(&bytes, expected)?;
+        let sent = self.whole(Sent::parse(&bytes)?, expected, limit)?;
+        let actual = self.identify(sent, expected)?;
         self.note(at, &format!("> {actual}"));
         let is_right = actual == *expected;
         let in_time = event.when.base == Base::Any || at + tolerance >= from && at <= limit;
@@ -327,9 +328,22 @@ impl Runner {
         Err(side_by_side(what, &format!("{span} > {expected}"), &format!("{actual_at:<width$} > {actual}")))
     }
 
+    /// The packet with those behind it that make up the expected one: a device that splits would have got them as one.
+    fn whole(&mut self, mut sent: Sent, expected: &Packet, limit: Instant) -> Result<Sent, String> {
+        let Body::Tcp(segment) = &expected.body else { return Ok(sent) };
+        while !sent.payload.is_empty() && sent.payload.len() < segment.len as usize {
+            while self.host.sent.is_empty() && self.step(limit)? {}
+            let Some((_, bytes)) = self.host.sent.front() else { break };
+            if sent.join(Sent::parse(bytes)?).is_err() {
+                break;
+            }
+            self.host.sent.pop_front();
+        }
+        Ok(sent)
+    }
+
     /// A packet of the stack in the words of the expected one.
-    fn identify(&mut self, bytes: &[u8], expected: &Packet) -> Result<Packet, String> {
-        let sent = Sent::parse(bytes)?;
+    fn identify(&mut self, sent: Sent, expected: &Packet) -> Result<Packet, String> {
         if !sent.is_tcp() {
             return Ok(sent.describe(None, Some(expected)));
         }
