@@ -5,7 +5,7 @@ use super::{
     Connection,
     accecn::{self, AccEcn, Answer},
     congestion::Controller,
-    recovery::{Phase, undo::Undo},
+    recovery::{Phase, prr::Prr, undo::Undo},
     settings::Settings,
 };
 use crate::{
@@ -270,6 +270,7 @@ impl Connection {
             self.recovery.phase = Phase::Cwr;
             self.recovery.recover = self.snd.nxt();
             self.ecn.on_reduced();
+            self.recovery.prr = Prr::new(in_flight);
             self.cc.on_ecn(in_flight, cx.now);
         }
     }

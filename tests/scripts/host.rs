@@ -28,6 +28,8 @@ pub struct Setup {
     pub bind_port: u16,
     /// What `...` connects to.
     pub connect_port: u16,
+    /// How far a time stamp may be from the one named, ticks; `None`: time stamps are not looked at.
+    pub stamp_tolerance: Option<u32>,
     /// How far from its time a packet may leave, or a call return.
     pub tolerance: Duration,
 }
@@ -44,6 +46,7 @@ impl Default for Setup {
             mtu: 1500,
             bind_port: 8080,
             connect_port: 8080,
+            stamp_tolerance: Some(1),
             tolerance: Duration::from_millis(4),
         }
     }

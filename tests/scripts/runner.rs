@@ -82,9 +82,14 @@ fn configure(setup: &mut Setup, name: &str, value: &str) -> Result<(), String> {
         ("mtu", _) => setup.mtu = u32::try_from(number()?).map_err(|_| "the MTU is too large")?,
         ("bind_port", _) => setup.bind_port = u16::try_from(number()?).map_err(|_| "the port is too large")?,
         ("connect_port", _) => setup.connect_port = u16::try_from(number()?).map_err(|_| "the port is too large")?,
-        ("tolerance_usecs", _) => setup.tolerance = Duration::from_micros(number()?),
+        ("tolerance_usecs", _) => {
+            setup.tolerance = Duration::from_micros(number()?);
+            let ticks = setup.tolerance.as_millis() as u32;
+            setup.stamp_tolerance = setup.stamp_tolerance.map(|least| least.max(ticks));
+        }
         // The clock of time stamps ticks in milliseconds.
         ("tcp_ts_tick_usecs", "1000") => {}
+        ("tcp_ts_tick_usecs", "0") => setup.stamp_tolerance = None,
         _ => return Err(format!("the option --{name}={value} is not known")),
     }
     Ok(())
@@ -345,7 +350,7 @@ impl Runner {
     /// A packet of the stack in the words of the expected one.
     fn identify(&mut self, sent: Sent, expected: &Packet) -> Result<Packet, String> {
         if !sent.is_tcp() {
-            return Ok(sent.describe(None, Some(expected)));
+            return Ok(sent.describe(None, Some((expected, None))));
         }
         let known = self.flows.len();
         let index = self.flow(sent.ports.0, sent.ports.1);
@@ -370,7 +375,7 @@ impl Runner {
                 sent.describe(Some(&self.flows[index]), None)
             ));
         }
-        Ok(sent.describe(Some(&self.flows[index]), Some(expected)))
+        Ok(sent.describe(Some(&self.flows[index]), Some((expected, self.host.setup.stamp_tolerance))))
     }
 
     /// Nothing is left: no call that waits, no packet the script does not know of.

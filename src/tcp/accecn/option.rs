@@ -67,6 +67,14 @@ pub(super) fn fit(options: &mut Options, whole: AccEcnOption, needed: u8) -> boo
 }
 
 impl Connection {
+    /// The administrator's settings that hold for open connections, too.
+    pub fn note_knobs(&mut self, knobs: &Knobs) {
+        if self.ecn.accecn.is_some() {
+            let Knobs { ecn_option, ecn_option_beacon, .. } = *knobs;
+            self.settings.knobs = Knobs { ecn_option, ecn_option_beacon, ..self.settings.knobs };
+        }
+    }
+
     /// Adds the option to those of a segment that is to leave now, if it is wanted and fits.
     pub(in crate::tcp) fn add_accecn_option(&self, options: &mut Options, now: Instant) {
         if let Some(accecn) = &self.ecn.accecn

@@ -22,8 +22,15 @@ impl Connection {
     pub(in crate::tcp) fn window_now(&self) -> u32 {
         match self.recovery.phase {
             Phase::Recovery if self.cc.is_reduced_in_proportion() => self.recovery.prr.window(),
+            // As Linux: the window shrinks for marks as it does for losses (RFC 9937 section 1).
+            Phase::Cwr if self.is_marked_down_in_proportion() => self.recovery.prr.window(),
             _ => self.cc.window(),
         }
+    }
+
+    /// Whether the window shrinks in proportion when marks are told: not where the algorithm has no threshold to shrink to.
+    fn is_marked_down_in_proportion(&self) -> bool {
+        self.cc.is_reduced_in_proportion() && self.cc.ssthresh() != u32::MAX
     }
 
     /// Takes what an acknowledgement told to be delivered.
@@ -67,7 +74,9 @@ impl Connection {
         if lost {
             self.enter_recovery(news.in_flight, cx);
             self.step(delivered, false);
-        } else if self.recovery.phase != Phase::Cwr {
+        } else if self.recovery.phase == Phase::Cwr {
+            self.step(delivered, news.advanced > 0);
+        } else {
             let disorder = self.snd.sacked() > 0 || self.recovery.dup_acks > 0;
             self.recovery.phase = if disorder { Phase::Disorder } else { Phase::Open };
         }
@@ -159,7 +168,8 @@ impl Connection {
 
     /// Lets fast recovery send what it may.
     fn step(&mut self, delivered: u32, safe: bool) {
-        if self.recovery.phase == Phase::Recovery {
+        let in_cwr = self.recovery.phase == Phase::Cwr && self.is_marked_down_in_proportion();
+        if self.recovery.phase == Phase::Recovery || in_cwr {
             let (in_flight, ssthresh, mss) = (self.pipe(), self.cc.ssthresh(), u32::from(self.mss()));
             self.recovery.prr.on_step(&Step { delivered, safe, in_flight, ssthresh, mss });
         }
