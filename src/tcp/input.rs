@@ -75,7 +75,6 @@ impl Connection {
         if !has(Flags::ACK) {
             return;
         }
-        self.clock.update(seg.options.timestamps, seg.seq, self.acks.told(), cx.now);
         self.keepalive.on_heard(cx.now);
         if self.state == State::SynReceived && !self.on_ack_in_syn_received(seg, payload.len(), cx) {
             return;
@@ -84,6 +83,8 @@ impl Connection {
             self.challenge(cx);
             return;
         }
+        // Only now is it sure that the segment is for this connection: a forged stamp would shut out what comes after.
+        self.clock.update(seg.options.timestamps, seg.seq, self.acks.told(), cx.now);
         self.on_acknowledgement(seg, payload.len(), cx);
         if matches!(self.state, State::Closed | State::TimeWait) {
             return;

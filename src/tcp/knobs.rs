@@ -52,6 +52,8 @@ knobs! {
     ecn_fallback = "tcp_ecn_fallback", 1, 0..=1;
     /// Tail loss probes (RFC 8985 section 7): 3 and 4 send them, the others do not.
     early_retrans = "tcp_early_retrans", 3, 0..=4;
+    /// The most a retransmission time-out becomes, milliseconds.
+    rto_max_ms = "tcp_rto_max_ms", 120_000, 1000..=120_000;
     /// Whether the congestion window decays while nothing is sent (RFC 2861).
     slow_start_after_idle = "tcp_slow_start_after_idle", 1, 0..=1;
     /// The least a frame takes however slow the path is, segments.
