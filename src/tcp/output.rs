@@ -6,6 +6,7 @@ use super::{
     abort::Reset,
     ack::Owed,
     congestion::{Controller, used::Moment},
+    ecn::codepoint,
     limited::Doing,
     mss,
     nagle::{self, Candidate, Verdict},
@@ -110,7 +111,11 @@ impl Connection {
             return false;
         }
         let seq = if probe { self.snd.una() - 1 } else { self.snd.nxt() };
-        let header = self.header(seq, Flags::ACK, cx.now);
+        let reflection = self.accecn_reflection().filter(|_| !probe);
+        let mut header = self.header(seq, Flags::ACK, cx.now);
+        if let Some(flags) = reflection {
+            header.flags = Flags::ACK.with(flags);
+        }
         self.emit(&header, 0, 0, out, cx);
         true
     }
@@ -122,8 +127,7 @@ impl Connection {
             self.limited.set(Doing::Nothing, cx.now);
             return false;
         }
-        let sack = self.sack_option();
-        let options = Options { timestamps: self.clock.option(cx.now), sack, ..Options::default() };
+        let options = self.options(cx.now);
         let limit = mss::limit(self.peer_mss, &self.settings, &self.path, self.flow.remote.addr);
         let segment = u32::from(limit).saturating_sub(options.len() as u32).max(1);
         // The first retransmission and a probe do not wait for their time.
@@ -345,6 +349,14 @@ impl Connection {
         self.emit(&header, data, segment, out, cx);
     }
 
+    /// The options of a segment that is not a SYN.
+    fn options(&self, now: Instant) -> Options {
+        let mut options =
+            Options { timestamps: self.clock.option(now), sack: self.sack_option(), ..Options::default() };
+        self.add_accecn_option(&mut options, now);
+        options
+    }
+
     /// The SACK blocks to be sent (RFC 2018 section 4).
     fn sack_option(&self) -> SackBlocks {
         if !self.opening.sack {
@@ -365,17 +377,19 @@ impl Connection {
         let window = self.window.offer(rcv_nxt, self.rcv.readable(), u32::from(self.acks.rcv_mss()));
         self.acks.on_told(rcv_nxt);
         self.timers.stop(Timer::DelayedAck);
-        let sack = self.sack_option();
+        let options = self.options(now);
         self.acks.duplicate = None;
+        self.on_accecn_sent(&options, now);
+        let ecn = self.ecn.flags().with(self.take_accecn_flags());
         Header {
             src_port: self.flow.local.port,
             dst_port: self.flow.remote.port,
             seq,
             ack: rcv_nxt,
-            flags: flags.with(self.ecn.flags()),
+            flags: flags.with(ecn),
             window,
             urgent: 0,
-            options: Options { timestamps: self.clock.option(now), sack, ..Options::default() },
+            options,
         }
     }
 
@@ -383,6 +397,9 @@ impl Connection {
     fn emit(&mut self, header: &Header, data: u32, segment: u32, out: &mut Frame, cx: &mut Cx<'_>) {
         let len = header.len();
         header.emit(out.append(len));
+        if !header.flags.contains(Flags::SYN) && self.ecn.is_always_capable() {
+            out.ecn = codepoint::ECT_0;
+        }
         let sum =
             checksum::pseudo_header(self.flow.local.addr, self.flow.remote.addr, protocol::TCP, len as u32 + data);
         out.head_mut()[CHECKSUM_FIELD..CHECKSUM_FIELD + 2].copy_from_slice(&checksum::fold(sum).to_be_bytes());

@@ -311,7 +311,7 @@ impl Runner {
             return Err(side_by_side("the stack does not send", &event.text, "nothing"));
         };
         self.last = at;
-        let sent = self.gather(Sent::parse(&bytes)?, expected, limit)?;
+        let sent = self.whole(Sent::parse(&bytes)?, expected, limit)?;
         let actual = self.identify(sent, expected)?;
         self.note(at, &format!("> {actual}"));
         let is_right = actual == *expected;
@@ -335,13 +335,13 @@ impl Runner {
         Err(side_by_side(what, &format!("{span} > {expected}"), &format!("{actual_at:<width$} > {actual}")))
     }
 
-    /// Where the device takes frames of many segments, those that the script has as one packet.
-    fn gather(&mut self, mut sent: Sent, expected: &Packet, limit: Instant) -> Result<Sent, String> {
-        let Body::Tcp(Segment { len, .. }) = expected.body else { return Ok(sent) };
-        while self.host.setup.tso && sent.is_tcp() && sent.payload.len() < len as usize {
+    /// The packet with those behind it that make up the expected one: a device that splits would have got them as one.
+    fn whole(&mut self, mut sent: Sent, expected: &Packet, limit: Instant) -> Result<Sent, String> {
+        let Body::Tcp(segment) = &expected.body else { return Ok(sent) };
+        while !sent.payload.is_empty() && sent.payload.len() < segment.len as usize {
             while self.host.sent.is_empty() && self.step(limit)? {}
             let Some((_, bytes)) = self.host.sent.front() else { break };
-            if !sent.merge(&Sent::parse(bytes)?) {
+            if sent.join(Sent::parse(bytes)?).is_err() {
                 break;
             }
             self.host.sent.pop_front();
