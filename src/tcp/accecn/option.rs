@@ -1,5 +1,7 @@
 //! When the option is sent (RFC 9768 section 3.2.3.3), and what it takes away from SACK where both do not fit.
 
+use std::sync::Arc;
+
 use super::{AccEcn, counters::Seen, failure};
 use crate::{
     tcp::{Connection, Knobs},
@@ -71,7 +73,11 @@ impl Connection {
     pub fn note_knobs(&mut self, knobs: &Knobs) {
         if self.ecn.accecn.is_some() {
             let Knobs { ecn_option, ecn_option_beacon, .. } = *knobs;
-            self.settings.knobs = Knobs { ecn_option, ecn_option_beacon, ..self.settings.knobs };
+            let old = &self.settings.knobs;
+            if (old.ecn_option, old.ecn_option_beacon) != (ecn_option, ecn_option_beacon) {
+                let own = Knobs { ecn_option, ecn_option_beacon, ..**old };
+                self.settings.knobs = Arc::new(own);
+            }
         }
     }
 
