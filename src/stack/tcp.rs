@@ -145,6 +145,7 @@ impl Stack {
             }
             entry.hop = hop;
         }
+        connection.note_knobs(&self.knobs);
         let mut frame = Frame::new();
         if !connection.poll_transmit(&mut frame, &mut cx) {
             return Transmit::Nothing;

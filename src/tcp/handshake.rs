@@ -70,7 +70,7 @@ impl Connection {
         let mut connection = Self::new(flow, settings, path, Opening::active(&flow, secret, cx.now), secret, cx.now);
         connection.life.embryo = true;
         connection.stats.on_syn();
-        connection.take_syn(syn, cx.now);
+        connection.take_syn(syn, 0, cx.now);
         connection.state = State::SynReceived;
         connection
     }
@@ -90,7 +90,7 @@ impl Connection {
         let mut connection = Self::new(flow, settings, path, opening, secret, cx.now);
         connection.life.embryo = true;
         connection.stats.on_syn();
-        connection.take_syn(syn, cx.now);
+        connection.take_syn(syn, 0, cx.now);
         connection.state = State::SynReceived;
         connection.pending.syn = false;
         connection
@@ -101,12 +101,12 @@ impl Connection {
         self.syn_header(now)
     }
 
-    /// Takes the peer's SYN apart: where it begins and what it can do.
-    fn take_syn(&mut self, syn: &Header, now: Instant) {
+    /// Takes the peer's SYN apart: where it begins and what it can do; its IP header has ECN field `field`.
+    fn take_syn(&mut self, syn: &Header, field: u8, now: Instant) {
         let Options { mss, window_scale, sack_permitted, timestamps, .. } = syn.options;
         let first = syn.seq + 1;
         self.opening.irs = syn.seq;
-        self.on_ecn_syn(syn);
+        self.on_ecn_syn(syn, field);
         self.rcv = RecvQueue::new(first);
         self.acks = Acks::new(first, now);
         self.acks.set_interactive(!self.settings.quickack);
@@ -137,6 +137,15 @@ impl Connection {
         self.opening.sent_at.get_or_insert(now);
         let flags = if passive { Flags::SYN.with(Flags::ACK) } else { Flags::SYN };
         let ecn = self.ecn.syn_flags(passive, self.opening.retries, &self.settings);
+        let mut options = Options {
+            mss: Some(mss::advertised(&self.settings, &self.path, self.flow.remote.addr)),
+            window_scale: self.opening.scale.then(|| shift_for(&self.settings)),
+            sack_permitted: self.opening.sack,
+            timestamps: self.clock.option(now),
+            fast_open: self.fast_option(),
+            ..Options::default()
+        };
+        self.add_syn_ack_option(&mut options);
         Header {
             src_port: self.flow.local.port,
             dst_port: self.flow.remote.port,
@@ -145,14 +154,7 @@ impl Connection {
             flags: flags.with(ecn),
             window: self.window.syn_field(),
             urgent: 0,
-            options: Options {
-                mss: Some(mss::advertised(&self.settings, &self.path, self.flow.remote.addr)),
-                window_scale: self.opening.scale.then(|| shift_for(&self.settings)),
-                sack_permitted: self.opening.sack,
-                timestamps: self.clock.option(now),
-                sack: Default::default(),
-                fast_open: self.fast_option(),
-            },
+            options,
         }
     }
 
@@ -184,7 +186,7 @@ impl Connection {
         if !has(Flags::SYN) {
             return;
         }
-        self.take_syn(seg, cx.now);
+        self.take_syn(seg, payload.meta.ecn, cx.now);
         if !has(Flags::ACK) {
             // Both sides opened at once (RFC 9293 figure 7).
             self.state = State::SynReceived;
@@ -201,13 +203,14 @@ impl Connection {
 
     /// A SYN in SYN-RECEIVED: the same one again, or the SYN-ACK of a peer that opened at the same time. Says whether
     /// the rest of the segment is to be handled.
-    pub(super) fn on_syn_in_syn_received(&mut self, seg: &Header, cx: &mut Cx<'_>) -> bool {
+    pub(super) fn on_syn_in_syn_received(&mut self, seg: &Header, field: u8, cx: &mut Cx<'_>) -> bool {
         if seg.seq != self.opening.irs {
             self.challenge(cx);
             return false;
         }
         let is_syn_ack = seg.flags.contains(Flags::ACK) && seg.ack == self.opening.iss + 1;
         if !is_syn_ack && self.limiter.allow(cx.now) {
+            self.on_accecn_syn_again(seg, field);
             self.pending.syn = true;
         }
         is_syn_ack

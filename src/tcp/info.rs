@@ -3,6 +3,7 @@
 use super::{
     Connection, State,
     congestion::{AnyController, Controller, bbr::BbrInfo},
+    ecn::{Mode, codepoint},
     timer::Timer,
 };
 use crate::{
@@ -84,8 +85,8 @@ pub struct Info {
     pub received_e1_bytes: u32,
     pub received_e0_bytes: u32,
     pub received_ce_bytes: u32,
-    pub accecn_fail_mode: u16,
-    pub accecn_opt_seen: u16,
+    /// From the lowest bit on `ecn_mode` (2 bits), `accecn_opt_seen` (2), `accecn_fail_mode` (4), `options2` (24).
+    pub ecn: u32,
 }
 
 /// tcpi_options.
@@ -247,10 +248,12 @@ impl Connection {
         let backoff =
             if self.timers.is_set(Timer::Persist) { u32::from(self.persist.probes) } else { self.rtt.back_offs() };
         info.backoff = backoff.min(255) as u8;
+        let ecn = self.ecn.mode(self.state != State::SynSent);
+        info.ecn = ecn as u32;
         if self.state != State::SynSent {
             info.options |= if self.clock.is_on() { OPT_TIMESTAMPS } else { 0 };
             info.options |= if self.opening.sack { OPT_SACK } else { 0 };
-            info.options |= if self.ecn.is_on() { OPT_ECN } else { 0 };
+            info.options |= if matches!(ecn, Mode::Classic | Mode::Accurate) { OPT_ECN } else { 0 };
             info.options |= if self.ecn.is_seen() { OPT_ECN_SEEN } else { 0 };
             if self.opening.scale {
                 info.options |= OPT_WSCALE;
@@ -326,6 +329,15 @@ impl Connection {
         // Linux chooses another path (a hash for those on the way that choose by it) after each.
         info.rehash = stats.timeouts.into();
         info.total_rto_recoveries = stats.timeout_recoveries;
+        if let Some(accecn) = &self.ecn.accecn {
+            info.received_ce = accecn.received_ce;
+            let fields = [codepoint::ECT_1, codepoint::ECT_0, codepoint::CE];
+            [info.delivered_e1_bytes, info.delivered_e0_bytes, info.delivered_ce_bytes] =
+                fields.map(|field| accecn.delivered.of(field));
+            [info.received_e1_bytes, info.received_e0_bytes, info.received_ce_bytes] =
+                fields.map(|field| accecn.received.of(field));
+            info.ecn |= (accecn.seen as u32) << 2 | u32::from(accecn.failed) << 4;
+        }
     }
 }
 
@@ -346,7 +358,8 @@ mod tests {
         assert_eq!(offset_of!(Info, bytes_sent), 200);
         assert_eq!(offset_of!(Info, rcv_wnd), 232);
         assert_eq!(offset_of!(Info, total_rto_time), 244);
-        assert_eq!(offset_of!(Info, accecn_opt_seen), 278);
+        assert_eq!(offset_of!(Info, received_ce), 248);
+        assert_eq!(offset_of!(Info, ecn), 276);
         assert_eq!(size_of::<Info>(), 280);
     }
 }
