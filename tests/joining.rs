@@ -392,7 +392,8 @@ fn the_operator_sees_the_sockets_and_ends_the_stack() {
     for fd in [6, 7] {
         assert!(table.contains(&format!("users:((\"talk\",pid={own},fd={fd}))\n")), "{table}");
     }
-    for word in ["\t ts sack cubic wscale:", " rto:", " rtt:", " mss:", " cwnd:", "bytes_received:1 ", "bytes_sent:1 "] {
+    for word in ["\t ts sack cubic wscale:", " rto:", " rtt:", " mss:", " cwnd:", "bytes_received:1 ", "bytes_sent:1 "]
+    {
         assert!(table.contains(word), "{word}: {table}");
     }
     let row = ss("-unpH --stack here");

@@ -66,7 +66,9 @@ impl Connection {
             {
                 self.cc.on_unused(used);
             }
-            self.cc.on_ack(&AckSample { acked, advanced, in_flight, app_limited, rtt, min_rtt, rate, now: cx.now });
+            let marked = self.ecn.accecn.as_ref().map(|_| marked.saturating_mul(u32::from(self.mss())));
+            let now = cx.now;
+            self.cc.on_ack(&AckSample { acked, advanced, in_flight, app_limited, marked, rtt, min_rtt, rate, now });
         }
         if released.bytes > 0 {
             self.note_room();

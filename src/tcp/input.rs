@@ -249,7 +249,11 @@ impl Connection {
         let arrival = Arrival {
             segment: u16::try_from(segment).unwrap_or(u16::MAX),
             rcv_nxt,
-            irregular: inserted.out_of_order || inserted.duplicate.is_some() || had_gap || inserted.advanced == 0 || self.is_accecn_hurried(),
+            irregular: inserted.out_of_order
+                || inserted.duplicate.is_some()
+                || had_gap
+                || inserted.advanced == 0
+                || self.is_accecn_hurried(),
             window_kept: next_offer.saturating_add(1 << self.window.shift()) > last_offer,
         };
         self.acks.on_data(arrival, self.rtt.rto(), cx.now);

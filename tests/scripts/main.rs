@@ -74,7 +74,8 @@ fn main() -> ExitCode {
     let args: Vec<_> = std::env::args().skip(1).collect();
     let (flags, filters): (Vec<_>, Vec<_>) = args.iter().partition(|arg| arg.starts_with('-'));
     let (elsewhere, filters): (Vec<_>, Vec<_>) = filters.into_iter().partition(|arg| arg.starts_with('/'));
-    let root = elsewhere.first().map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts"), PathBuf::from);
+    let root =
+        elsewhere.first().map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts"), PathBuf::from);
     let name = |path: &Path| path.strip_prefix(&root).unwrap_or(path).with_extension("").display().to_string();
     let all = scripts(&root);
     let chosen: Vec<_> = all

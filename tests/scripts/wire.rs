@@ -231,8 +231,7 @@ impl Sent {
 fn blur_stamps(wanted: &[TcpOption], found: &mut [TcpOption], ticks: Option<u32>) {
     for (wanted, found) in wanted.iter().zip(found) {
         if let (TcpOption::Timestamps(val, ecr), TcpOption::Timestamps(found_val, found_ecr)) = (wanted, found) {
-            let is_near =
-                |a: u32, b: u32| ticks.is_none_or(|ticks| a.wrapping_sub(b).min(b.wrapping_sub(a)) <= ticks);
+            let is_near = |a: u32, b: u32| ticks.is_none_or(|ticks| a.wrapping_sub(b).min(b.wrapping_sub(a)) <= ticks);
             match (*val, *found_val) {
                 (None, _) => *found_val = None,
                 (Some(a), Some(b)) if is_near(a, b) => *found_val = Some(a),
