@@ -160,7 +160,7 @@ impl Stack {
             listener.cookies_at = Some(now);
             self.world.mib.tcp_req_q_full_do_cookies += u64::from(is_flooded);
         }
-        let options = tcp::Settings { knobs: self.knobs, ..listener.settings.clone() };
+        let options = tcp::Settings { knobs: self.knobs.clone(), ..listener.settings.clone() };
         let settings = entry.settings.clone();
         let Ok(hop) = self.net.hop(flow.remote.addr, settings.via(flow.remote.addr), now) else { return };
         if by_cookie {

@@ -41,6 +41,8 @@ use crate::{
 pub struct Path {
     /// Largest IP packet that fits, bytes.
     pub mtu: u32,
+    /// The same of the first hop: what the device takes. It is what a peer is told (RFC 6691 section 2).
+    pub link_mtu: u32,
     /// Largest IP packet the device takes as one super-frame and splits itself, bytes; equal to `mtu` when it does not.
     pub max_frame: u32,
 }
@@ -133,7 +135,8 @@ impl Connection {
     ) -> Self {
         let first = opening.iss + 1;
         let segment = mss::limit(mss::default_for(flow.remote.addr), &settings, &path, flow.remote.addr);
-        let window = RecvWindow::new(&settings, SeqNum(0), now);
+        let advertised = mss::advertised(&settings, &path, flow.remote.addr);
+        let window = RecvWindow::new(&settings, SeqNum(0), advertised, now);
         let cc = AnyController::named(settings.congestion, segment)
             .unwrap_or_else(|| AnyController::Cubic(super::congestion::cubic::Cubic::new(segment)));
         Self {
@@ -221,6 +224,12 @@ impl Connection {
     pub fn mss(&self) -> u16 {
         let limit = mss::limit(self.peer_mss, &self.settings, &self.path, self.flow.remote.addr);
         if self.clock.is_on() { limit - 12 } else { limit }
+    }
+
+    /// The largest payload of a segment we take: what our MSS option said, without the time stamps each has.
+    pub(super) fn advertised_mss(&self) -> u16 {
+        let advertised = mss::advertised(&self.settings, &self.path, self.flow.remote.addr);
+        if self.clock.is_on() { advertised - 12 } else { advertised }
     }
 
     /// An error that was taken is pending again.

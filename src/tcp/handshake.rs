@@ -108,6 +108,10 @@ impl Connection {
         self.rcv = RecvQueue::new(first);
         self.acks = Acks::new(first, now);
         self.acks.set_interactive(!self.settings.quickack);
+        if self.life.embryo {
+            let stamps = if timestamps.is_some() { 12 } else { 0 };
+            self.window.on_peer_first(mss::advertised(&self.settings, &self.path, self.flow.remote.addr) - stamps);
+        }
         self.window.start_at(first, u32::from(self.window.syn_field()), now);
         self.opening.sack &= sack_permitted;
         self.opening.scale &= window_scale.is_some();

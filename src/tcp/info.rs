@@ -263,11 +263,8 @@ impl Connection {
 
     fn fill_receiving(&self, info: &mut Info) {
         info.rcv_mss = u32::from(self.acks.rcv_mss());
-        info.advmss = u32::from(super::mss::advertised(&self.settings, &self.path, self.flow.remote.addr));
-        if self.clock.is_on() {
-            info.advmss = info.advmss.saturating_sub(12);
-        }
-        info.rcv_ssthresh = self.window.capacity();
+        info.advmss = self.advertised_mss().into();
+        info.rcv_ssthresh = self.window.ssthresh();
         info.rcv_rtt = self.window.rtt().map_or(0, micros);
         info.rcv_space = self.window.space();
         info.rcv_wnd = self.window.offered(self.rcv.rcv_nxt());

@@ -243,11 +243,15 @@ impl Connection {
             self.events |= Ready::IN | Ready::RDNORM;
         }
         let rcv_nxt = self.rcv.rcv_nxt();
+        let advertised = self.advertised_mss();
+        if !self.share.is_short() {
+            self.window.on_segment(len, self.rcv.readable(), advertised);
+        }
         let mss = u32::from(self.acks.rcv_mss());
         let last_offer = self.window.offered(self.acks.told());
         let next_offer = self.window.select(rcv_nxt, self.rcv.readable(), mss);
         let arrival = Arrival {
-            segment: u16::try_from(segment).unwrap_or(u16::MAX),
+            segment: u16::try_from(segment).unwrap_or(u16::MAX).min(advertised),
             rcv_nxt,
             irregular: inserted.out_of_order
                 || inserted.duplicate.is_some()

@@ -12,15 +12,34 @@ pub enum KnobError {
     OutOfRange,
 }
 
+/// The least, the first and the largest size of a socket buffer, bytes as Linux counts them: those of the payload and as
+/// many again for what it is kept in.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// What it is never less than.
+    pub least: u32,
+    /// What it begins with.
+    pub first: u32,
+    /// What it grows to at most.
+    pub most: u32,
+}
+
+/// net.core.rmem_max, bytes.
+pub const RMEM_MAX: u32 = 4 << 20;
+
 macro_rules! knobs {
     ($($(#[$doc:meta])* $field:ident = $name:literal, $default:literal, $range:expr;)*) => {
         /// The values of the knobs. A connection keeps those of its beginning.
         #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-        pub struct Knobs { $($(#[$doc])* pub $field: u32,)* }
+        pub struct Knobs {
+            $($(#[$doc])* pub $field: u32,)*
+            /// Receive buffers (`tcp_rmem`).
+            pub rmem: Sizes,
+        }
 
         impl Default for Knobs {
             fn default() -> Self {
-                Self { $($field: $default,)* }
+                Self { $($field: $default,)* rmem: Sizes { least: 4096, first: 131_072, most: 33_554_432 } }
             }
         }
 
@@ -53,6 +72,18 @@ knobs! {
     fastopen = "tcp_fastopen", 1, 0..=0x607;
     /// SYN cookies: 0 never, 1 when a listener's SYN queue is full, 2 always.
     syncookies = "tcp_syncookies", 1, 0..=2;
+    /// Packetization-layer path MTU discovery (RFC 4821): 0 never, 1 when a path swallows segments, 2 always.
+    mtu_probing = "tcp_mtu_probing", 0, 0..=2;
+    /// Where the search for a path's MTU begins, as a segment size, bytes.
+    base_mss = "tcp_base_mss", 1024, 1..=u32::MAX;
+    /// The least a peer's MSS or a path's MTU can make a segment, bytes with options.
+    min_snd_mss = "tcp_min_snd_mss", 48, 48..=65_535;
+    /// The least a search goes down to when even small segments are swallowed, as a segment size, bytes.
+    mtu_probe_floor = "tcp_mtu_probe_floor", 48, 48..=65_535;
+    /// How many bytes apart what gets through and what does not may be for the search to be over.
+    probe_threshold = "tcp_probe_threshold", 8, 0..=u32::MAX;
+    /// How long a search that is over is left alone, seconds.
+    probe_interval = "tcp_probe_interval", 600, 0..=u32::MAX;
     /// Whether a SYN that asked for ECN and was lost is sent again without (RFC 3168 section 6.1.1.1).
     ecn_fallback = "tcp_ecn_fallback", 1, 0..=1;
 }
@@ -70,6 +101,21 @@ impl Knobs {
         }
         *knob = value;
         Ok(())
+    }
+
+    /// Sets the knob of three numbers called `name`, with or without `net.ipv4.` in front.
+    ///
+    /// # Errors
+    /// [`KnobError`]; nothing has changed then.
+    pub fn set_sizes(&mut self, name: &str, [least, first, most]: [u32; 3]) -> Result<(), KnobError> {
+        match name.strip_prefix("net.ipv4.").unwrap_or(name) {
+            "tcp_rmem" if least == 0 || first == 0 || most == 0 => Err(KnobError::OutOfRange),
+            "tcp_rmem" => {
+                self.rmem = Sizes { least, first, most };
+                Ok(())
+            }
+            _ => Err(KnobError::Unknown),
+        }
     }
 }
 
@@ -91,6 +137,8 @@ mod tests {
         let mut knobs = Knobs::default();
         assert_eq!(knobs.set("tcp_colour", 1), Err(KnobError::Unknown));
         assert_eq!(knobs.set("tcp_ecn", 77), Err(KnobError::OutOfRange));
+        assert_eq!(knobs.set_sizes("tcp_rmem", [4096, 0, 1]), Err(KnobError::OutOfRange));
+        assert_eq!(knobs.set_sizes("tcp_ecn", [1, 1, 1]), Err(KnobError::Unknown));
         assert_eq!(knobs, Knobs::default());
     }
 }

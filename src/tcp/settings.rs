@@ -2,6 +2,7 @@
 
 use super::{Knobs, fastopen::FastOpenSettings};
 use crate::time::Duration;
+use std::sync::Arc;
 
 /// Size of a socket buffer in bytes of payload.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -65,7 +66,7 @@ pub struct Settings {
     /// TCP_FASTOPEN and what goes with it, for those who ask for it.
     pub fast_open: Option<Box<FastOpenSettings>>,
     /// What the administrator has set for the stack; the stack fills it in when a connection begins.
-    pub knobs: Knobs,
+    pub knobs: Arc<Knobs>,
 }
 
 /// 16 MiB: the most an autotuned buffer grows to.
@@ -97,7 +98,7 @@ impl Default for Settings {
             congestion: super::congestion::DEFAULT,
             max_pacing_rate: super::pacing::UNLIMITED,
             fast_open: None,
-            knobs: Knobs::default(),
+            knobs: Arc::default(),
             inq: false,
         }
     }

@@ -32,7 +32,7 @@ pub fn flow() -> Flow {
 }
 
 pub fn ethernet() -> Path {
-    Path { mtu: 1500, max_frame: 1500 }
+    Path { mtu: 1500, link_mtu: 1500, max_frame: 1500 }
 }
 
 /// The world a connection lives in.

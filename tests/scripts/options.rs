@@ -394,7 +394,12 @@ pub fn sysctl(host: &mut Host, command: &str) -> Result<(), String> {
             "tcp_keepalive_probes" => defaults.keep_count = number()?[0] as u32,
             "tcp_fin_timeout" => defaults.fin_timeout = Some(of_seconds()?),
             "tcp_notsent_lowat" => defaults.notsent_lowat = Some(number()?[0] as u32),
-            "tcp_rmem" => defaults.recv_buffer = largest()?,
+            "tcp_rmem" => {
+                let sizes = numbers()?.iter().map(|n| u32::try_from(*n)).collect::<Result<Vec<_>, _>>();
+                let sizes = sizes.ok().and_then(|sizes| <[u32; 3]>::try_from(sizes).ok());
+                let sizes = sizes.ok_or_else(|| format!("`{value}` is not MIN,DEFAULT,MAX"))?;
+                host.stack.knobs_mut().set_sizes(name, sizes).map_err(|error| format!("{error:?} for {name}"))?;
+            }
             "tcp_wmem" => defaults.send_buffer = largest()?,
             "tcp_congestion_control" => {
                 let known = NAMES.iter().find(|known| **known == value);
