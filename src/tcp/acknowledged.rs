@@ -22,7 +22,11 @@ impl Connection {
         let outstanding = self.snd.unacked();
         let window_moved = self.peer.update(seg.seq, seg.ack, seg.window);
         self.on_persist_answered(window_moved);
+        if window_moved {
+            self.note_silence(true, cx.now);
+        }
         self.stats.acked_at = cx.now;
+        self.pending.more = false;
         let released = if seg.ack > self.snd.una() { self.snd.on_ack(seg.ack) } else { Released::default() };
         let duplicate = self.on_duplicate_report(&seg.options.sack, seg.ack, cx);
         let sacked = if self.opening.sack { self.on_sack_blocks(&seg.options.sack) } else { Default::default() };
@@ -60,15 +64,13 @@ impl Connection {
             let app_limited = self.recovery.app_limited;
             let min_rtt = self.rtt.min_rtt();
             let rate = self.snd.rate.take_sample(min_rtt, cx.now);
-            let advanced = released.bytes > 0;
-            if let Some(used) =
-                self.window_use.on_ack(in_flight, app_limited, self.rtt.rto(), cx.now).filter(|_| !self.is_full)
-            {
-                self.cc.on_unused(used);
-            }
+            let advanced =
+                released.bytes > 0 || (sacked.bytes > 0 && self.recovery.rack.reordering > super::sack::DUP_THRESH);
+            let unused = !self.window_use.is_used(self.slow_start());
             let marked = self.ecn.accecn.as_ref().map(|_| marked.saturating_mul(u32::from(self.mss())));
             let now = cx.now;
-            self.cc.on_ack(&AckSample { acked, advanced, in_flight, app_limited, marked, rtt, min_rtt, rate, now });
+            let sample = AckSample { acked, advanced, unused, in_flight, app_limited, marked, rtt, min_rtt, rate, now };
+            self.cc.on_ack(&sample);
         }
         if released.bytes > 0 {
             self.note_room();

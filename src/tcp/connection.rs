@@ -139,6 +139,7 @@ impl Connection {
         let window = RecvWindow::new(&settings, SeqNum(0), advertised, now);
         let cc = AnyController::named(settings.congestion, segment)
             .unwrap_or_else(|| AnyController::Cubic(super::congestion::cubic::Cubic::new(segment)));
+        let rtt = RttEstimator::new().limited_to(crate::time::Duration::from_millis(settings.knobs.rto_max_ms.into()));
         Self {
             ecn: Ecn::active(&settings),
             settings,
@@ -154,9 +155,9 @@ impl Connection {
             peer_fin: None,
             acks: Acks::new(SeqNum(0), now),
             clock: Clock::new(super::isn::timestamp_offset(&flow, secret)),
-            rtt: RttEstimator::new(),
+            rtt,
             cc,
-            window_use: WindowUse::default(),
+            window_use: WindowUse::new(opening.iss),
             recovery: Recovery::new(opening.iss),
             urgent: Urgent::default(),
             limiter: Limiter::default(),
@@ -189,7 +190,10 @@ impl Connection {
                 Timer::Persist => self.on_persist_timeout(cx),
                 Timer::KeepAlive => self.on_keepalive_timeout(cx),
                 Timer::UserTimeout => self.on_user_timeout(cx),
-                Timer::Cork => self.pending.force = true,
+                Timer::Cork => {
+                    self.pending.force = true;
+                    self.pending.unfinished = false;
+                }
                 Timer::FinWait2 => self.finish(),
                 Timer::TimeWait => {
                     cx.mib.tcp_time_waited += 1;
@@ -257,6 +261,8 @@ impl Connection {
         self.window.on_settings_changed(&self.settings);
         // TCP_QUICKACK reads back the mode it sets, so a difference is the user's wish.
         self.acks.set_interactive(!self.settings.quickack);
+        // TCP_NODELAY releases what waits, however often it is set, and corked or not (as Linux).
+        self.pending.force |= std::mem::take(&mut self.settings.pushes) && self.snd.unsent_data() > 0;
         if self.cc.name() != self.settings.congestion
             && let Some(cc) = AnyController::named(self.settings.congestion, self.mss())
         {

@@ -269,8 +269,8 @@ impl Connection {
         if matches!(self.recovery.phase, Phase::Open | Phase::Disorder) {
             self.recovery.phase = Phase::Cwr;
             self.recovery.recover = self.snd.nxt();
-            self.ecn.on_reduced();
             self.recovery.prr = Prr::new(in_flight);
+            self.ecn.on_reduced();
             self.cc.on_ecn(in_flight, cx.now);
         }
     }

@@ -78,7 +78,6 @@ impl Connection {
         if !has(Flags::ACK) {
             return;
         }
-        let is_later = self.clock.update(seg.options.timestamps, seg.seq, self.acks.told(), cx.now);
         self.keepalive.on_heard(cx.now);
         if self.state == State::SynReceived {
             if !self.on_ack_in_syn_received(seg, payload.len(), cx) {
@@ -86,11 +85,13 @@ impl Connection {
             }
             self.on_accecn_third(seg, payload.len());
         }
-        self.on_accecn_arrival(&payload, is_later);
         if judge_ack(seg.ack, self.snd.una(), self.snd.nxt(), self.peer.max()) == AckVerdict::Challenge {
             self.challenge(cx);
             return;
         }
+        // Only now is it sure that the segment is for this connection: a forged stamp would shut out what comes after.
+        let is_later = self.clock.update(seg.options.timestamps, seg.seq, self.acks.told(), cx.now);
+        self.on_accecn_arrival(&payload, is_later);
         self.on_acknowledgement(seg, payload.len(), cx);
         if matches!(self.state, State::Closed | State::TimeWait) {
             return;

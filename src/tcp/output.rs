@@ -5,18 +5,19 @@ use super::{
     Connection, State,
     abort::Reset,
     ack::Owed,
-    congestion::Controller,
+    congestion::{Controller, used::Moment},
     ecn::codepoint,
     limited::Doing,
     mss,
     nagle::{self, Candidate, Verdict},
     recovery::Phase,
+    rtt::RTO_MIN,
     timer::Timer,
 };
 use crate::{
     buf::{Frame, Gso},
     cx::Cx,
-    time::{Duration, Instant},
+    time::Instant,
     wire::{
         checksum, protocol,
         seq::SeqNum,
@@ -24,8 +25,6 @@ use crate::{
     },
 };
 
-/// How long TCP_CORK and MSG_MORE hold a partial segment back (tcp(7)).
-const CORK: Duration = Duration::from_millis(200);
 /// Where the checksum is in a TCP header.
 const CHECKSUM_FIELD: usize = 16;
 
@@ -40,8 +39,10 @@ pub(super) struct Pending {
     pub probe: bool,
     /// The next partial segment does not wait for company or a larger window.
     pub force: bool,
-    /// The last call to send said MSG_MORE.
+    /// The last call to send said MSG_MORE, and nothing has come in since.
     pub more: bool,
+    /// The last call to send said MSG_MORE: the end of what it wrote is not pushed.
+    pub unfinished: bool,
     /// Behind the last partial segment sent, for Nagle's algorithm (Minshall's SND.SML).
     pub small_end: Option<SeqNum>,
     /// When data was sent last, or sending was taken up again after a silence.
@@ -71,7 +72,7 @@ impl Connection {
     pub fn poll_transmit(&mut self, out: &mut Frame, cx: &mut Cx<'_>) -> bool {
         if let Some(reset) = self.pending.reset.take() {
             cx.mib.tcp_out_rsts += 1;
-            self.emit(&self.reset_header(&reset), 0, 0, out, cx);
+            self.emit(&self.reset_header(&reset, cx.now), 0, 0, out, cx);
             return true;
         }
         match self.state {
@@ -164,7 +165,7 @@ impl Connection {
         }
         let headers = mss::ip_header(self.flow.remote.addr) + 60;
         let frame = self.path.max_frame.min(65_535).saturating_sub(headers);
-        let most = frame.min(self.cc.window() / 2).min(self.peer.max() / 2).min(self.frame_goal(segment));
+        let most = frame.min(self.window_now() / 2).min(self.peer.max() / 2).min(self.frame_goal(segment));
         (most - most % segment).max(segment)
     }
 
@@ -199,15 +200,15 @@ impl Connection {
             return None;
         }
         if let Some(sent_at) = self.pending.sent_at.filter(|_| self.snd.unacked() == 0) {
-            self.cc.on_idle(now.since(sent_at), self.rtt.rto());
+            self.cc.on_idle(now.since(sent_at));
             self.pending.sent_at = Some(now);
-            self.window_use.reset(now);
         }
         let window = self.peer.usable(self.snd.una(), self.snd.nxt());
         let room = self.window_now().saturating_sub(self.pipe());
         if room < segment.min(waiting.max(1)) {
             // A window's last fraction of a segment is left alone.
             self.recovery.app_limited = false;
+            self.note_window_use(true, now);
             return None;
         }
         if waiting == 0 {
@@ -241,6 +242,7 @@ impl Connection {
         let most = self.max_payload(segment);
         if sendable < waiting && sendable < most && self.is_worth_waiting(sendable, most) {
             self.recovery.app_limited = false;
+            self.note_window_use(true, now);
             return None;
         }
         let len = sendable.min(most);
@@ -248,11 +250,33 @@ impl Connection {
         Some(Burst { seq: self.snd.nxt(), len: len + u32::from(fin), again: false })
     }
 
+    /// Data was sent, or the congestion window kept it from being sent: notes what is made of the window.
+    fn note_window_use(&mut self, full: bool, now: Instant) {
+        let moment = Moment {
+            outstanding: self.snd.unacked(),
+            full,
+            una: self.snd.una(),
+            nxt: self.snd.nxt(),
+            slow_start: self.slow_start(),
+        };
+        let unused = self.window_use.on_sent(&moment, self.rtt.rto(), now);
+        let decays = self.settings.knobs.slow_start_after_idle != 0 && self.recovery.phase == Phase::Open;
+        if let Some(used) = unused.filter(|_| decays && !self.is_full) {
+            self.cc.on_unused(used);
+        }
+    }
+
+    /// The congestion window in slow start, else 0.
+    pub(super) fn slow_start(&self) -> u32 {
+        if self.cc.window() < self.cc.ssthresh() { self.cc.window() } else { 0 }
+    }
+
     /// Whether a larger frame may soon be possible: while much is in flight, acknowledgements will let out more than
     /// this. Waiting leaves a part of the window unused, so it must be a small one (Linux's tcp_tso_should_defer).
     fn is_worth_waiting(&self, sendable: u32, most: u32) -> bool {
         let window = self.cc.window().min(self.peer.size());
-        !self.recovery.is_repairing() && sendable < (window / 8).min(most / 4) && self.pipe() > window / 2
+        let part = window / self.settings.knobs.tso_win_divisor.max(8);
+        !self.recovery.is_repairing() && sendable < part.min(most / 4) && self.pipe() > window / 2
     }
 
     /// Data cannot leave now; whatever will let it leave must come.
@@ -260,7 +284,8 @@ impl Connection {
         if window < candidate.waiting.min(candidate.mss) {
             self.start_persist(now);
         } else if candidate.corked && !self.timers.is_set(Timer::Cork) {
-            self.timers.set(Timer::Cork, now + CORK);
+            // As Linux, which makes a probe of it: never less than the 200 ms of tcp(7).
+            self.timers.set(Timer::Cork, now + self.rtt.base_rto().max(RTO_MIN));
         }
     }
 
@@ -272,8 +297,10 @@ impl Connection {
         if fin {
             flags = flags.with(Flags::FIN);
         }
-        // The end of what the application has written is pushed (RFC 9293 section 3.9.1.2, MUST-61).
-        if data > 0 && seq + data == self.snd.data_end() {
+        // The end of what the application has written is pushed (RFC 9293 section 3.9.1.2, MUST-61), and as on Linux a
+        // frame of several segments, so that a receiver that merges segments hands them on at once.
+        let is_end = seq + data == self.snd.data_end() && !self.pending.unfinished;
+        if data > 0 && (data > segment || is_end) {
             flags = flags.with(Flags::PSH);
         }
         let mut header = self.header(seq, flags, cx.now);
@@ -314,6 +341,10 @@ impl Connection {
         self.note_paced(header.len() as u32 * count + data, cx.now);
         self.stats.on_data_sent(count, data, cx.now);
         self.recovery.prr.on_sent(len);
+        if !again {
+            let full = self.window_now().saturating_sub(self.pipe()) < segment;
+            self.note_window_use(full, cx.now);
+        }
         self.on_sent_for_timers(seq, again, cx.now);
         self.emit(&header, data, segment, out, cx);
     }

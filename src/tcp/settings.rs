@@ -21,6 +21,8 @@ pub enum BufferSize {
 pub struct Settings {
     /// TCP_NODELAY.
     pub nodelay: bool,
+    /// TCP_NODELAY was switched on just now: what waits is sent.
+    pub pushes: bool,
     /// TCP_CORK: partial segments wait until it is cleared, at most 200 ms.
     pub cork: bool,
     /// TCP_QUICKACK.
@@ -77,6 +79,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             nodelay: false,
+            pushes: false,
             cork: false,
             quickack: true,
             maxseg: None,

@@ -6,6 +6,7 @@ use crate::{
     time::{Duration, Instant},
     wire::tcp::{AccEcnOption, MAX_OPTIONS, Options},
 };
+use std::sync::Arc;
 
 /// SACK blocks that the option leaves (as Linux).
 const LEAST_BLOCKS: usize = 2;
@@ -67,11 +68,10 @@ pub(super) fn fit(options: &mut Options, whole: AccEcnOption, needed: u8) -> boo
 }
 
 impl Connection {
-    /// The administrator's settings that hold for open connections, too.
-    pub fn note_knobs(&mut self, knobs: &Knobs) {
-        if self.ecn.accecn.is_some() {
-            let Knobs { ecn_option, ecn_option_beacon, .. } = *knobs;
-            self.settings.knobs = Knobs { ecn_option, ecn_option_beacon, ..self.settings.knobs };
+    /// Whether the option is sent is the administrator's to say for open connections, too.
+    pub fn note_knobs(&mut self, knobs: &Arc<Knobs>) {
+        if self.ecn.accecn.is_some() && !Arc::ptr_eq(&self.settings.knobs, knobs) {
+            self.settings.knobs = Arc::clone(knobs);
         }
     }
 

@@ -18,7 +18,8 @@ impl Connection {
         self.snd.pipe().saturating_sub(self.recovery.departed)
     }
 
-    /// What may be in the network now, bytes: the congestion window, which fast recovery approaches step by step.
+    /// What may be in the network now, bytes: the congestion window, which fast recovery and the answer to a mark approach
+    /// step by step (RFC 9937; Linux's tcp_cwnd_reduction does both).
     pub(in crate::tcp) fn window_now(&self) -> u32 {
         match self.recovery.phase {
             Phase::Recovery if self.cc.is_reduced_in_proportion() => self.recovery.prr.window(),
@@ -49,7 +50,8 @@ impl Connection {
         let departed = self.count_departures(news);
         if news.advanced > 0 {
             self.recovery.dup_acks = 0;
-        } else if news.repeats || news.sacked > 0 {
+        } else if if self.opening.sack { news.sacked > 0 } else { news.repeats } {
+            // Where SACK is there, an acknowledgement without a block tells of nothing.
             self.recovery.dup_acks += 1;
         }
         let delivered = if self.opening.sack { news.unsacked + news.sacked } else { departed };
