@@ -67,7 +67,9 @@ impl Connection {
             let advanced =
                 released.bytes > 0 || (sacked.bytes > 0 && self.recovery.rack.reordering > super::sack::DUP_THRESH);
             let unused = !self.window_use.is_used(self.slow_start());
-            let sample = AckSample { acked, advanced, unused, in_flight, app_limited, rtt, min_rtt, rate, now: cx.now };
+            let marked = self.ecn.accecn.as_ref().map(|_| marked.saturating_mul(u32::from(self.mss())));
+            let now = cx.now;
+            let sample = AckSample { acked, advanced, unused, in_flight, app_limited, marked, rtt, min_rtt, rate, now };
             self.cc.on_ack(&sample);
         }
         if released.bytes > 0 {

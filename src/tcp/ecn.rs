@@ -270,7 +270,6 @@ impl Connection {
             self.recovery.phase = Phase::Cwr;
             self.recovery.recover = self.snd.nxt();
             self.ecn.on_reduced();
-            self.recovery.prr = Prr::new(in_flight);
             self.cc.on_ecn(in_flight, cx.now);
         }
     }

@@ -8,6 +8,7 @@ use crate::{
     time::{Duration, Instant},
     wire::tcp::{AccEcnOption, MAX_OPTIONS, Options},
 };
+use std::sync::Arc;
 
 /// SACK blocks that the option leaves (as Linux).
 const LEAST_BLOCKS: usize = 2;
@@ -69,15 +70,10 @@ pub(super) fn fit(options: &mut Options, whole: AccEcnOption, needed: u8) -> boo
 }
 
 impl Connection {
-    /// The administrator's settings that hold for open connections, too.
-    pub fn note_knobs(&mut self, knobs: &Knobs) {
-        if self.ecn.accecn.is_some() {
-            let Knobs { ecn_option, ecn_option_beacon, .. } = *knobs;
-            let old = &self.settings.knobs;
-            if (old.ecn_option, old.ecn_option_beacon) != (ecn_option, ecn_option_beacon) {
-                let own = Knobs { ecn_option, ecn_option_beacon, ..**old };
-                self.settings.knobs = Arc::new(own);
-            }
+    /// Whether the option is sent is the administrator's to say for open connections, too.
+    pub fn note_knobs(&mut self, knobs: &Arc<Knobs>) {
+        if self.ecn.accecn.is_some() && !Arc::ptr_eq(&self.settings.knobs, knobs) {
+            self.settings.knobs = Arc::clone(knobs);
         }
     }
 
