@@ -458,12 +458,16 @@ static void settings_are_read_for_every_socket(void) {
   const char *path = getenv("SOCKEYE_SYSCTL");
   FILE *file = fopen(path, "w");
   CHECK(file && fputs("# a comment\nnet.ipv4.tcp_ecn = 1\nnet.ipv4.tcp_unheard_of=5\nkernel.shmmax=x\n"
-                      "net.ipv4.tcp_congestion_control=reno\n", file) >= 0 && fclose(file) == 0);
+                      "net.ipv4.tcp_congestion_control=reno\nnet.ipv4.tcp_syn_retries=3\n"
+                      "net.ipv4.tcp_wmem=4096\t262144\t4194304\nnet.ipv4.tcp_fastopen=0x1\n", file) >= 0 && fclose(file) == 0);
   CHECK(first_syn(AF_INET) == (SYN | ECE | CWR));
   char name[16];
   socklen_t len = sizeof name;
   int s = p.socket(u, AF_INET, SOCK_STREAM, 0);
   CHECK(p.getsockopt(u, s, IPPROTO_TCP, TCP_CONGESTION, name, &len) == 0 && strcmp(name, "reno") == 0);
+  int tries = 0;
+  len = sizeof tries;
+  CHECK(p.getsockopt(u, s, IPPROTO_TCP, TCP_SYNCNT, &tries, &len) == 0 && tries == 3);
   CHECK(p.close(u, s) == 0);
   CHECK(truncate(path, 0) == 0);
   CHECK(first_syn(AF_INET6) == SYN);
