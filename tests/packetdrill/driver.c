@@ -1,7 +1,9 @@
 /* Calls the adapter as packetdrill does: a main thread that moves the time and is the wire, and a second thread for calls
  * that block, which is watched in /proc until it sleeps. Every check that fails says where, and ends it.
  *
- * driver LIBRARY [preloaded] */
+ * driver LIBRARY                 all checks
+ * driver LIBRARY preloaded       the same with the library in LD_PRELOAD
+ * driver LIBRARY flags FLAGS     makes a stack of these flags and ends */
 #define _GNU_SOURCE
 #include "interface.h"
 #include "wire.h"
@@ -375,6 +377,9 @@ static void libc_reaches_the_stack(struct peer *peer, int preloaded) {
   CHECK(file != NULL && fwrite("a file", 1, 6, file) == 6 && fflush(file) == 0);
   CHECK(sendfile(fd, fileno(file), &at, 100) == 4 && at == 6);
   hear(peer, "file");
+  at = 0;
+  CHECK(sendfile64(fd, fileno(file), &at, 1) == 1);
+  hear(peer, "a");
   /* What is not the stack's is the kernel's. */
   int kernel = socket(AF_UNIX, SOCK_STREAM, 0);
   len = sizeof word;
@@ -487,6 +492,11 @@ int main(int argc, char **argv) {
   sched_setscheduler(0, SCHED_RR, &priority);
   mlockall(MCL_CURRENT | MCL_FUTURE);
   signal(SIGPIPE, SIG_IGN);
+  if (argc > 3) {
+    init(argv[3], &p);
+    printf("a stack was made\n");
+    return 0;
+  }
   pthread_t thread;
   pthread_mutex_lock(&turn);
   CHECK(pthread_create(&thread, NULL, work, NULL) == 0);
