@@ -70,7 +70,11 @@ fn failure(path: &Path) -> Option<Fault> {
 }
 
 fn main() -> ExitCode {
-    let args: Vec<_> = std::env::args().skip(1).collect();
+    run(&std::env::args().skip(1).collect::<Vec<_>>())
+}
+
+/// Runs the scripts that the arguments choose.
+pub fn run(args: &[String]) -> ExitCode {
     let (flags, filters): (Vec<_>, Vec<_>) = args.iter().partition(|arg| arg.starts_with('-'));
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
     let name = |path: &Path| path.strip_prefix(&root).unwrap_or(path).with_extension("").display().to_string();
