@@ -19,4 +19,3 @@ pub fn with_bands(mut ready: Ready, protocol: Protocol) -> Ready {
     }
     ready
 }
-
