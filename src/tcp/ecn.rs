@@ -269,6 +269,7 @@ impl Connection {
         if matches!(self.recovery.phase, Phase::Open | Phase::Disorder) {
             self.recovery.phase = Phase::Cwr;
             self.recovery.recover = self.snd.nxt();
+            self.recovery.prr = Prr::new(in_flight);
             self.ecn.on_reduced();
             self.cc.on_ecn(in_flight, cx.now);
         }

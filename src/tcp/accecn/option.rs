@@ -1,7 +1,5 @@
 //! When the option is sent (RFC 9768 section 3.2.3.3), and what it takes away from SACK where both do not fit.
 
-use std::sync::Arc;
-
 use super::{AccEcn, counters::Seen, failure};
 use crate::{
     tcp::{Connection, Knobs},
