@@ -247,7 +247,7 @@ impl End {
                 connection.on_segment(&header, payload, cx);
                 None
             }
-            Life::Unborn if header.flags == Flags::SYN && !self.plan.opens => {
+            Life::Unborn if is_opening(header.flags) && !self.plan.opens => {
                 let settings = self.plan.settings.clone();
                 let connection = Connection::accept(self.flow, &header, settings, self.path, &self.secret, cx);
                 self.life = Life::Open(Box::new(connection));
@@ -472,6 +472,11 @@ impl End {
             assert!(fair.contains(&error), "{}: {error}", self.name);
         }
     }
+}
+
+/// Whether these are the flags of a first segment, whatever it says of ECN.
+fn is_opening(flags: Flags) -> bool {
+    flags.contains(Flags::SYN) && !flags.contains(Flags::ACK) && !flags.contains(Flags::RST)
 }
 
 /// What a stack answers to a segment of no connection (RFC 9293 section 3.10.7.1).

@@ -65,6 +65,9 @@ fn table() {
     for super_frames in [false, true] {
         for case in CASES {
             for name in NAMES {
+                if std::env::var("ONLY").is_ok_and(|only| !format!("{} {name} {super_frames}", case.0).contains(&only)) {
+                    continue;
+                }
                 let mut rows = map(seeds, |seed| run(case, name, super_frames, seed));
                 let all: Vec<_> = rows.iter().map(|row| row.megabits.round()).collect();
                 rows.sort_by(|a, b| a.megabits.total_cmp(&b.megabits));
