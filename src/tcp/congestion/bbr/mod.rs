@@ -455,6 +455,10 @@ impl Controller for Bbr {
         model.mss = u32::from(mss.max(1));
     }
 
+    fn is_reduced_in_proportion(&self) -> bool {
+        false
+    }
+
     fn pacing_rate(&self) -> Option<u64> {
         Some(self.0.pacing_rate)
     }
