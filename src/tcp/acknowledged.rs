@@ -67,13 +67,11 @@ impl Connection {
             }
             self.cc.on_ack(&AckSample { acked, advanced, in_flight, app_limited, rtt, min_rtt, rate, now: cx.now });
         }
-        if released.bytes > 0 {
-            self.note_room();
-            if self.snd.is_fin_acked() {
-                self.on_fin_acked(cx);
-            }
+        if released.bytes > 0 && self.snd.is_fin_acked() {
+            self.on_fin_acked(cx);
         }
         if released.bytes > 0 || sacked.bytes > 0 {
+            self.note_room();
             self.restart_loss_timer(released.bytes > 0, cx.now);
         }
     }
