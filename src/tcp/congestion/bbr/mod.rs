@@ -110,6 +110,8 @@ pub struct Model {
     /// The window before recovery or ProbeRTT.
     prior_cwnd: u32,
     in_recovery: bool,
+    /// Losses and marks say something about the path.
+    heeds_losses: bool,
     undo: Option<Undo>,
 
     // Round trips counted by what is delivered (section 5.5.1).
@@ -212,6 +214,7 @@ impl Bbr {
             pacing_rate: 0,
             prior_cwnd: cwnd,
             in_recovery: false,
+            heeds_losses: true,
             undo: None,
             next_round: 0,
             rounds: 0,
@@ -256,6 +259,13 @@ impl Bbr {
         };
         model.init_pacing_rate(None);
         Self(Box::new(model))
+    }
+
+    /// BBR that does not take losses for congestion.
+    pub(super) fn heedless(mss: u16) -> Self {
+        let mut bbr = Self::new(mss);
+        bbr.0.heeds_losses = false;
+        bbr
     }
 
     /// What it tells of itself.
