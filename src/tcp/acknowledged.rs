@@ -73,13 +73,11 @@ impl Connection {
             let sample = AckSample { acked, advanced, unused, in_flight, app_limited, marked, rtt, min_rtt, rate, now };
             self.cc.on_ack(&sample);
         }
-        if released.bytes > 0 {
-            self.note_room();
-            if self.snd.is_fin_acked() {
-                self.on_fin_acked(cx);
-            }
+        if released.bytes > 0 && self.snd.is_fin_acked() {
+            self.on_fin_acked(cx);
         }
         if released.bytes > 0 || sacked.bytes > 0 {
+            self.note_room();
             self.restart_loss_timer(released.bytes > 0, cx.now);
         }
     }

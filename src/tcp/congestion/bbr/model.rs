@@ -129,7 +129,7 @@ impl Model {
     /// Whether `lost` is above the threshold of what was `sent`, by more than chance: of 200 segments, of which 1 % get lost at
     /// random, 2 % do in every seventh flight. A few segments more are needed (not in the draft).
     fn is_too_much(&self, lost: u32, sent: u32) -> bool {
-        lost > part(sent, LOSS_THRESHOLD).saturating_add(self.min_window())
+        self.heeds_losses && lost > part(sent, LOSS_THRESHOLD).saturating_add(self.min_window())
     }
 
     /// Too much was in flight: the long-term bound comes down (BBRHandleInflightTooHigh).
