@@ -31,12 +31,12 @@ impl Connection {
 
     /// The route or the device changed.
     pub fn on_path_changed(&mut self, path: Path, cx: &mut Cx<'_>) {
-        let before = self.mss();
+        let before = self.segment_size();
         self.path = path;
         self.on_segment_size_changed();
-        if self.mss() < before && self.snd.unacked() > 0 {
+        if self.segment_size() < before && self.snd.unacked() > 0 {
             // What is out does not fit: send it again at once. This is no sign of congestion (RFC 1191 section 6.5).
-            self.snd.mark_oversized_lost(u32::from(self.mss()));
+            self.snd.mark_oversized_lost(u32::from(self.segment_size()));
             self.recovery.retransmit_now = self.snd.lost() > 0;
         }
         self.arm_timers(cx.now);
@@ -44,6 +44,6 @@ impl Connection {
 
     /// The size of segments may have changed.
     pub(super) fn on_segment_size_changed(&mut self) {
-        self.cc.set_mss(self.mss());
+        self.cc.set_mss(self.segment_size());
     }
 }
