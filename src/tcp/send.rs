@@ -107,7 +107,7 @@ impl Connection {
     /// (draft-ietf-ccwg-bbr section 4.1.2.4, CheckIfApplicationLimited).
     fn note_app_limited(&mut self) {
         let pipe = self.pipe();
-        if self.snd.unsent() < u32::from(self.mss()) && pipe < self.cc.window() && self.snd.lost() == 0 {
+        if self.snd.unsent() < u32::from(self.segment_size()) && pipe < self.cc.window() && self.snd.lost() == 0 {
             self.snd.rate.on_app_limited(pipe);
         }
     }

@@ -65,7 +65,8 @@ fn table() {
     for super_frames in [false, true] {
         for case in CASES {
             for name in NAMES {
-                if std::env::var("ONLY").is_ok_and(|only| !format!("{} {name} {super_frames}", case.0).contains(&only)) {
+                if std::env::var("ONLY").is_ok_and(|only| !format!("{} {name} {super_frames}", case.0).contains(&only))
+                {
                     continue;
                 }
                 let mut rows = map(seeds, |seed| run(case, name, super_frames, seed));
