@@ -5,6 +5,7 @@ mod calls;
 mod closing;
 mod ecn;
 mod fastopen;
+mod growth;
 mod handshake;
 mod hostile;
 mod icmp;

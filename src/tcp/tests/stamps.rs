@@ -54,7 +54,8 @@ fn the_same_stamp_is_fresh_and_an_older_one_is_until_the_last_is_24_days_old() {
     ] {
         assert_eq!(clock.judge(stamps(val, 0), at(ms)), verdict, "{val} after {ms} ms");
     }
-    for (val, ms, recent) in [(99, 1, 100), (100, 2, 100), (101, 3, 101), (5, OUTDATED + 2, 101), (5, OUTDATED + 3, 5)] {
+    for (val, ms, recent) in [(99, 1, 100), (100, 2, 100), (101, 3, 101), (5, OUTDATED + 2, 101), (5, OUTDATED + 3, 5)]
+    {
         clock.update(stamps(val, 0), SeqNum(0), SeqNum(0), at(ms));
         assert_eq!(clock.recent(), recent, "{val} after {ms} ms");
     }
