@@ -345,3 +345,16 @@ fn each_algorithm_is_asked_for_what_is_its_own() {
         assert_eq!((quiet.window() == 5_000, unused.window() == 7_500), (*name != "bbr", *name != "bbr"), "{name}");
     }
 }
+
+#[test]
+fn conservative_slow_start_grows_by_a_quarter_of_what_is_acknowledged() {
+    let mut controller = Cubic::new(MSS as u16);
+    let mut hear = |delivered_total, prior_delivered, ms| {
+        let rate = RateSample { delivered_total, prior_delivered, ..RateSample::default() };
+        controller.on_ack(&AckSample { rtt: Some(Duration::from_millis(ms)), rate, ..ack(1_001, at(0)) });
+        controller.window()
+    };
+    let fast = (1..=10).map(|n| hear(n, 0, 100)).last();
+    let slow: Vec<_> = (1..=10).map(|n| hear(10 + n, n, 120)).collect();
+    assert_eq!((fast, &slow[6..]), (Some(20_010), &[27_017, 27_267, 27_517, 27_767][..]));
+}

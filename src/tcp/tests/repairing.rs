@@ -238,3 +238,23 @@ fn after_a_reduction_was_taken_back_duplicates_begin_another() {
     (0..3).for_each(|_| drop(t.answer(seg(".", 1, 1001, 0).ts(12, early))));
     assert_eq!((t.connection.recovery.phase, t.world.mib.tcp_reno_recovery), (Phase::Recovery, 2));
 }
+
+#[test]
+fn original_and_probe_that_both_arrive_are_no_loss_even_if_nobody_says_so() {
+    for twice in [true, false] {
+        let mut t = Tester::established();
+        t.write(3_000).unwrap();
+        t.output();
+        assert_eq!(sent(t.wait(100 * MS)), ["2001:3001"]);
+        assert_eq!(t.world.mib.tcp_loss_probes, 1);
+        t.answer(seg(".", 1, 3001, 0));
+        t.write(3_000).unwrap();
+        t.output();
+        // The acknowledgement of the second copy of the last segment (RFC 8985 section 7.4.2).
+        if twice {
+            t.answer(seg(".", 1, 3001, 0));
+        }
+        t.answer(seg(".", 1, 6001, 0));
+        assert_eq!(t.world.mib.tcp_loss_probe_recovery, u64::from(!twice), "{twice}");
+    }
+}

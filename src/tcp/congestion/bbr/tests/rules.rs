@@ -256,12 +256,14 @@ fn too_much_in_flight_bounds_it_but_not_below_seven_tenths_of_the_target_and_end
 #[test]
 fn a_probing_waits_two_to_three_seconds_or_as_many_rounds_as_reno_would() {
     let mut model = model(State::Cruise);
+    (model.bw_latest, model.inflight_latest, model.loss_in_round) = (5, 5, true);
     for ns in 0..200 {
         model.start_down(7, at(ns) + Duration::from_nanos(ns * 37));
         assert!((2000..3000).contains(&model.probe_wait.as_millis()), "{:?}", model.probe_wait);
         assert!(model.rounds_since_probe <= 1);
     }
     assert_eq!((model.state, model.next_round, model.ack_phase), (State::Down, 7, AckPhase::ProbeStopping));
+    assert_eq!((model.bw_latest, model.inflight_latest, model.loss_in_round), (0, 0, false));
     (model.cycle_at, model.probe_wait, model.rounds_since_probe) = (at(0), 2500 * MS, 0);
     assert!(!model.is_time_to_probe(at(2500)) && model.is_time_to_probe(at(2501)));
     // Twenty segments are the target; a wide path would wait for its 63.
