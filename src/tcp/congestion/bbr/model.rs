@@ -34,7 +34,7 @@ impl Model {
     }
 
     /// The latest round's bandwidth and delivery (BBRUpdateLatestDeliverySignals).
-    fn update_latest(&mut self, ack: &AckSample, rate: u64) {
+    pub(super) fn update_latest(&mut self, ack: &AckSample, rate: u64) {
         self.bw_latest = self.bw_latest.max(rate);
         self.inflight_latest = self.inflight_latest.max(ack.rate.delivered);
         self.loss_round_start = ack.rate.newly_acked > 0 && ack.rate.prior_delivered >= self.loss_round;
