@@ -219,6 +219,7 @@ impl Connection {
     pub fn congestion_info(&self) -> Option<BbrInfo> {
         match &self.cc {
             AnyController::Bbr(bbr) => Some(bbr.info()),
+            AnyController::Bbr1(bbr) => Some(bbr.info()),
             AnyController::Cubic(_) | AnyController::Reno(_) => None,
         }
     }
@@ -268,9 +269,9 @@ impl Connection {
     }
 
     fn fill_sending(&self, info: &mut Info) {
-        let mss = u32::from(self.mss());
+        let mss = u32::from(self.segment_size());
         let segments = |bytes: u32| bytes.div_ceil(mss);
-        info.snd_mss = mss;
+        info.snd_mss = u32::from(self.mss());
         info.unacked = segments(self.snd.unacked());
         info.sacked = segments(self.snd.sacked().max(self.recovery.departed));
         info.lost = segments(self.snd.lost() + self.snd.resent());

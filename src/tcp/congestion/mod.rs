@@ -1,6 +1,7 @@
 //! Congestion control: how much may be in flight. One algorithm a file; a connection holds one of them by value.
 
 pub mod bbr;
+pub mod bbr1;
 pub mod cubic;
 pub mod hystart;
 pub mod reno;
@@ -12,6 +13,7 @@ use crate::{
     time::{Duration, Instant},
 };
 use bbr::Bbr;
+use bbr1::Bbr1;
 use cubic::Cubic;
 use reno::Reno;
 
@@ -34,6 +36,8 @@ pub struct AckSample {
     pub in_flight: u32,
     /// The sender had less to send (or the peer's window took less) than the congestion window allowed.
     pub app_limited: bool,
+    /// Bytes of which the peer tells that they were marked, about; `None` if it does not count them (RFC 9768).
+    pub marked: Option<u32>,
     /// The round-trip time this acknowledgement measured.
     pub rtt: Option<Duration>,
     /// The shortest round trip of the path.
@@ -138,6 +142,8 @@ macro_rules! controllers {
 controllers! {
     /// Version 3 (draft-ietf-ccwg-bbr).
     Bbr = "bbr",
+    /// Version 3 without its answer to losses.
+    Bbr1 = "bbr1",
     /// RFC 9438, with RFC 9406.
     Cubic = "cubic",
     /// RFC 5681, with RFC 3465 and 6582.

@@ -9,8 +9,10 @@
 //! | `probe_bw` | ProbeBW: Down, Cruise, Refill, Up | 5.3.3 |
 //! | `probe_rtt` | the shortest round trip and ProbeRTT | 5.3.4, 5.5.7 |
 //! | `filter` | the largest of a while | 2.11 |
+//! | `marks` | what counted marks say about bounds | none |
 
 mod filter;
+mod marks;
 mod model;
 mod probe_bw;
 mod probe_rtt;
@@ -110,6 +112,8 @@ pub struct Model {
     /// The window before recovery or ProbeRTT.
     prior_cwnd: u32,
     in_recovery: bool,
+    /// Losses and marks say something about the path.
+    heeds_losses: bool,
     undo: Option<Undo>,
 
     // Round trips counted by what is delivered (section 5.5.1).
@@ -142,6 +146,8 @@ pub struct Model {
     /// Acknowledgements of this round that told of losses.
     loss_events: u32,
     lost_in_round: u32,
+
+    marks: marks::Marks,
 
     // Bunched acknowledgements (section 5.5.9).
     extra_acked: WindowedMax<2>,
@@ -212,6 +218,7 @@ impl Bbr {
             pacing_rate: 0,
             prior_cwnd: cwnd,
             in_recovery: false,
+            heeds_losses: true,
             undo: None,
             next_round: 0,
             rounds: 0,
@@ -233,6 +240,7 @@ impl Bbr {
             loss_in_round: false,
             loss_events: 0,
             lost_in_round: 0,
+            marks: marks::Marks::default(),
             extra_acked: WindowedMax::default(),
             extra_since: None,
             extra_delivered: 0,
@@ -256,6 +264,13 @@ impl Bbr {
         };
         model.init_pacing_rate(None);
         Self(Box::new(model))
+    }
+
+    /// BBR that does not take losses for congestion.
+    pub(super) fn heedless(mss: u16) -> Self {
+        let mut bbr = Self::new(mss);
+        bbr.0.heeds_losses = false;
+        bbr
     }
 
     /// What it tells of itself.
@@ -390,8 +405,11 @@ impl Controller for Bbr {
     }
 
     fn on_ecn(&mut self, _in_flight: u32, now: Instant) {
-        // The draft leaves marks open: they bound the model as losses above the threshold do.
+        // The draft leaves marks open: they bound the model as losses above the threshold do, unless they are counted.
         let model = &mut *self.0;
+        if model.follows_marks() {
+            return;
+        }
         model.save_undo();
         model.loss_in_round = true;
         if model.probe_samples {
@@ -401,7 +419,9 @@ impl Controller for Bbr {
 
     fn on_recovered(&mut self, _now: Instant) {
         let model = &mut *self.0;
-        model.in_recovery = false;
+        if !std::mem::take(&mut model.in_recovery) {
+            return;
+        }
         model.cwnd = model.cwnd.max(model.prior_cwnd);
     }
 
@@ -455,6 +475,10 @@ impl Controller for Bbr {
             model.cwnd = initial_window(mss.max(1));
         }
         model.mss = u32::from(mss.max(1));
+    }
+
+    fn is_reduced_in_proportion(&self) -> bool {
+        false
     }
 
     fn pacing_rate(&self) -> Option<u64> {
