@@ -19,6 +19,9 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
+/// Bytes of headers without options.
+const HEADERS: usize = 40;
+
 /// What the lines at the top of a script may change.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -29,14 +32,16 @@ pub struct Setup {
     pub bind_port: u16,
     /// What `...` connects to.
     pub connect_port: u16,
+    /// How far a time stamp may be from the one named, ticks; `None`: time stamps are not looked at.
+    pub stamp_tolerance: Option<u32>,
     /// How far from its time a packet may leave, or a call return.
     pub tolerance: Duration,
     /// The device takes frames of many segments (`--tso=on`).
     pub tso: bool,
+    /// How long the segments are that the peer's packets were merged from, if they are longer.
+    pub segment: u16,
     /// The script was written for the kernel.
     pub foreign: bool,
-    /// The stack's time stamps are compared.
-    pub stamps: bool,
 }
 
 impl Default for Setup {
@@ -51,10 +56,11 @@ impl Default for Setup {
             mtu: 1500,
             bind_port: 8080,
             connect_port: 8080,
+            stamp_tolerance: Some(1),
             tolerance: Duration::from_millis(4),
             tso: false,
             foreign: false,
-            stamps: true,
+            segment: u16::MAX,
         }
     }
 }
@@ -162,7 +168,11 @@ impl Host {
 
     /// A packet comes in.
     pub fn receive(&mut self, bytes: &[u8]) {
-        self.stack.receive(IfaceId::DEVICE, Packet::copy_from(bytes), self.now);
+        let mut packet = Packet::copy_from(bytes);
+        if bytes.len() > usize::from(self.setup.segment) + HEADERS {
+            packet.meta.gso_size = self.setup.segment;
+        }
+        self.stack.receive(IfaceId::DEVICE, packet, self.now);
         self.pump();
     }
 
