@@ -75,7 +75,9 @@ pub fn send(fd: i32, call: Send<'_>) -> Result<usize> {
 /// As Linux, a stream ignores the destination address.
 fn stream(socket: &Handle, call: &Send<'_>, mut patience: Patience) -> Result<usize> {
     let total = call.buffers.len();
-    let mut done = if call.has(libc::MSG_FASTOPEN) { open_fast(socket, call, patience)? } else { 0 };
+    let is_deferred = || socket.with(|stack, id, _| Ok(stack.awaits_data(id)));
+    let opens = call.has(libc::MSG_FASTOPEN) || is_deferred()?;
+    let mut done = if opens { open_fast(socket, call, patience)? } else { 0 };
     if done > 0 && (done >= total || patience == Patience::None) {
         return Ok(done);
     }
@@ -96,13 +98,21 @@ fn stream(socket: &Handle, call: &Send<'_>, mut patience: Patience) -> Result<us
     }
 }
 
-/// MSG_FASTOPEN: connects, with the first data in the SYN if there is a cookie. How much that was.
+/// MSG_FASTOPEN, and the first data after a connect(2) that waits for it (TCP_FASTOPEN_CONNECT): connects, with the data
+/// in the SYN if there is a cookie. How much that was.
 fn open_fast(socket: &Handle, call: &Send<'_>, patience: Patience) -> Result<usize> {
-    let dest = call.dest.ok_or(Error::Invalid)?;
-    if address::is_unspecified(dest) {
-        return Err(Error::NotSupported);
-    }
-    let remote = address::parse(dest, socket.family, Unspec::Refuse)?;
+    let begun = socket.with(|stack, id, _| match stack.awaits_data(id) {
+        true => stack.remote_endpoint(id).map(Some),
+        false => Ok(None),
+    })?;
+    let remote = match (begun, call.dest) {
+        (_, Some(dest)) if call.has(libc::MSG_FASTOPEN) && address::is_unspecified(dest) => {
+            return Err(Error::NotSupported);
+        }
+        (Some(remote), _) => remote,
+        (None, Some(dest)) => address::parse(dest, socket.family, Unspec::Refuse)?,
+        (None, None) => return Err(Error::Invalid),
+    };
     let window = call.buffers.window::<PIECES>(0, WINDOW)?;
     let (data, to) = (window.slices(), SendTo::default());
     let sent = socket.with(|stack, id, now| match stack.connect_fast(id, remote, now)? {

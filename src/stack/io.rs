@@ -10,9 +10,6 @@ use crate::{
 };
 use std::io::{IoSlice, IoSliceMut};
 
-/// Connections without an owner at most (of the order of Linux's tcp_max_orphans); more are reset.
-const MAX_ORPHANS: usize = 16_384;
-
 impl Stack {
     /// Queues data (TCP) or sends one datagram (UDP).
     ///
@@ -155,7 +152,7 @@ impl Stack {
                 self.free(id);
             }
             Body::Connection(connection) => {
-                let scarce = self.orphans >= MAX_ORPHANS || self.memory.is_exhausted();
+                let scarce = self.orphans >= self.knobs.max_orphans as usize || self.memory.is_exhausted();
                 if scarce || entry.is_down {
                     self.world.mib.tcp_abort_on_memory += u64::from(scarce);
                     connection.abort(&mut self.world.cx(now));

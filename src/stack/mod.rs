@@ -34,6 +34,7 @@ mod route;
 pub mod settings;
 mod sockets;
 mod syncookie;
+mod sysctl;
 mod tcp;
 mod time_wait;
 mod timers;
@@ -153,11 +154,12 @@ pub struct Stack {
     events: VecDeque<(SocketId, Ready)>,
     /// Keys initial sequence numbers.
     secret: Key,
-    /// What the administrator has set for all connections.
+    /// What the administrator has set for all connections, and what new sockets begin with.
     knobs: Knobs,
-    /// Fast Open: the cookies of servers, and the key of those for clients.
-    cookies: fastopen::Cookies,
-    fast_key: [u8; 16],
+    defaults: crate::tcp::Settings,
+    /// Fast Open: what is known of servers, and the keys of the cookies for clients.
+    servers: fastopen::Servers,
+    fast_keys: Vec<[u8; 16]>,
     /// The connection being begun was asked for by MSG_FASTOPEN.
     fast_call: bool,
     /// Memory of all connections.
@@ -183,8 +185,9 @@ impl Stack {
             events: VecDeque::new(),
             secret: Key::random(&mut *rng),
             knobs: config.sysctl,
-            cookies: fastopen::Cookies::default(),
-            fast_key: (u128::from(rng.u64()) << 64 | u128::from(rng.u64())).to_be_bytes(),
+            defaults: crate::tcp::Settings::default(),
+            servers: fastopen::Servers::default(),
+            fast_keys: vec![(u128::from(rng.u64()) << 64 | u128::from(rng.u64())).to_be_bytes()],
             fast_call: false,
             memory: crate::tcp::memory::Account::new(config.memory),
             orphans: 0,
@@ -203,7 +206,7 @@ impl Stack {
             Family::V6 => return Err(Error::FamilyNotSupported),
         };
         let body = match protocol {
-            Protocol::Tcp => sockets::Body::Idle(Box::default()),
+            Protocol::Tcp => sockets::Body::Idle(Box::new(self.defaults.clone())),
             Protocol::Udp => sockets::Body::Datagram(Box::default()),
         };
         self.sockets.insert(sockets::Entry::new(sockets::Owner::Application, Endpoint::new(addr, 0), body))

@@ -54,6 +54,7 @@ impl Stack {
         if let Some(waiting) = self.time_waits.lookup(&flow) {
             match waiting.state.on_segment(&seg, packet.len(), now) {
                 TimeWaitVerdict::Drop => return,
+                TimeWaitVerdict::End => return self.forget_time_wait(&flow),
                 TimeWaitVerdict::Reply(reply) => return self.send_segment(flow, &reply, now),
                 TimeWaitVerdict::Reopen => self.forget_time_wait(&flow),
             }
@@ -95,7 +96,7 @@ impl Stack {
         }
         match standing {
             Standing::Other => {}
-            Standing::Asking => self.learn_cookie(id),
+            Standing::Asking => self.learn_server(id),
             Standing::Unconfirmed if seg.flags.contains(tcp::Flags::RST) && connection.state() == State::Closed => {
                 let flow = connection.flow();
                 if let Some(listener) = self.demux.listener(&flow, IfaceId::DEVICE) {

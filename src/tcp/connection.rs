@@ -119,7 +119,8 @@ impl Connection {
     /// sequence number (RFC 6528) and the timestamp offset.
     pub fn connect(flow: Flow, settings: Settings, path: Path, secret: &Key, cx: &mut Cx<'_>) -> Self {
         cx.mib.tcp_active_opens += 1;
-        Self::new(flow, settings, path, Opening::active(&flow, secret, cx.now), secret, cx.now)
+        let opening = Opening::active(&flow, &settings, secret, cx.now);
+        Self::new(flow, settings, path, opening, secret, cx.now)
     }
 
     /// A connection without a peer yet.
@@ -134,6 +135,11 @@ impl Connection {
         let first = opening.iss + 1;
         let segment = mss::limit(mss::default_for(flow.remote.addr), &settings, &path, flow.remote.addr);
         let window = RecvWindow::new(&settings, SeqNum(0), now);
+        let is_own = settings.knobs.timestamps != 2;
+        let mut clock = Clock::new(if is_own { super::isn::timestamp_offset(&flow, secret) } else { 0 });
+        if settings.knobs.timestamps == 0 {
+            clock.turn_off();
+        }
         let cc = AnyController::named(settings.congestion, segment)
             .unwrap_or_else(|| AnyController::Cubic(super::congestion::cubic::Cubic::new(segment)));
         Self {
@@ -150,7 +156,7 @@ impl Connection {
             window,
             peer_fin: None,
             acks: Acks::new(SeqNum(0), now),
-            clock: Clock::new(super::isn::timestamp_offset(&flow, secret)),
+            clock,
             rtt: RttEstimator::new(),
             cc,
             window_use: WindowUse::default(),

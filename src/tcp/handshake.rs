@@ -25,9 +25,6 @@ use crate::{
     },
 };
 
-/// How often a SYN-ACK is sent again (Linux's tcp_synack_retries).
-const SYN_ACK_RETRIES: u32 = 5;
-
 /// What the handshake needs to know.
 #[derive(Debug)]
 pub(super) struct Opening {
@@ -50,12 +47,12 @@ pub(super) struct Opening {
 
 impl Opening {
     /// An active open.
-    pub fn active(flow: &Flow, secret: &Key, now: Instant) -> Self {
+    pub fn active(flow: &Flow, settings: &Settings, secret: &Key, now: Instant) -> Self {
         Self {
             iss: isn::isn(flow, secret, now),
             irs: SeqNum(0),
-            scale: true,
-            sack: true,
+            scale: settings.knobs.window_scaling != 0,
+            sack: settings.knobs.sack != 0,
             retries: 0,
             sent_at: None,
             deferred: false,
@@ -67,7 +64,8 @@ impl Opening {
 impl Connection {
     /// Answers a SYN that came to a listener: SYN-RECEIVED, the SYN-ACK comes out of [`Connection::poll_transmit`].
     pub fn accept(flow: Flow, syn: &Header, settings: Settings, path: Path, secret: &Key, cx: &mut Cx<'_>) -> Self {
-        let mut connection = Self::new(flow, settings, path, Opening::active(&flow, secret, cx.now), secret, cx.now);
+        let opening = Opening::active(&flow, &settings, secret, cx.now);
+        let mut connection = Self::new(flow, settings, path, opening, secret, cx.now);
         connection.life.embryo = true;
         connection.take_syn(syn, cx.now);
         connection.state = State::SynReceived;
@@ -85,7 +83,7 @@ impl Connection {
         secret: &Key,
         cx: &mut Cx<'_>,
     ) -> Self {
-        let opening = Opening { iss, ..Opening::active(&flow, secret, cx.now) };
+        let opening = Opening { iss, ..Opening::active(&flow, &settings, secret, cx.now) };
         let mut connection = Self::new(flow, settings, path, opening, secret, cx.now);
         connection.life.embryo = true;
         connection.take_syn(syn, cx.now);
@@ -111,7 +109,7 @@ impl Connection {
         self.window.start_at(first, u32::from(self.window.syn_field()), now);
         self.opening.sack &= sack_permitted;
         self.opening.scale &= window_scale.is_some();
-        match timestamps {
+        match timestamps.filter(|_| self.clock.is_on()) {
             Some(timestamps) => self.clock.on_syn(timestamps.val, now),
             None => self.clock.turn_off(),
         }
@@ -201,7 +199,7 @@ impl Connection {
             return false;
         }
         let is_syn_ack = seg.flags.contains(Flags::ACK) && seg.ack == self.opening.iss + 1;
-        if !is_syn_ack && self.limiter.allow(cx.now) {
+        if !is_syn_ack && self.may_answer(cx.now) {
             self.pending.syn = true;
         }
         is_syn_ack
@@ -264,7 +262,12 @@ impl Connection {
 
     /// The SYN or SYN-ACK was not answered in time.
     pub(super) fn on_syn_timeout(&mut self, cx: &mut Cx<'_>) {
-        let limit = if self.state == State::SynSent { self.settings.syn_retries } else { SYN_ACK_RETRIES };
+        // Linux's first few come one after the other at the same pace, and count in addition.
+        let knobs = &self.settings.knobs;
+        let (limit, linear) = match self.state {
+            State::SynSent => (self.settings.syn_retries + knobs.syn_linear_timeouts, knobs.syn_linear_timeouts),
+            _ => (knobs.synack_retries, 0),
+        };
         let user = self.settings.user_timeout;
         let tired = !user.is_zero() && self.opening.sent_at.is_some_and(|at| cx.now.since(at) >= user);
         if self.opening.retries >= limit || tired {
@@ -273,10 +276,10 @@ impl Connection {
             self.fail(self.life.soft_error.unwrap_or(Error::TimedOut));
             return;
         }
-        if !self.opening.deferred {
+        self.opening.retries += 1;
+        if !self.opening.deferred && self.opening.retries > linear {
             self.rtt.back_off();
         }
-        self.opening.retries += 1;
         cx.mib.tcp_timeouts += 1;
         self.pending.syn = true;
     }

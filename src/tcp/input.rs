@@ -152,9 +152,14 @@ impl Connection {
         self.challenge(cx);
     }
 
+    /// Whether one more strange segment is answered now.
+    pub(super) fn may_answer(&mut self, now: Instant) -> bool {
+        self.limiter.allow(now, Duration::from_millis(self.settings.knobs.invalid_ratelimit.into()))
+    }
+
     /// Sends a challenge acknowledgement, within the limit.
     pub(super) fn challenge(&mut self, cx: &mut Cx<'_>) {
-        if self.limiter.allow(cx.now) {
+        if self.may_answer(cx.now) {
             cx.mib.tcp_challenge_ack += 1;
             self.acks.owe_now();
         } else {
@@ -165,7 +170,7 @@ impl Connection {
     /// Acknowledges a segment outside the window (RFC 9293 section 3.10.7.4). Those without data are limited: two ends
     /// that disagree would acknowledge each other for ever.
     fn answer_strange(&mut self, has_data: bool, skipped: fn(&mut Counters) -> &mut u64, cx: &mut Cx<'_>) {
-        if has_data || self.limiter.allow(cx.now) {
+        if has_data || self.may_answer(cx.now) {
             self.acks.owe_now();
         } else {
             *skipped(cx.mib) += 1;
