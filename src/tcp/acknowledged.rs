@@ -60,8 +60,11 @@ impl Connection {
             let min_rtt = self.rtt.min_rtt();
             let rate = self.snd.rate.take_sample(min_rtt, cx.now);
             let advanced = released.bytes > 0;
-            if let Some(used) =
-                self.window_use.on_ack(in_flight, app_limited, self.rtt.rto(), cx.now).filter(|_| !self.is_full)
+            let decays = self.settings.knobs.slow_start_after_idle != 0;
+            if let Some(used) = self
+                .window_use
+                .on_ack(in_flight, app_limited, self.rtt.rto(), cx.now)
+                .filter(|_| decays && !self.is_full)
             {
                 self.cc.on_unused(used);
             }

@@ -72,6 +72,18 @@ knobs! {
     abort_on_overflow = "tcp_abort_on_overflow", 0, 0..=1;
     /// Whether a SYN that asked for ECN and was lost is sent again without (RFC 3168 section 6.1.1.1).
     ecn_fallback = "tcp_ecn_fallback", 1, 0..=1;
+    /// Tail loss probes (RFC 8985 section 7): 3 and 4 send them, the others do not.
+    early_retrans = "tcp_early_retrans", 3, 0..=4;
+    /// Whether the congestion window decays while nothing is sent (RFC 2861).
+    slow_start_after_idle = "tcp_slow_start_after_idle", 1, 0..=1;
+    /// The least a frame takes however slow the path is, segments.
+    min_tso_segs = "tcp_min_tso_segs", 2, 1..=65_535;
+    /// Sending does not wait for a larger frame once this part of the window could be sent; 0 leaves it to the others.
+    tso_win_divisor = "tcp_tso_win_divisor", 3, 0..=u32::MAX;
+    /// How much faster than a window each round trip is sent in slow start, percent.
+    pacing_ss_ratio = "tcp_pacing_ss_ratio", 200, 0..=1000;
+    /// And in congestion avoidance.
+    pacing_ca_ratio = "tcp_pacing_ca_ratio", 120, 0..=1000;
 }
 
 impl Knobs {

@@ -160,7 +160,7 @@ impl Connection {
         }
         let headers = mss::ip_header(self.flow.remote.addr) + 60;
         let frame = self.path.max_frame.min(65_535).saturating_sub(headers);
-        let most = frame.min(self.cc.window() / 2).min(self.peer.max() / 2).min(self.frame_goal(segment));
+        let most = frame.min(self.window_now() / 2).min(self.peer.max() / 2).min(self.frame_goal(segment));
         (most - most % segment).max(segment)
     }
 
@@ -195,7 +195,9 @@ impl Connection {
             return None;
         }
         if let Some(sent_at) = self.pending.sent_at.filter(|_| self.snd.unacked() == 0) {
-            self.cc.on_idle(now.since(sent_at), self.rtt.rto());
+            // Without a time-out to measure the silence by, the window stays.
+            let decays = self.settings.knobs.slow_start_after_idle != 0;
+            self.cc.on_idle(now.since(sent_at), if decays { self.rtt.rto() } else { Duration::ZERO });
             self.pending.sent_at = Some(now);
             self.window_use.reset(now);
         }
@@ -248,7 +250,8 @@ impl Connection {
     /// this. Waiting leaves a part of the window unused, so it must be a small one (Linux's tcp_tso_should_defer).
     fn is_worth_waiting(&self, sendable: u32, most: u32) -> bool {
         let window = self.cc.window().min(self.peer.size());
-        !self.recovery.is_repairing() && sendable < (window / 8).min(most / 4) && self.pipe() > window / 2
+        let part = window / self.settings.knobs.tso_win_divisor.max(8);
+        !self.recovery.is_repairing() && sendable < part.min(most / 4) && self.pipe() > window / 2
     }
 
     /// Data cannot leave now; whatever will let it leave must come.
@@ -268,8 +271,9 @@ impl Connection {
         if fin {
             flags = flags.with(Flags::FIN);
         }
-        // The end of what the application has written is pushed (RFC 9293 section 3.9.1.2, MUST-61).
-        if data > 0 && seq + data == self.snd.data_end() {
+        // The end of what the application has written is pushed (RFC 9293 section 3.9.1.2, MUST-61), and as on Linux a
+        // frame of several segments, so that a receiver that merges segments hands them on at once.
+        if data > 0 && (data > segment || seq + data == self.snd.data_end()) {
             flags = flags.with(Flags::PSH);
         }
         let mut header = self.header(seq, flags, cx.now);

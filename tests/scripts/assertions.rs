@@ -1,10 +1,11 @@
 //! Code blocks: lines of Python's `assert`, on what TCP_INFO tells. Names that are not known are errors.
 
 use sockeye::tcp::info::Info;
+use std::collections::BTreeMap;
 
 /// A value of the little language.
 #[derive(Copy, Clone, Debug, PartialEq)]
-enum Value {
+pub enum Value {
     Int(i128),
     Float(f64),
     Bool(bool),
@@ -94,24 +95,56 @@ const CONSTANTS: [(&str, i128); 24] = [
     ("None", 0),
 ];
 
-/// Runs a code block. The error says which assertion does not hold, with the values of its names.
-pub fn run(code: &str, info: &Info) -> Result<(), String> {
+/// Runs a code block; `names` are those that blocks before it have given values. The error says which assertion does not
+/// hold, with the values of its names.
+pub fn run(code: &str, info: &Info, names: &mut BTreeMap<String, Value>) -> Result<(), String> {
     for line in statements(code) {
-        let Some(rest) = line.strip_prefix("assert").filter(|rest| rest.starts_with([' ', '('])) else {
-            return Err(format!("`{line}`: only assertions are known"));
-        };
-        let mut expr =
-            Expr { tokens: tokens(rest).map_err(|why| format!("`{line}`: {why}"))?, at: 0, info, seen: Vec::new() };
-        let value = expr.or().map_err(|why| format!("`{line}`: {why}"))?;
-        // What comes behind a comma is the message; what is read is told anyhow.
-        if !matches!(expr.peek(), None | Some(Token::Sign(","))) {
-            return Err(format!("`{line}`: what follows the expression is not understood"));
-        }
-        if !value.is_true() {
-            let seen: Vec<_> = expr.seen.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-            return Err(format!("expected  {line}\nactual    {}", seen.join(", ")));
-        }
+        run_one(&line, info, names)
+            .map_err(|why| if why.starts_with("expected") { why } else { format!("`{line}`: {why}") })?;
     }
+    Ok(())
+}
+
+fn run_one(line: &str, info: &Info, names: &mut BTreeMap<String, Value>) -> Result<(), String> {
+    // What a block prints is for those who watch.
+    if line.starts_with("print") {
+        return Ok(());
+    }
+    let Some(rest) = line.strip_prefix("assert").filter(|rest| rest.starts_with([' ', '('])) else {
+        return assign(line, info, names);
+    };
+    let mut expr = Expr { tokens: tokens(rest)?, at: 0, info, names, seen: Vec::new() };
+    let value = expr.or()?;
+    // What comes behind a comma is the message; what is read is told anyhow.
+    if !matches!(expr.peek(), None | Some(Token::Sign(","))) {
+        return Err("what follows the expression is not understood".into());
+    }
+    if value.is_true() {
+        return Ok(());
+    }
+    let seen: Vec<_> = expr.seen.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    Err(format!("expected  {line}\nactual    {}", seen.join(", ")))
+}
+
+/// `name = expression` or `name += expression`.
+fn assign(line: &str, info: &Info, names: &mut BTreeMap<String, Value>) -> Result<(), String> {
+    let tokens = tokens(line)?;
+    let (name, sign, rest) = match tokens.as_slice() {
+        [Token::Name(name), Token::Sign("="), rest @ ..] => (name.clone(), None, rest),
+        [Token::Name(name), Token::Sign(sign @ ("+" | "-" | "*")), Token::Sign("="), rest @ ..] => {
+            (name.clone(), Some(*sign), rest)
+        }
+        _ => return Err("only assertions are known, and names that are given values".into()),
+    };
+    let mut expr = Expr { tokens: rest.to_vec(), at: 0, info, names, seen: Vec::new() };
+    let mut value = expr.or()?;
+    if expr.peek().is_some() {
+        return Err("what follows the expression is not understood".into());
+    }
+    if let Some(sign) = sign {
+        value = operate(expr.name(name.clone())?, sign, value)?;
+    }
+    names.insert(name, value);
     Ok(())
 }
 
@@ -120,7 +153,7 @@ fn statements(code: &str) -> Vec<String> {
     let mut statements = vec![String::new()];
     let (mut depth, mut in_text) = (0, false);
     for line in code.lines() {
-        let line = line.split('#').next().unwrap_or_default();
+        let line = line.split('#').next().unwrap_or_default().trim_end().trim_end_matches('\\');
         for c in line.chars() {
             match c {
                 '"' | '\'' => in_text = !in_text,
@@ -197,6 +230,7 @@ struct Expr<'a> {
     tokens: Vec<Token>,
     at: usize,
     info: &'a Info,
+    names: &'a BTreeMap<String, Value>,
     /// Names that were looked up.
     seen: Vec<(String, Value)>,
 }
@@ -320,7 +354,8 @@ impl Expr<'_> {
         if let Some((_, value)) = CONSTANTS.iter().find(|(known, _)| *known == name) {
             return Ok(Value::Int(*value));
         }
-        let value = field(self.info, &name).ok_or_else(|| format!("`{name}` is not known"))?;
+        let given = self.names.get(&name).copied();
+        let value = given.or_else(|| field(self.info, &name)).ok_or_else(|| format!("`{name}` is not known"))?;
         if !self.seen.iter().any(|(seen, _)| *seen == name) {
             self.seen.push((name, value));
         }

@@ -5,8 +5,9 @@ use super::{
     calls::{self, Attempt, Progress},
     host::{Host, Setup},
     lexer::Fault,
-    options, parser,
+    parser,
     script::{Action, Base, Body, Call, Event, Expr, Outcome, Packet, Segment, When},
+    shell,
     wire::{self, Flow, Sent},
 };
 use sockeye::time::{Duration, Instant};
@@ -38,10 +39,12 @@ struct Runner {
     trace: Vec<String>,
 }
 
-/// Runs the script in `text`; says what went wrong, with the script's line.
-pub fn run(text: &str) -> Result<(), Fault> {
+/// Runs the script in `text`; says what went wrong, with the script's line. One that is `foreign` was written for the
+/// kernel: its device takes frames of many segments, and time stamps count only where it says how.
+pub fn run(text: &str, foreign: bool) -> Result<(), Fault> {
     let script = parser::parse(text)?;
-    let mut setup = Setup::default();
+    let tso = foreign && !text.contains("tso off");
+    let mut setup = Setup { tso, stamps: !foreign, ..Setup::default() };
     for (line, name, value) in &script.options {
         configure(&mut setup, name, value).map_err(|what| Fault { line: *line, what })?;
     }
@@ -84,7 +87,11 @@ fn configure(setup: &mut Setup, name: &str, value: &str) -> Result<(), String> {
         ("connect_port", _) => setup.connect_port = u16::try_from(number()?).map_err(|_| "the port is too large")?,
         ("tolerance_usecs", _) => setup.tolerance = Duration::from_micros(number()?),
         // The clock of time stamps ticks in milliseconds.
-        ("tcp_ts_tick_usecs", "1000") => {}
+        ("tcp_ts_tick_usecs", "1000") => setup.stamps = true,
+        ("tcp_ts_tick_usecs", "0") => setup.stamps = false,
+        ("tso", "on") => setup.tso = true,
+        // How long the segments are that the peer's are merged from; the stack sees each as it comes.
+        ("mss", _) => drop(number()?),
         _ => return Err(format!("the option --{name}={value} is not known")),
     }
     Ok(())
@@ -126,7 +133,7 @@ impl Runner {
         match &event.action {
             Action::Call(call) => self.call(event, call)?,
             Action::Inbound(packet) => self.inject(packet)?,
-            Action::Command(command) => options::sysctl(&mut self.host, command)?,
+            Action::Command(command) => shell::run(&mut self.host, command)?,
             Action::Code(code) => self.assert(code)?,
             Action::Outbound(_) => {}
         }
@@ -241,7 +248,7 @@ impl Runner {
         let socket = flow.and_then(|flow| self.host.socket_of(flow.local_port, flow.remote_port));
         let socket = socket.ok_or("there is no connection whose TCP_INFO could be read")?;
         let info = self.host.stack.tcp_info(socket, self.host.now).map_err(|error| error.to_string())?;
-        assertions::run(code, &info)
+        assertions::run(code, &info, &mut self.host.names)
     }
 
     // ---- packets to the stack ----
@@ -283,7 +290,7 @@ impl Runner {
     fn flow(&mut self, local_port: u16, remote_port: u16) -> usize {
         let known = self.flows.iter().position(|flow| (flow.local_port, flow.remote_port) == (local_port, remote_port));
         known.unwrap_or_else(|| {
-            self.flows.push(Flow::new(local_port, remote_port));
+            self.flows.push(Flow::new(local_port, remote_port, self.host.setup.stamps));
             self.flows.len() - 1
         })
     }
@@ -304,7 +311,8 @@ impl Runner {
             return Err(side_by_side("the stack does not send", &event.text, "nothing"));
         };
         self.last = at;
-        let actual = self.identify(&bytes, expected)?;
+        let sent = self.gather(Sent::parse(&bytes)?, expected, limit)?;
+        let actual = self.identify(sent, expected)?;
         self.note(at, &format!("> {actual}"));
         let is_right = actual == *expected;
         let in_time = event.when.base == Base::Any || at + tolerance >= from && at <= limit;
@@ -327,9 +335,22 @@ impl Runner {
         Err(side_by_side(what, &format!("{span} > {expected}"), &format!("{actual_at:<width$} > {actual}")))
     }
 
+    /// Where the device takes frames of many segments, those that the script has as one packet.
+    fn gather(&mut self, mut sent: Sent, expected: &Packet, limit: Instant) -> Result<Sent, String> {
+        let Body::Tcp(Segment { len, .. }) = expected.body else { return Ok(sent) };
+        while self.host.setup.tso && sent.is_tcp() && sent.payload.len() < len as usize {
+            while self.host.sent.is_empty() && self.step(limit)? {}
+            let Some((_, bytes)) = self.host.sent.front() else { break };
+            if !sent.merge(&Sent::parse(bytes)?) {
+                break;
+            }
+            self.host.sent.pop_front();
+        }
+        Ok(sent)
+    }
+
     /// A packet of the stack in the words of the expected one.
-    fn identify(&mut self, bytes: &[u8], expected: &Packet) -> Result<Packet, String> {
-        let sent = Sent::parse(bytes)?;
+    fn identify(&mut self, sent: Sent, expected: &Packet) -> Result<Packet, String> {
         if !sent.is_tcp() {
             return Ok(sent.describe(None, Some(expected)));
         }

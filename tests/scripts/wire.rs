@@ -42,13 +42,23 @@ pub struct Flow {
     peer_syn: Option<u32>,
     /// What is added to a script's time stamps.
     stamps: Option<u32>,
+    /// Whether the stack's time stamps are compared with the script's.
+    is_clock_checked: bool,
     /// Time stamps of the stack that a script has named.
     named: HashMap<u32, u32>,
 }
 
 impl Flow {
-    pub fn new(local_port: u16, remote_port: u16) -> Self {
-        Self { local_port, remote_port, local_base: None, peer_syn: None, stamps: None, named: HashMap::new() }
+    pub fn new(local_port: u16, remote_port: u16, is_clock_checked: bool) -> Self {
+        Self {
+            local_port,
+            remote_port,
+            local_base: None,
+            peer_syn: None,
+            stamps: None,
+            is_clock_checked,
+            named: HashMap::new(),
+        }
     }
 
     /// A new connection between the same ports begins: our numbers are not known.
@@ -106,6 +116,20 @@ impl Sent {
         Ok(Self { ip, ports, payload: segment[len..].to_vec(), header: segment[..len].to_vec() })
     }
 
+    /// Takes what follows directly as part of this, as a device that merges segments would; says whether it does.
+    pub fn merge(&mut self, next: &Self) -> bool {
+        let (seq, next_seq) = (u32_at(&self.header, 4), u32_at(&next.header, 4));
+        let same = self.ports == next.ports && self.header[8..12] == next.header[8..12];
+        if !self.is_tcp() || !next.is_tcp() || !same || seq.wrapping_add(self.payload.len() as u32) != next_seq {
+            return false;
+        }
+        self.payload.extend_from_slice(&next.payload);
+        // The end of the stretch and what is pushed are in the last one.
+        const LAST: u8 = 0b1001;
+        self.header[13] = self.header[13] & !LAST | next.header[13] & LAST;
+        true
+    }
+
     fn flags(&self) -> u16 {
         if self.ip.protocol == protocol::TCP { u16_at(&self.header, 12) & 0x1ff } else { 0 }
     }
@@ -151,7 +175,7 @@ impl Sent {
         if let (Some(wanted), Some(found)) = (expected, options.as_mut()) {
             match &wanted.options {
                 None => options = None,
-                Some(wanted) => blur_stamps(wanted, found),
+                Some(wanted) => blur_stamps(wanted, found, flow.is_some_and(|flow| !flow.is_clock_checked)),
             }
         }
         let wants = |what: fn(&Segment) -> bool| expected.is_none_or(what);
@@ -209,14 +233,14 @@ impl Sent {
     }
 }
 
-/// A time stamp that is as near to the expected one as the clock's tick allows is the expected one.
-fn blur_stamps(wanted: &[TcpOption], found: &mut [TcpOption]) {
+/// A time stamp that is as near to the expected one as the clock's tick allows is the expected one, and any if `all`.
+fn blur_stamps(wanted: &[TcpOption], found: &mut [TcpOption], all: bool) {
     for (wanted, found) in wanted.iter().zip(found) {
         if let (TcpOption::Timestamps(val, ecr), TcpOption::Timestamps(found_val, found_ecr)) = (wanted, found) {
             let is_near = |a: u32, b: u32| a.wrapping_sub(b).min(b.wrapping_sub(a)) <= 1;
             match (*val, *found_val) {
                 (None, _) => *found_val = None,
-                (Some(a), Some(b)) if is_near(a, b) => *found_val = Some(a),
+                (Some(a), Some(b)) if all || is_near(a, b) => *found_val = Some(a),
                 _ => {}
             }
             if ecr.is_none() {
