@@ -2,6 +2,7 @@
 
 use super::{SocketId, Stack, sockets::Body};
 use crate::{
+    addr::Endpoint,
     error::{Error, Result},
     rng::siphash_2_4,
     tcp::{
@@ -73,6 +74,17 @@ impl Servers {
 pub struct Unconfirmed {
     open: Vec<SocketId>,
     reset: VecDeque<Instant>,
+}
+
+/// Where a connection stands that [`Stack::connect_fast`] was to begin.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// Its SYN waits for the first data, and takes it along.
+    Waits,
+    /// Its SYN is on its way without data.
+    Asked,
+    /// The handshake was complete before.
+    Open,
 }
 
 /// What a listener does with a SYN.
@@ -170,30 +182,34 @@ impl Stack {
         connection.open_fast(ticket, known.mss);
     }
 
-    /// Begins a connection for sendto(2) with MSG_FASTOPEN. The first data sent on it leaves with the SYN if `true` is
-    /// returned; otherwise there is no cookie yet, and the data waits for the handshake.
+    /// Begins a connection for sendto(2) with MSG_FASTOPEN, unless there is one.
     ///
     /// # Errors
     /// `NotSupported`, and as connect(2).
-    pub fn connect_fast(&mut self, id: SocketId, remote: crate::addr::Endpoint, now: Instant) -> Result<bool> {
+    pub fn connect_fast(&mut self, id: SocketId, remote: Endpoint, now: Instant) -> Result<Begun> {
         if !self.may_open_fast() {
             return Err(Error::NotSupported);
         }
-        if self.awaits_data(id) {
-            return Ok(true);
+        if self.awaits_data(id).is_some() {
+            return Ok(Begun::Waits);
         }
         self.fast_call = true;
         let begun = self.connect(id, remote, now);
         self.fast_call = false;
         match begun {
-            Ok(()) | Err(Error::InProgress) => Ok(self.awaits_data(id)),
+            Ok(()) | Err(Error::InProgress) if self.awaits_data(id).is_some() => Ok(Begun::Waits),
+            Ok(()) => Ok(Begun::Open),
+            Err(Error::InProgress) => Ok(Begun::Asked),
             Err(error) => Err(error),
         }
     }
 
-    /// Whether a connection was begun whose SYN waits for the first data (TCP_FASTOPEN_CONNECT).
-    pub fn awaits_data(&self, id: SocketId) -> bool {
-        matches!(self.sockets.owned(id).map(|entry| &entry.body), Ok(Body::Connection(it)) if it.awaits_data())
+    /// Where a connection goes that was begun and whose SYN waits for the first data (TCP_FASTOPEN_CONNECT).
+    pub fn awaits_data(&self, id: SocketId) -> Option<Endpoint> {
+        match &self.sockets.owned(id).ok()?.body {
+            Body::Connection(connection) if connection.awaits_data() => Some(connection.flow().remote),
+            _ => None,
+        }
     }
 
     /// The handshake of an active open has moved on: something may have been learned of the server.

@@ -20,6 +20,7 @@ mod demux;
 mod device;
 pub mod diag;
 mod fastopen;
+pub use fastopen::Begun;
 mod icmp;
 pub mod iface;
 mod info;

@@ -86,6 +86,7 @@ impl Stack {
         let standing = Standing::of(connection);
         self.memory.inform(connection);
         connection.on_segment(seg, packet, &mut self.world.cx(now));
+        connection.note_reports(now);
         // An acknowledgement of new data proves that the neighbour passes our segments on (RFC 4861 section 7.3.1).
         if connection.unacknowledged() < unacknowledged
             && let Some(hop) = &entry.hop
@@ -150,6 +151,7 @@ impl Stack {
         if !connection.poll_transmit(&mut frame, &mut cx) {
             return Transmit::Nothing;
         }
+        connection.note_reports(now);
         let (IpAddr::V4(src), IpAddr::V4(dst)) = (flow.local.addr, flow.remote.addr) else { return Transmit::Nothing };
         let Some(hop) = entry.hop else {
             cx.mib.ip_out_no_routes += 1;

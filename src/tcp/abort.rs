@@ -16,6 +16,7 @@ use crate::{
 pub(super) struct Reset {
     seq: SeqNum,
     ack: Option<SeqNum>,
+    window: u16,
 }
 
 /// The reset that answers a segment nobody wants (RFC 9293 section 3.10.7.1); none for a reset.
@@ -51,14 +52,17 @@ impl Connection {
     /// The reset that we send of our own accord.
     pub(super) fn active_reset(&self) -> Reset {
         let seq = if self.state == State::SynReceived { self.opening.iss + 1 } else { self.snd.nxt() };
-        Reset { seq, ack: Some(self.rcv.rcv_nxt()) }
+        let (rcv_nxt, unread) = (self.rcv.rcv_nxt(), self.rcv.readable());
+        let window = self.window.select(rcv_nxt, unread, self.acks.rcv_mss().into()) >> self.window.shift();
+        let window = u16::try_from(window).unwrap_or(u16::MAX);
+        Reset { seq, ack: Some(self.rcv.rcv_nxt()), window }
     }
 
     /// Answers a segment that cannot be for this connection.
     pub(super) fn refuse(&mut self, seg: &Header, payload: usize) {
         if let Some(header) = reset_for(seg, payload) {
             let ack = header.flags.contains(Flags::ACK).then_some(header.ack);
-            self.pending.reset = Some(Reset { seq: header.seq, ack });
+            self.pending.reset = Some(Reset { seq: header.seq, ack, window: 0 });
         }
     }
 
@@ -71,6 +75,7 @@ impl Connection {
             seq: reset.seq,
             ack: reset.ack.unwrap_or_default(),
             flags,
+            window: reset.window,
             ..Header::default()
         }
     }

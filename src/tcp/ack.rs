@@ -8,6 +8,8 @@ use crate::{
 
 /// How long an acknowledgement waits for company at least, and at first (Linux's TCP_ATO_MIN and TCP_DELACK_MIN).
 pub const DELAY: Duration = Duration::from_millis(40);
+/// What a timer that is to fire at once takes on Linux.
+const TICK: Duration = Duration::from_millis(1);
 /// The longest it waits (Linux's TCP_DELACK_MAX; RFC 9293 section 3.8.6.3, MUST-40, allows 500 ms).
 const LONGEST: Duration = Duration::from_millis(200);
 /// Acknowledgements sent at once while the peer's slow start is young (Linux's TCP_MAX_QUICKACKS).
@@ -100,6 +102,10 @@ impl Acks {
     /// How long an acknowledgement waits now: as long as the peer's pace gives hope of company, but no longer than a round
     /// trip, or 40 ms where that is shorter (Linux's tcp_send_delayed_ack).
     pub fn delay(&self, srtt: Option<Duration>) -> Duration {
+        if self.ato.is_zero() {
+            // No data has come yet that shows a pace.
+            return TICK;
+        }
         self.ato.min(srtt.unwrap_or(LONGEST)).clamp(DELAY, LONGEST)
     }
 
@@ -147,6 +153,21 @@ impl Acks {
         }
     }
 
+    /// What came was the peer's SYN with its data, which shows no pace.
+    pub fn forget_pace(&mut self) {
+        self.ato = Duration::ZERO;
+    }
+
+    /// The peer's FIN came while we may still send: our own soon follows, and acknowledges it (Linux's tcp_fin). Nothing is
+    /// missing any more.
+    pub fn on_fin(&mut self) {
+        self.duplicate = None;
+        self.interactive = true;
+        if self.owed == Owed::Nothing {
+            self.owed = Owed::Delayed;
+        }
+    }
+
     /// `gap` since the last data (Linux's tcp_event_data_recv).
     fn follow_pace(&mut self, gap: Duration, rto: Duration) {
         if self.ato.is_zero() {
@@ -181,7 +202,7 @@ impl Acks {
 
     /// The application's data is on its way: soon after the peer's, it is an answer.
     pub fn on_data_sent(&mut self, now: Instant) {
-        if now.since(self.heard) < DELAY {
+        if now.since(self.heard) < self.ato {
             self.interactive = true;
         }
     }

@@ -17,6 +17,7 @@ use super::{
     persist::Persist,
     recovery::Recovery,
     recv_queue::RecvQueue,
+    reports::Reports,
     rtt::RttEstimator,
     send_queue::SendQueue,
     send_window::SendWindow,
@@ -112,6 +113,8 @@ pub struct Connection {
     pub(super) stats: Stats,
     /// Its part in the memory of all connections.
     pub(super) share: Share,
+    /// What the application is told of its data, if it asks.
+    pub(super) reports: Option<Box<Reports>>,
 }
 
 impl Connection {
@@ -173,6 +176,7 @@ impl Connection {
             is_full: false,
             stats: Stats::new(now),
             share: Share::default(),
+            reports: None,
             opening,
         }
     }
@@ -237,6 +241,11 @@ impl Connection {
     /// Takes the pending error (SO_ERROR).
     pub fn take_error(&mut self) -> Option<Error> {
         self.life.error.take()
+    }
+
+    /// Whether an error is pending.
+    pub fn has_failed(&self) -> bool {
+        self.life.error.is_some()
     }
 
     /// Bytes sent or queued and not acknowledged, our FIN included (SIOCOUTQ).

@@ -100,7 +100,7 @@ impl Connection {
         let (option, waits) = match ticket {
             Ticket::Cookie(cookie) => (Some(cookie), true),
             Ticket::NotNeeded => (None, true),
-            Ticket::Ask { experimental } => (Some(FastOpen { experimental, ..FastOpen::REQUEST }), false),
+            Ticket::Ask { experimental } => (Some(FastOpen::new(&[], experimental)), false),
         };
         let failure = if waits { Failure::None } else { Failure::NoCookie };
         self.opening.fast = Some(Box::new(FastOpening { option, waits, failure, mss, ..FastOpening::default() }));
@@ -135,7 +135,10 @@ impl Connection {
 
     /// The option of the SYN or SYN-ACK that is leaving.
     pub(super) fn fast_option(&self) -> Option<FastOpen> {
-        self.opening.fast.as_ref().filter(|_| self.opening.retries == 0)?.option
+        let fast = self.opening.fast.as_ref().filter(|_| self.opening.retries == 0)?;
+        // Two ends that open at once acknowledge each other without it.
+        let is_first = self.state == State::SynSent || fast.passive || self.life.embryo;
+        fast.option.filter(|_| is_first)
     }
 
     /// The data of the SYN that is leaving, bytes. It is sent again by itself, never with the SYN (as Linux).
@@ -161,6 +164,7 @@ impl Connection {
         cx.mib.tcp_fast_open_passive += 1;
         let first = self.opening.irs + 1;
         self.on_payload(first, payload, false, cx);
+        self.acks.forget_pace();
     }
 
     /// The SYN-ACK will have a cookie.
@@ -199,6 +203,14 @@ impl Connection {
             cx.mib.tcp_fast_open_active_fail += 1;
             self.snd.mark_all_lost();
             self.recovery.retransmit_now = true;
+        }
+    }
+
+    /// The SYN was too large for its path: it is sent again at once, without its data (as Linux).
+    pub(super) fn on_syn_too_big(&mut self) {
+        if self.state == State::SynSent && self.opening.fast.as_ref().is_some_and(|fast| fast.data > 0) {
+            self.opening.retries += 1;
+            self.pending.syn = true;
         }
     }
 

@@ -13,6 +13,7 @@ use crate::{
     cx::Cx,
     error::Error,
     ready::Ready,
+    time::{Duration, Instant},
     wire::{
         seq::SeqNum,
         tcp::{Flags, Header},
@@ -256,15 +257,21 @@ impl Connection {
         self.rcv.advance_past_fin();
         self.life.peer_done = true;
         self.life.read_shut = true;
-        self.acks.owe_now();
+        self.acks.on_fin();
         self.events |= Ready::IN | Ready::RDNORM | Ready::RDHUP;
         match self.state {
-            State::Established => self.state = State::CloseWait,
+            State::Established => {
+                self.state = State::CloseWait;
+                return;
+            }
+            // A fast connection whose handshake is not complete.
+            State::SynReceived => {}
             // Our FIN is not acknowledged: both closed at once.
             State::FinWait1 => self.state = State::Closing,
             State::FinWait2 => self.enter_time_wait(cx.now),
             _ => {}
         }
+        self.acks.owe_now();
     }
 
     /// What an acknowledgement of our FIN changes (RFC 9293 section 3.10.7.4, fifth).

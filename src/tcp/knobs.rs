@@ -45,7 +45,7 @@ knobs! {
     /// Explicit congestion notification: 0 off, 1 ask and accept, 2 accept.
     ecn = "tcp_ecn", 2, 0..=2;
     /// Fast Open: the sum of 1 for clients, 2 for servers, 4 and 0x200 for both without cookies, 0x400 for every listener.
-    fastopen = "tcp_fastopen", 1, 0..=0x607;
+    fastopen = "tcp_fastopen", 1, 0..=u32::MAX;
     /// SYN cookies: 0 never, 1 when a listener's SYN queue is full, 2 always.
     syncookies = "tcp_syncookies", 1, 0..=2;
     /// Time stamps (RFC 7323): 0 none, 1 with a clock of its own for every flow, 2 with the same clock for all.

@@ -63,6 +63,7 @@ mod ready;
 pub mod recovery;
 mod recv;
 pub mod recv_queue;
+pub mod reports;
 pub mod rtt;
 pub mod run;
 pub mod sack;
