@@ -56,6 +56,7 @@ use crate::{
 use std::{
     collections::VecDeque,
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
 };
 
 /// A socket of a stack. Never reused: a closed socket's id names nothing for ever.
@@ -156,7 +157,7 @@ pub struct Stack {
     /// Keys initial sequence numbers.
     secret: Key,
     /// What the administrator has set for all connections, and what new sockets begin with.
-    knobs: Knobs,
+    knobs: Arc<Knobs>,
     defaults: crate::tcp::Settings,
     /// Fast Open: what is known of servers, and the keys of the cookies for clients.
     servers: fastopen::Servers,
@@ -185,7 +186,7 @@ impl Stack {
             dirty_local: VecDeque::new(),
             events: VecDeque::new(),
             secret: Key::random(&mut *rng),
-            knobs: config.sysctl,
+            knobs: Arc::new(config.sysctl),
             defaults: crate::tcp::Settings::default(),
             servers: fastopen::Servers::default(),
             fast_keys: vec![(u128::from(rng.u64()) << 64 | u128::from(rng.u64())).to_be_bytes()],
@@ -221,7 +222,7 @@ impl Stack {
 
     /// What the administrator has set for all connections; a change is for those that begin later.
     pub fn knobs_mut(&mut self) -> &mut Knobs {
-        &mut self.knobs
+        Arc::make_mut(&mut self.knobs)
     }
 
     /// The counters.

@@ -94,7 +94,7 @@ impl Stack {
         };
         let mut cx = self.world.cx(now);
         cx.mib.ip_out_requests += 1;
-        let limit = if discover == MtuDiscover::Probe { hop.link_mtu } else { hop.path.mtu };
+        let limit = if discover == MtuDiscover::Probe { hop.path.link_mtu } else { hop.path.mtu };
         let fits = frame.len() + ipv4::MIN_HEADER <= limit as usize;
         let dont_fragment = match discover {
             MtuDiscover::Dont => false,

@@ -60,7 +60,11 @@ impl Stack {
             "tcp_keepalive_probes" => new.keep_count = number(value)?,
             "tcp_fin_timeout" => new.fin_timeout = Some(seconds(value)?),
             "tcp_notsent_lowat" => new.notsent_lowat = Some(number(value)?).filter(|lowat| !matches!(*lowat, 0 | u32::MAX)),
-            "tcp_rmem" => new.recv_buffer = largest(value)?,
+            "tcp_rmem" => {
+                let sizes: Option<Vec<_>> = numbers(value)?.into_iter().map(|size| u32::try_from(size).ok()).collect();
+                let sizes = sizes.and_then(|sizes| <[u32; 3]>::try_from(sizes).ok()).ok_or(KnobError::OutOfRange)?;
+                return self.knobs_mut().set_sizes(name, sizes);
+            }
             "tcp_wmem" => new.send_buffer = largest(value)?,
             "tcp_congestion_control" => {
                 new.congestion = NAMES.iter().find(|known| **known == value).ok_or(KnobError::OutOfRange)?;
@@ -68,6 +72,11 @@ impl Stack {
             _ => return self.knobs_mut().set(name, number(value)?),
         }
         Ok(())
+    }
+
+    /// What sockets opened from now on begin with.
+    pub fn defaults_mut(&mut self) -> &mut Settings {
+        &mut self.defaults
     }
 
     /// Everything is as if nothing had ever been set, but for the keys of Fast Open.
@@ -107,7 +116,7 @@ mod tests {
         assert_eq!(stack.tcp_settings(before).unwrap().syn_retries, 6);
         let settings = stack.tcp_settings(after).unwrap();
         assert_eq!((settings.syn_retries, settings.keep_idle.as_secs(), settings.congestion), (3, 10, "reno"));
-        assert_eq!(settings.recv_buffer, BufferSize::Auto { max: 6_291_456 });
+        assert_eq!(stack.knobs_mut().rmem.most, 6_291_456);
         assert_eq!(stack.knobs_mut().fastopen, 0x402);
         stack.reset_sysctl();
         assert_eq!(*stack.knobs_mut(), Knobs::default());

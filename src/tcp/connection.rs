@@ -42,6 +42,8 @@ use crate::{
 pub struct Path {
     /// Largest IP packet that fits, bytes.
     pub mtu: u32,
+    /// The same of the first hop: what the device takes. It is what a peer is told (RFC 6691 section 2).
+    pub link_mtu: u32,
     /// Largest IP packet the device takes as one super-frame and splits itself, bytes; equal to `mtu` when it does not.
     pub max_frame: u32,
 }
@@ -137,7 +139,8 @@ impl Connection {
     ) -> Self {
         let first = opening.iss + 1;
         let segment = mss::limit(mss::default_for(flow.remote.addr), &settings, &path, flow.remote.addr);
-        let window = RecvWindow::new(&settings, SeqNum(0), now);
+        let advertised = mss::advertised(&settings, &path, flow.remote.addr);
+        let window = RecvWindow::new(&settings, SeqNum(0), advertised, now);
         let is_own = settings.knobs.timestamps != 2;
         let mut clock = Clock::new(if is_own { super::isn::timestamp_offset(&flow, secret) } else { 0 });
         if settings.knobs.timestamps == 0 {
@@ -145,6 +148,7 @@ impl Connection {
         }
         let cc = AnyController::named(settings.congestion, segment)
             .unwrap_or_else(|| AnyController::Cubic(super::congestion::cubic::Cubic::new(segment)));
+        let rtt = RttEstimator::new().limited_to(crate::time::Duration::from_millis(settings.knobs.rto_max_ms.into()));
         Self {
             ecn: Ecn::active(&settings),
             settings,
@@ -160,9 +164,9 @@ impl Connection {
             peer_fin: None,
             acks: Acks::new(SeqNum(0), now),
             clock,
-            rtt: RttEstimator::new(),
+            rtt,
             cc,
-            window_use: WindowUse::default(),
+            window_use: WindowUse::new(opening.iss),
             recovery: Recovery::new(opening.iss),
             urgent: Urgent::default(),
             limiter: Limiter::default(),
@@ -196,7 +200,10 @@ impl Connection {
                 Timer::Persist => self.on_persist_timeout(cx),
                 Timer::KeepAlive => self.on_keepalive_timeout(cx),
                 Timer::UserTimeout => self.on_user_timeout(cx),
-                Timer::Cork => self.pending.force = true,
+                Timer::Cork => {
+                    self.pending.force = true;
+                    self.pending.unfinished = false;
+                }
                 Timer::FinWait2 => self.finish(),
                 Timer::TimeWait => {
                     cx.mib.tcp_time_waited += 1;
@@ -233,6 +240,12 @@ impl Connection {
         if self.clock.is_on() { limit - 12 } else { limit }
     }
 
+    /// The largest payload of a segment we take: what our MSS option said, without the time stamps each has.
+    pub(super) fn advertised_mss(&self) -> u16 {
+        let advertised = mss::advertised(&self.settings, &self.path, self.flow.remote.addr);
+        if self.clock.is_on() { advertised - 12 } else { advertised }
+    }
+
     /// An error that was taken is pending again.
     pub fn keep_error(&mut self, error: Error) {
         self.life.error = Some(error);
@@ -263,6 +276,8 @@ impl Connection {
         self.window.on_settings_changed(&self.settings);
         // TCP_QUICKACK reads back the mode it sets, so a difference is the user's wish.
         self.acks.set_interactive(!self.settings.quickack);
+        // TCP_NODELAY releases what waits, however often it is set, and corked or not (as Linux).
+        self.pending.force |= std::mem::take(&mut self.settings.pushes) && self.snd.unsent_data() > 0;
         if self.cc.name() != self.settings.congestion
             && let Some(cc) = AnyController::named(self.settings.congestion, self.mss())
         {

@@ -23,7 +23,7 @@
 //! | `limited` | what keeps a sender back | tcp_info |
 //! | `rate` | how fast the path delivers | draft-ietf-ccwg-bbr section 4.1 |
 //! | `fastopen` | data in the SYN | RFC 7413 |
-//! | `ecn` | marks instead of losses | RFC 3168 |
+//! | `ecn`, `accecn` | marks instead of losses | RFC 3168, 9768 |
 //! | `timestamps` | time stamps, old duplicates | RFC 7323 |
 //! | `challenge` | forged segments | RFC 5961 |
 //! | `mss`, `pmtu` | segment sizes, what ICMP says | RFC 6691, 1191, 8201, 5927 |
@@ -35,6 +35,7 @@
 #![forbid(unsafe_code)]
 
 pub mod abort;
+pub mod accecn;
 pub mod ack;
 mod acknowledged;
 pub mod assembler;

@@ -22,7 +22,7 @@ impl Connection {
             IcmpVerdict::Error(error) => self.life.soft_error = Some(error),
             IcmpVerdict::PacketTooBig(mtu) if mtu < self.path.mtu => {
                 let max_frame = if self.path.max_frame > self.path.mtu { self.path.max_frame } else { mtu };
-                self.on_path_changed(Path { mtu, max_frame }, cx);
+                self.on_path_changed(Path { mtu, max_frame, ..self.path }, cx);
                 self.on_syn_too_big();
             }
             IcmpVerdict::PacketTooBig(_) => {}

@@ -98,6 +98,15 @@ pub fn judge(path: &str, text: &str, is_test: bool) -> Vec<String> {
     wrong
 }
 
+/// All that is wrong with a file of another member of the workspace, where `unsafe` is at home: it is what C calls.
+pub fn judge_member(path: &str, text: &str) -> Vec<String> {
+    let source = Source::new(text);
+    let mut wrong = budgets(path, text, &source);
+    wrong.extend(unfinished(path, text, &source));
+    wrong.extend(unexplained(path, &source));
+    wrong
+}
+
 fn names(path: &str) -> Vec<String> {
     let part = path.split(['/', '.']).find(|part| NAMELESS.contains(part));
     let unnamed = part.map(|part| format!("{path} is called `{part}`, which says nothing; name it after what it does"));
@@ -191,6 +200,10 @@ fn unsafety(path: &str, source: &Source) -> Vec<String> {
         let lines = source.unsafe_lines();
         return lines.iter().map(|line| format!("{path}:{} is unsafe outside sys and capi", line + 1)).collect();
     }
+    unexplained(path, source)
+}
+
+fn unexplained(path: &str, source: &Source) -> Vec<String> {
     let lines = source.unexplained_unsafe().into_iter().filter(|line| !source.is_test(*line));
     lines.map(|line| format!("{path}:{} is unsafe without a SAFETY comment", line + 1)).collect()
 }

@@ -50,6 +50,10 @@ macro_rules! fields {
                 $(concat!("tcpi_", stringify!($name)) => Some(Value::Int(info.$name.into())),)*
                 "tcpi_snd_wscale" => Some(Value::Int((info.wscale & 15).into())),
                 "tcpi_rcv_wscale" => Some(Value::Int((info.wscale >> 4).into())),
+                "tcpi_ecn_mode" => Some(Value::Int((info.ecn & 3).into())),
+                "tcpi_accecn_opt_seen" => Some(Value::Int((info.ecn >> 2 & 3).into())),
+                "tcpi_accecn_fail_mode" => Some(Value::Int((info.ecn >> 4 & 15).into())),
+                "tcpi_options2" => Some(Value::Int((info.ecn >> 8).into())),
                 "tcpi_delivery_rate_app_limited" => Some(Value::Int((info.flags & 1).into())),
                 "tcpi_fastopen_client_fail" => Some(Value::Int((info.flags >> 1 & 3).into())),
                 _ => None,
@@ -64,11 +68,24 @@ fields! {
     reordering rcv_rtt rcv_space total_retrans pacing_rate max_pacing_rate bytes_acked bytes_received segs_out segs_in
     notsent_bytes min_rtt data_segs_in data_segs_out delivery_rate busy_time rwnd_limited sndbuf_limited delivered
     delivered_ce bytes_sent bytes_retrans dsack_dups reord_seen rcv_ooopack snd_wnd rcv_wnd rehash total_rto
-    total_rto_recoveries total_rto_time
+    total_rto_recoveries total_rto_time received_ce delivered_e1_bytes delivered_e0_bytes delivered_ce_bytes
+    received_e1_bytes received_e0_bytes received_ce_bytes
 }
 
 /// linux/tcp.h and net/tcp_states.h.
-const CONSTANTS: [(&str, i128); 24] = [
+const CONSTANTS: [(&str, i128); 36] = [
+    ("TCPI_ECN_MODE_DISABLED", 0),
+    ("TCPI_ECN_MODE_RFC3168", 1),
+    ("TCPI_ECN_MODE_ACCECN", 2),
+    ("TCPI_ECN_MODE_PENDING", 3),
+    ("TCP_ACCECN_OPT_NOT_SEEN", 0),
+    ("TCP_ACCECN_OPT_EMPTY_SEEN", 1),
+    ("TCP_ACCECN_OPT_COUNTER_SEEN", 2),
+    ("TCP_ACCECN_OPT_FAIL_SEEN", 3),
+    ("TCP_ACCECN_ACE_FAIL_SEND", 1),
+    ("TCP_ACCECN_ACE_FAIL_RECV", 2),
+    ("TCP_ACCECN_OPT_FAIL_SEND", 4),
+    ("TCP_ACCECN_OPT_FAIL_RECV", 8),
     ("TCPI_OPT_TIMESTAMPS", 1),
     ("TCPI_OPT_SACK", 2),
     ("TCPI_OPT_WSCALE", 4),

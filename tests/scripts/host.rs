@@ -32,6 +32,8 @@ pub struct Setup {
     pub tolerance: Duration,
     /// The device takes frames of many segments (`--tso=on`).
     pub tso: bool,
+    /// The script was written for the kernel.
+    pub foreign: bool,
     /// The stack's time stamps are compared.
     pub stamps: bool,
 }
@@ -50,6 +52,7 @@ impl Default for Setup {
             connect_port: 8080,
             tolerance: Duration::from_millis(4),
             tso: false,
+            foreign: false,
             stamps: true,
         }
     }

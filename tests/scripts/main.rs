@@ -1,6 +1,6 @@
 //! Scripts in the language of packetdrill, run on the pure stack in virtual time: `tests/scripts/README.md` describes
-//! the language, `cargo test --test scripts NAME` runs the scripts whose names contain NAME, and
-//! `SOCKEYE_SCRIPTS=DIRECTORY cargo test --test scripts` those of another collection.
+//! the language, `cargo test --test scripts NAME` runs the scripts whose names contain NAME. Those of another collection
+//! run by `SOCKEYE_SCRIPTS=DIRECTORY cargo test --test scripts`, or with the directory's absolute path as an argument.
 //!
 //! Scripts under `tcp/` have to pass. Those under `refused/` have to fail at the line, and for the reason, that their
 //! first comment names: they test the runner.
@@ -74,9 +74,11 @@ fn failure(path: &Path, foreign: bool) -> Option<Fault> {
 fn main() -> ExitCode {
     let args: Vec<_> = std::env::args().skip(1).collect();
     let (flags, filters): (Vec<_>, Vec<_>) = args.iter().partition(|arg| arg.starts_with('-'));
-    let foreign = std::env::var_os("SOCKEYE_SCRIPTS");
+    let (elsewhere, filters): (Vec<_>, Vec<_>) = filters.into_iter().partition(|arg| arg.starts_with('/'));
+    let named = elsewhere.first().map(|path| path.into());
+    let foreign: Option<PathBuf> = named.or_else(|| std::env::var_os("SOCKEYE_SCRIPTS").map(PathBuf::from));
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
-    let (root, least) = foreign.as_ref().map_or((own, LEAST), |root| (root.into(), 1));
+    let (root, least) = foreign.clone().map_or((own, LEAST), |root| (root, 1));
     let name = |path: &Path| path.strip_prefix(&root).unwrap_or(path).with_extension("").display().to_string();
     let all = scripts(&root);
     let chosen: Vec<_> = all

@@ -284,7 +284,7 @@ fn set_tcp(host: &mut Host, fd: i64, name: i32, value: &Expr) -> Result<()> {
     let value = int(value)?;
     let keep = |value| Ok::<_, Stop>(Duration::from_secs(within(value, 1..=32_767)?.into()));
     match name {
-        libc::TCP_NODELAY => tcp.nodelay = value != 0,
+        libc::TCP_NODELAY => (tcp.nodelay, tcp.pushes) = (value != 0, value != 0),
         libc::TCP_CORK => tcp.cork = value != 0,
         libc::TCP_QUICKACK => tcp.quickack = value != 0,
         libc::TCP_MAXSEG if value == 0 => tcp.maxseg = None,

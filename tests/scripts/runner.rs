@@ -44,7 +44,7 @@ struct Runner {
 pub fn run(text: &str, foreign: bool) -> Result<(), Fault> {
     let script = parser::parse(text)?;
     let tso = foreign && !text.contains("tso off");
-    let mut setup = Setup { tso, stamps: !foreign, ..Setup::default() };
+    let mut setup = Setup { tso, foreign, stamps: !foreign, ..Setup::default() };
     for (line, name, value) in &script.options {
         configure(&mut setup, name, value).map_err(|what| Fault { line: *line, what })?;
     }
@@ -312,7 +312,7 @@ impl Runner {
             return Err(side_by_side("the stack does not send", &event.text, "nothing"));
         };
         self.last = at;
-        let sent = self.gather(Sent::parse(&bytes)?, expected, limit)?;
+        let sent = self.whole(Sent::parse(&bytes)?, expected, limit)?;
         let actual = self.identify(sent, expected)?;
         self.note(at, &format!("> {actual}"));
         let is_right = actual == *expected;
@@ -336,13 +336,13 @@ impl Runner {
         Err(side_by_side(what, &format!("{span} > {expected}"), &format!("{actual_at:<width$} > {actual}")))
     }
 
-    /// Where the device takes frames of many segments, those that the script has as one packet.
-    fn gather(&mut self, mut sent: Sent, expected: &Packet, limit: Instant) -> Result<Sent, String> {
-        let Body::Tcp(Segment { len, .. }) = expected.body else { return Ok(sent) };
-        while self.host.setup.tso && sent.is_tcp() && sent.payload.len() < len as usize {
+    /// The packet with those behind it that make up the expected one: a device that splits would have got them as one.
+    fn whole(&mut self, mut sent: Sent, expected: &Packet, limit: Instant) -> Result<Sent, String> {
+        let Body::Tcp(segment) = &expected.body else { return Ok(sent) };
+        while !sent.payload.is_empty() && sent.payload.len() < segment.len as usize {
             while self.host.sent.is_empty() && self.step(limit)? {}
             let Some((_, bytes)) = self.host.sent.front() else { break };
-            if !sent.merge(&Sent::parse(bytes)?) {
+            if sent.join(Sent::parse(bytes)?).is_err() {
                 break;
             }
             self.host.sent.pop_front();
@@ -388,9 +388,8 @@ impl Runner {
             self.advance(limit)?;
         }
         self.host.pump();
-        // Other runners end with the script.
-        let left = if self.host.setup.stamps { self.host.sent.pop_front() } else { None };
-        let Some((at, bytes)) = left else { return Ok(()) };
+        // Where scripts say which packets they look at, the others do not matter.
+        let Some((at, bytes)) = self.host.sent.pop_front().filter(|_| !self.host.setup.foreign) else { return Ok(()) };
         let sent = Sent::parse(&bytes)?;
         let flow = self.flows.iter().find(|flow| (flow.local_port, flow.remote_port) == sent.ports);
         let actual = format!("{:.6} > {}", self.host.seconds(at), sent.describe(flow, None));

@@ -57,8 +57,11 @@ fn run_one(host: &mut Host, statement: &str) -> Result<(), String> {
         }
         // The end of the stack puts everything back.
         _ if program.starts_with("sysctl_restore_") => Ok(()),
-        // Both kinds of queue send at once what is not paced; what is paced the stack itself spreads over time.
-        "tc" if !args.iter().any(|word| word == "limit") => Ok(()),
+        // The queue that paces: the stack does that itself once a rate is asked for.
+        "tc" if args.last().is_some_and(|kind| kind == "fq") => {
+            host.stack.defaults_mut().max_pacing_rate = u64::MAX - 1;
+            Ok(())
+        }
         // Slow start looks at delays, always.
         "echo" if args.last().is_some_and(|file| file.ends_with("/hystart_detect")) => Ok(()),
         // Before the first packet; the device is made without then.

@@ -23,6 +23,8 @@ mod kind {
     pub const SACK: u8 = 5;
     pub const TIMESTAMPS: u8 = 8;
     pub const FAST_OPEN: u8 = 34;
+    pub const ACCECN_0: u8 = 172;
+    pub const ACCECN_1: u8 = 174;
     pub const EXPERIMENT: u8 = 254;
 }
 
@@ -120,26 +122,26 @@ impl Sent {
         Ok(Self { ip, ports, payload: segment[len..].to_vec(), header: segment[..len].to_vec() })
     }
 
-    /// Takes what follows directly as part of this, as a device that merges segments would; says whether it does.
-    pub fn merge(&mut self, next: &Self) -> bool {
-        let (seq, next_seq) = (u32_at(&self.header, 4), u32_at(&next.header, 4));
-        let same = self.ports == next.ports && self.header[8..12] == next.header[8..12];
-        if !self.is_tcp() || !next.is_tcp() || !same || seq.wrapping_add(self.payload.len() as u32) != next_seq {
-            return false;
-        }
-        self.payload.extend_from_slice(&next.payload);
-        // The end of the stretch and what is pushed are in the last one.
-        const LAST: u8 = 0b1001;
-        self.header[13] = self.header[13] & !LAST | next.header[13] & LAST;
-        true
-    }
-
     fn flags(&self) -> u16 {
         if self.ip.protocol == protocol::TCP { u16_at(&self.header, 12) & 0x1ff } else { 0 }
     }
 
     pub fn is_tcp(&self) -> bool {
         self.ip.protocol == protocol::TCP
+    }
+
+    /// Takes the data of the packet that follows this one, as if both had been one; gives it back if it does not.
+    pub fn join(&mut self, next: Self) -> Result<(), Self> {
+        let end = u32_at(&self.header, 4).wrapping_add(self.payload.len() as u32);
+        // What may differ: the number, the push flag, the checksum.
+        let rest = |sent: &Self| (sent.flags() & !8, sent.header[8..12].to_vec(), sent.header[20..].to_vec());
+        let follows = self.is_tcp() && next.is_tcp() && self.ports == next.ports && self.ip.tos == next.ip.tos;
+        if !follows || u32_at(&next.header, 4) != end || next.payload.is_empty() || rest(self) != rest(&next) {
+            return Err(next);
+        }
+        self.payload.extend(next.payload);
+        self.header[13] = next.header[13];
+        Ok(())
     }
 
     /// Whether it opens a connection.
@@ -291,6 +293,10 @@ fn parse_option(kind: u8, data: &[u8], peer_base: u32) -> TcpOption {
         }
         (kind::TIMESTAMPS, 8) => TcpOption::Timestamps(Some(u32_at(data, 0)), Some(u32_at(data, 4))),
         (kind::FAST_OPEN, _) => TcpOption::FastOpen(data.to_vec()),
+        (kind::ACCECN_0 | kind::ACCECN_1, 0 | 3 | 6 | 9) => {
+            let counters = data.chunks_exact(3).map(|bytes| u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]));
+            TcpOption::AccEcn(kind == kind::ACCECN_1, counters.collect())
+        }
         (kind::EXPERIMENT, _) if data.starts_with(&FAST_OPEN_MAGIC) => TcpOption::FastOpenExp(data[2..].to_vec()),
         _ => TcpOption::Unknown(kind, data.to_vec()),
     }
@@ -308,6 +314,7 @@ impl TcpOption {
             Self::Timestamps(..) => 10,
             Self::FastOpen(cookie) => 2 + cookie.len(),
             Self::FastOpenExp(cookie) => 4 + cookie.len(),
+            Self::AccEcn(_, counters) => 2 + 3 * counters.len(),
             Self::Unknown(_, data) => 2 + data.len(),
         }
     }
@@ -337,6 +344,10 @@ impl TcpOption {
             Self::Timestamps(..) => return Err("a time stamp to the stack needs its numbers".into()),
             Self::FastOpen(cookie) => put(kind::FAST_OPEN, cookie),
             Self::FastOpenExp(cookie) => put(kind::EXPERIMENT, &[&FAST_OPEN_MAGIC[..], cookie].concat()),
+            Self::AccEcn(one_first, counters) => {
+                let bytes: Vec<_> = counters.iter().flat_map(|counter| counter.to_be_bytes()[1..].to_vec()).collect();
+                put(if *one_first { kind::ACCECN_1 } else { kind::ACCECN_0 }, &bytes);
+            }
             Self::Unknown(kind, data) => put(*kind, data),
         }
         Ok(())

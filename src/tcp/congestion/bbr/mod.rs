@@ -431,7 +431,9 @@ impl Controller for Bbr {
         }
     }
 
-    fn on_idle(&mut self, _idle: Duration, _rto: Duration) {
+    fn on_restart(&mut self, _idle: Duration, _rto: Duration) {}
+
+    fn on_idle(&mut self, _idle: Duration) {
         // The model keeps; what was sent is paced, so no burst follows the silence (section 5.4.3).
         let model = &mut *self.0;
         model.idle_restart = true;
