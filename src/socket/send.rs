@@ -116,6 +116,9 @@ fn open_fast(socket: &Handle, call: &Send<'_>, patience: Patience) -> Result<usi
     let (begun, sent) = socket.with(|stack, id, now| {
         let begun = stack.connect_fast(id, remote, now)?;
         let sent = if begun == Begun::Waits { stack.send(id, data, &to, flags, now)? } else { 0 };
+        if patience != Patience::None && sent < call.buffers.len() {
+            stack.on_writer_waits(id);
+        }
         Ok((begun, sent))
     })?;
     if begun == Begun::Open {

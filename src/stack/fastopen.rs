@@ -204,6 +204,13 @@ impl Stack {
         }
     }
 
+    /// Who called sleeps with more data than the SYN took.
+    pub fn on_writer_waits(&mut self, id: SocketId) {
+        if let Ok(Body::Connection(connection)) = self.sockets.owned_mut(id).map(|entry| &mut entry.body) {
+            connection.on_writer_waits();
+        }
+    }
+
     /// Where a connection goes that was begun and whose SYN waits for the first data (TCP_FASTOPEN_CONNECT).
     pub fn awaits_data(&self, id: SocketId) -> Option<Endpoint> {
         match &self.sockets.owned(id).ok()?.body {
@@ -346,7 +353,12 @@ mod tests {
         assert_eq!(cookies[0].bytes(), 0x3021_b9d8_8901_7eeb_u64.to_be_bytes());
         assert_eq!(cookies[1].bytes(), 0xb7c1_2350_a90d_c8f5_u64.to_be_bytes());
         assert_eq!(parse_keys("00000001-2-3-4").unwrap()[0][..5], [1, 0, 0, 0, 2]);
-        assert!(["", "1-2-3", "1-2-3-4-5", "1-2-3-x", "1-2-3-4,1-2-3-4,1-2-3-4"].map(parse_keys).iter().all(Option::is_none));
+        assert!(
+            ["", "1-2-3", "1-2-3-4-5", "1-2-3-x", "1-2-3-4,1-2-3-4,1-2-3-4"]
+                .map(parse_keys)
+                .iter()
+                .all(Option::is_none)
+        );
     }
 
     #[test]

@@ -59,7 +59,9 @@ impl Stack {
             "tcp_keepalive_intvl" => new.keep_interval = seconds(value)?,
             "tcp_keepalive_probes" => new.keep_count = number(value)?,
             "tcp_fin_timeout" => new.fin_timeout = Some(seconds(value)?),
-            "tcp_notsent_lowat" => new.notsent_lowat = Some(number(value)?).filter(|lowat| !matches!(*lowat, 0 | u32::MAX)),
+            "tcp_notsent_lowat" => {
+                new.notsent_lowat = Some(number(value)?).filter(|lowat| !matches!(*lowat, 0 | u32::MAX))
+            }
             "tcp_rmem" => {
                 let sizes: Option<Vec<_>> = numbers(value)?.into_iter().map(|size| u32::try_from(size).ok()).collect();
                 let sizes = sizes.and_then(|sizes| <[u32; 3]>::try_from(sizes).ok()).ok_or(KnobError::OutOfRange)?;
@@ -126,7 +128,9 @@ mod tests {
     fn what_is_no_value_is_refused() {
         let mut stack = stack();
         let mut refused = |name, value, error| assert_eq!(stack.sysctl(name, value), Err(error), "{name}={value}");
-        for (name, value) in [("tcp_syn_retries", "many"), ("tcp_rmem", "1 2"), ("tcp_ecn", "77"), ("tcp_fastopen_key", "1")] {
+        for (name, value) in
+            [("tcp_syn_retries", "many"), ("tcp_rmem", "1 2"), ("tcp_ecn", "77"), ("tcp_fastopen_key", "1")]
+        {
             refused(name, value, KnobError::OutOfRange);
         }
     }

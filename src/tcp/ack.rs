@@ -153,6 +153,12 @@ impl Acks {
         }
     }
 
+    /// Data is about to be sent: it acknowledges.
+    pub fn await_answer(&mut self, now: Instant) {
+        self.owed = Owed::Delayed;
+        (self.ato, self.heard) = (DELAY, now);
+    }
+
     /// What came was the peer's SYN with its data, which shows no pace.
     pub fn forget_pace(&mut self) {
         self.ato = Duration::ZERO;

@@ -98,6 +98,9 @@ mod tests {
         let start = Instant::ZERO + Duration::from_secs(100);
         let ms = Duration::from_millis(1);
         assert_eq!((0..20).filter(|_| limiter.allow(start, INTERVAL)).count(), 1);
-        assert_eq!([499, 500, 999, 1000].map(|at| limiter.allow(start + ms * at, INTERVAL)), [false, true, false, true]);
+        assert_eq!(
+            [499, 500, 999, 1000].map(|at| limiter.allow(start + ms * at, INTERVAL)),
+            [false, true, false, true]
+        );
     }
 }

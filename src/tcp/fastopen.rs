@@ -5,7 +5,11 @@ use super::{Connection, State, mss};
 use crate::{
     buf::Packet,
     cx::Cx,
-    wire::tcp::{FastOpen, Header, MAX_OPTIONS},
+    time::Instant,
+    wire::{
+        seq::SeqNum,
+        tcp::{FastOpen, Header, MAX_OPTIONS},
+    },
 };
 
 /// TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE and TCP_FASTOPEN_KEY.
@@ -45,6 +49,8 @@ pub struct FastOpening {
     waits: bool,
     /// A listener made the connection of the data in a SYN: it is used before the handshake is complete.
     passive: bool,
+    /// A writer waits with more data: it acknowledges the SYN-ACK.
+    writer: bool,
     /// Bytes in the SYN.
     data: u32,
     /// The SYN-ACK acknowledged them (or, passive, there were some).
@@ -182,7 +188,11 @@ impl Connection {
         let cookie = seg.options.fast_open.filter(|cookie| fast.option.is_some() && !cookie.is_request());
         let retry = match (fast.option, seg.options.fast_open) {
             (Some(asked), None) if retries == 0 && fast.data == 0 => {
-                if asked.experimental { Retry::Settled } else { Retry::Experimental }
+                if asked.experimental {
+                    Retry::Settled
+                } else {
+                    Retry::Experimental
+                }
             }
             _ => Retry::Usual,
         };
@@ -212,6 +222,25 @@ impl Connection {
             self.opening.retries += 1;
             self.pending.syn = true;
         }
+    }
+
+    /// Who called waits with more data than the SYN took.
+    pub fn on_writer_waits(&mut self) {
+        self.opening.fast.iter_mut().for_each(|fast| fast.writer = true);
+    }
+
+    /// The SYN-ACK is acknowledged: at once, unless data is about to do it (as Linux, which knows who sleeps in a write).
+    pub(super) fn acknowledge_syn_ack(&mut self, now: Instant) {
+        if self.opening.fast.as_ref().is_some_and(|fast| fast.writer) {
+            self.acks.await_answer(now);
+        } else {
+            self.acks.owe_now();
+        }
+    }
+
+    /// Whether a segment ends where the SYN's data does: it is pushed then, however often it is sent.
+    pub(super) fn is_end_of_syn_data(&self, end: SeqNum) -> bool {
+        self.opening.fast.as_ref().is_some_and(|fast| fast.data > 0 && end == self.opening.iss + 1 + fast.data)
     }
 
     /// Takes what the SYN-ACK told of the server.

@@ -193,7 +193,7 @@ impl Connection {
         self.peer.on_syn(seg.seq, seg.ack, seg.window, self.peer.shift());
         self.establish(seg, cx);
         self.on_fast_syn_ack(seg, cx);
-        self.acks.owe_now();
+        self.acknowledge_syn_ack(cx.now);
         self.on_payload(seg.seq + 1, payload, has(Flags::FIN), cx);
     }
 
@@ -204,7 +204,9 @@ impl Connection {
             self.challenge(cx);
             return false;
         }
-        let is_syn_ack = seg.flags.contains(Flags::ACK) && seg.ack == self.opening.iss + 1;
+        // Data in our SYN may be acknowledged, too.
+        let acks_syn = seg.ack > self.opening.iss && seg.ack <= self.snd.nxt();
+        let is_syn_ack = seg.flags.contains(Flags::ACK) && acks_syn;
         if !is_syn_ack && self.may_answer(cx.now) {
             self.on_accecn_syn_again(seg, field);
             self.pending.syn = true;
@@ -255,6 +257,9 @@ impl Connection {
         if retries > 0 {
             self.rtt.reset_back_off();
             self.rtt.on_handshake_timed_out();
+        }
+        // RFC 5681 section 3.1 says so of the first loss; Linux forgives that, as its first time-out is a short one.
+        if retries > 1 {
             self.cc.on_handshake_lost();
         }
         self.state = if self.snd.has_fin() { State::FinWait1 } else { State::Established };

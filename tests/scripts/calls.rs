@@ -38,6 +38,8 @@ pub struct Progress {
     pub begun: bool,
     /// MSG_FASTOPEN, or the first data of a connection that waits for it, has opened the connection.
     pub is_open: bool,
+    /// It found no room and sleeps.
+    pub slept: bool,
     /// Data is sent on an open connection.
     pub is_sent: bool,
 }
@@ -385,7 +387,8 @@ fn send(host: &mut Host, args: &Args<'_>, progress: &mut Progress) -> Result<i64
             | libc::MSG_ZEROCOPY,
     )?;
     let Socket { id, protocol, nonblock, send_timeout, written, .. } = *host.socket(fd)?;
-    let opens = what.has(libc::MSG_FASTOPEN) || host.stack.awaits_data(id).is_some() || progress.begun && !progress.is_sent;
+    let opens =
+        what.has(libc::MSG_FASTOPEN) || host.stack.awaits_data(id).is_some() || progress.begun && !progress.is_sent;
     if opens && protocol == Protocol::Tcp && !progress.is_open {
         open_fast(host, fd, args, &what, progress)?;
         if progress.done > 0 && (progress.done >= what.len() || nonblock || what.has(libc::MSG_DONTWAIT)) {
@@ -407,6 +410,11 @@ fn send(host: &mut Host, args: &Args<'_>, progress: &mut Progress) -> Result<i64
         continues: false,
     };
     let nonblock = nonblock || what.has(libc::MSG_DONTWAIT);
+    // Who sleeps is woken when there is room enough.
+    let sleeps = progress.begun && progress.slept && !progress.expired;
+    if sleeps && !host.stack.ready(id).intersects(Ready::OUT | Ready::ERR | Ready::HUP) {
+        return Err(Stop::Waits);
+    }
     loop {
         // What was sent is the result, and the error the next call's.
         if progress.done > 0 && host.stack.has_error(id) {
@@ -425,7 +433,10 @@ fn send(host: &mut Host, args: &Args<'_>, progress: &mut Progress) -> Result<i64
             Err(Error::WouldBlock) if progress.done > 0 && (nonblock || progress.expired) => {
                 return Ok(progress.done as i64);
             }
-            Err(Error::WouldBlock) => return wait(progress, now, nonblock, send_timeout, Error::WouldBlock),
+            Err(Error::WouldBlock) => {
+                progress.slept = true;
+                return wait(progress, now, nonblock, send_timeout, Error::WouldBlock);
+            }
             Err(error) if progress.done == 0 => return Err(error.into()),
             Err(_) => return Ok(progress.done as i64),
         }
@@ -462,6 +473,9 @@ fn open_fast(host: &mut Host, fd: i64, args: &Args<'_>, what: &Transfer, progres
             let sent = host.stack.send(id, &[IoSlice::new(&data)], &SendTo::default(), flags, now)?;
             progress.done = sent;
             host.socket(fd)?.written += sent as u64;
+        }
+        if !nonblock && !what.has(libc::MSG_DONTWAIT) && progress.done < what.len() {
+            host.stack.on_writer_waits(id);
         }
         host.pump();
     }
@@ -502,7 +516,8 @@ fn receive(host: &mut Host, args: &mut Args<'_>, progress: &mut Progress) -> Res
         Protocol::Udp => receive_datagram(host, fd, &what, progress)?,
     };
     let inq = if protocol == Protocol::Tcp { host.stack.inq(id)? } else { None };
-    let control: Vec<_> = inq.into_iter().map(|inq| control_message(libc::SOL_TCP, TCP_CM_INQ, Expr::int(inq.into()))).collect();
+    let control: Vec<_> =
+        inq.into_iter().map(|inq| control_message(libc::SOL_TCP, TCP_CM_INQ, Expr::int(inq.into()))).collect();
     show_message(args, flags, control);
     Ok(len as i64)
 }

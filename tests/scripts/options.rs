@@ -160,6 +160,8 @@ fn get_socket(host: &mut Host, fd: i64, name: i32) -> Result<(Expr, i64)> {
     let tcp: &Settings = host.stack.tcp_settings(id)?;
     match name {
         libc::SO_KEEPALIVE => Ok(one(tcp.keepalive.into())),
+        libc::SO_ZEROCOPY => Ok(one(tcp.zerocopy.into())),
+        libc::SO_TIMESTAMPING => Ok(one(tcp.stamping.into())),
         libc::SO_OOBINLINE => Ok(one(tcp.oob_inline.into())),
         libc::SO_SNDBUF => Ok(one(reported(tcp.send_buffer, 16_384))),
         libc::SO_RCVBUF => Ok(one(reported(tcp.recv_buffer, 131_072))),
