@@ -262,6 +262,7 @@ mod tests {
         pktinfo: Some((2, Ipv4Addr::new(10, 0, 0, 2))),
         ttl: Some(64),
         tos: Some(0x10),
+        report: None,
     };
 
     #[test]

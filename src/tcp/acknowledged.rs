@@ -69,6 +69,9 @@ impl Connection {
             let unused = !self.window_use.is_used(self.slow_start());
             let sample = AckSample { acked, advanced, unused, in_flight, app_limited, rtt, min_rtt, rate, now: cx.now };
             self.cc.on_ack(&sample);
+            if advanced && self.recovery.phase != super::recovery::Phase::Recovery {
+                self.window_use.touch(cx.now);
+            }
         }
         if released.bytes > 0 {
             self.note_room();

@@ -227,10 +227,6 @@ impl Connection {
             }
             return None;
         }
-        if let Some(sent_at) = self.pending.sent_at.filter(|_| self.snd.unacked() == 0) {
-            self.cc.on_idle(now.since(sent_at));
-            self.pending.sent_at = Some(now);
-        }
         let window = self.peer.usable(self.snd.una(), self.snd.nxt());
         let room = self.window_now().saturating_sub(self.pipe());
         if room < segment.min(waiting.max(1)) {
@@ -244,6 +240,7 @@ impl Connection {
                 self.start_persist(now);
                 return None;
             }
+            self.note_idle(now);
             return Some(Burst { seq: self.snd.nxt(), len: 1, again: false });
         }
         self.recovery.app_limited = window < room;
@@ -275,7 +272,16 @@ impl Connection {
         }
         let len = sendable.min(most);
         let fin = fin && len == all && len < window;
+        self.note_idle(now);
         Some(Burst { seq: self.snd.nxt(), len: len + u32::from(fin), again: false })
+    }
+
+    /// Data is about to leave: if nothing was in flight, that ends a silence.
+    fn note_idle(&mut self, now: Instant) {
+        if let Some(sent_at) = self.pending.sent_at.filter(|_| self.snd.unacked() == 0) {
+            self.cc.on_idle(now.since(sent_at));
+            self.pending.sent_at = Some(now);
+        }
     }
 
     /// Data was sent, or the congestion window kept it from being sent: notes what is made of the window.

@@ -122,14 +122,13 @@ fn an_echo_halves_the_window_once_for_each_window_of_data() {
     let window = |t: &Tester| t.connection.cc.window();
     assert_eq!(window(&t), 10_000);
     t.wait(10 * MS);
-    assert_eq!(t.answer(seg("E.", 1, 1001, 0)), [""; 0]);
+    assert_eq!(t.answer(seg("E.", 1, 1001, 0)), ["W. 10001:11001(1000) ack 1 ect0"], "new data says so, once");
     assert_eq!((window(&t), t.connection.info(t.world.now).ca_state), (5000, 2));
-    for ack in [2001, 3001, 4001, 5001] {
-        assert_eq!(t.answer(seg("E.", 1, ack, 0)), [""; 0], "{ack}");
-    }
+    // On the way down to half one segment leaves for two that arrive (RFC 9937, as Linux).
+    let sent: Vec<_> = (2..=6).map(|n| t.answer(seg("E.", 1, 1 + n * 1000, 0)).len()).collect();
+    assert_eq!(sent, [0, 1, 0, 1, 0]);
     assert_eq!(window(&t), 5000, "the echoes of one window are one");
-    assert_eq!(t.answer(seg("E.", 1, 6001, 0)), ["W. 10001:11001(1000) ack 1 ect0"], "new data says so, once");
-    assert_eq!(t.answer(seg(".", 1, 7001, 0)), [". 11001:12001(1000) ack 1 ect0"]);
+    assert_eq!(t.answer(seg(".", 1, 7001, 0)), [". 13001:14001(1000) ack 1 ect0"]);
     t.answer(seg(".", 1, 10_001, 0));
     assert_eq!(t.connection.info(t.world.now).ca_state, 2, "until the CWR has arrived");
     t.answer(seg(".", 1, 11_001, 0));
