@@ -130,6 +130,7 @@ impl Stack {
             return Err(payload);
         }
         let is_full = listener.is_full();
+        let ecn = knobs.ecn;
         let options = tcp::Settings { knobs, ..listener.settings.clone() };
         let (seq, cookie) = (ack.seq - 1, ack.ack - 1);
         let Some(index) = taste(&self.secret, &flow, seq, cookie, minute(now)) else {
@@ -144,7 +145,7 @@ impl Stack {
         }
         let Some(settings) = self.sockets.lookup(id).map(|entry| entry.settings.clone()) else { return Err(payload) };
         let Ok(hop) = self.net.hop(flow.remote.addr, settings.via(flow.remote.addr), now) else { return Ok(()) };
-        let syn = remembered(ack, SIZES[index], self.knobs.ecn);
+        let syn = remembered(ack, SIZES[index], ecn);
         let mut cx = self.world.cx(now);
         let connection = Connection::resume(flow, &syn, cookie, options, hop.path, &self.secret, &mut cx);
         if let Some(child) = self.add_child(id, flow, connection, settings, hop, now) {

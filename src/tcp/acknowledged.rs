@@ -43,6 +43,7 @@ impl Connection {
             self.recovery.on_progress();
             self.life.soft_error = None;
             self.urgent.on_acked(self.snd.una());
+            self.on_acked_for_search(cx);
         }
         let marked = self.on_marks_told(seg, &released, sacked.bytes);
         self.on_ecn_ack(marked > 0 || self.is_echo(seg), outstanding, in_flight, cx);
@@ -67,7 +68,9 @@ impl Connection {
             let advanced =
                 released.bytes > 0 || (sacked.bytes > 0 && self.recovery.rack.reordering > super::sack::DUP_THRESH);
             let unused = !self.window_use.is_used(self.slow_start());
-            let sample = AckSample { acked, advanced, unused, in_flight, app_limited, rtt, min_rtt, rate, now: cx.now };
+            let marked = self.ecn.accecn.as_ref().map(|_| marked.saturating_mul(u32::from(self.mss())));
+            let now = cx.now;
+            let sample = AckSample { acked, advanced, unused, in_flight, app_limited, marked, rtt, min_rtt, rate, now };
             self.cc.on_ack(&sample);
             if advanced && self.recovery.phase != super::recovery::Phase::Recovery {
                 self.window_use.touch(cx.now);

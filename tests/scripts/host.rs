@@ -28,14 +28,14 @@ pub struct Setup {
     pub bind_port: u16,
     /// What `...` connects to.
     pub connect_port: u16,
+    /// How far a time stamp may be from the one named, ticks; `None`: time stamps are not looked at.
+    pub stamp_tolerance: Option<u32>,
     /// How far from its time a packet may leave, or a call return.
     pub tolerance: Duration,
     /// The device takes frames of many segments (`--tso=on`).
     pub tso: bool,
     /// The script was written for the kernel.
     pub foreign: bool,
-    /// The stack's time stamps are compared.
-    pub stamps: bool,
 }
 
 impl Default for Setup {
@@ -50,10 +50,10 @@ impl Default for Setup {
             mtu: 1500,
             bind_port: 8080,
             connect_port: 8080,
+            stamp_tolerance: Some(1),
             tolerance: Duration::from_millis(4),
             tso: false,
             foreign: false,
-            stamps: true,
         }
     }
 }

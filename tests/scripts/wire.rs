@@ -46,8 +46,6 @@ pub struct Flow {
     peer_syn: Option<u32>,
     /// What is added to a script's time stamps.
     stamps: Option<u32>,
-    /// Whether the stack's time stamps are compared with the script's.
-    is_clock_checked: bool,
     /// Time stamps of the stack that a script has named.
     named: HashMap<u32, u32>,
 }
@@ -149,8 +147,10 @@ impl Sent {
         self.flags() & (SYN | ACK) == SYN
     }
 
-    /// The packet as a script would describe it, as closely as `expected` does.
-    pub fn describe(&self, flow: Option<&Flow>, expected: Option<&Packet>) -> Packet {
+    /// The packet as a script would describe it, as closely as `expected` does, beside which time stamps may be so many ticks
+    /// off.
+    pub fn describe(&self, flow: Option<&Flow>, expected: Option<(&Packet, Option<u32>)>) -> Packet {
+        let (expected, ticks) = expected.map_or((None, None), |(packet, ticks)| (Some(packet), ticks));
         let expected_ip = expected.map_or_else(Ip::default, |packet| packet.ip);
         let ip = Ip {
             ecn: expected_ip.ecn.map(|_| self.ip.tos & 3),
@@ -164,7 +164,7 @@ impl Sent {
                     Some(Body::Tcp(segment)) => Some(segment),
                     _ => None,
                 };
-                Body::Tcp(self.segment(flow, segment))
+                Body::Tcp(self.segment(flow, segment, ticks))
             }
             protocol::UDP => Body::Udp(self.payload.len() as u16),
             _ => Body::Icmp(Icmp { kind: self.header[0], code: self.header[1], mtu: None, quote: None }),
@@ -172,7 +172,7 @@ impl Sent {
         Packet { ip, ports, body }
     }
 
-    fn segment(&self, flow: Option<&Flow>, expected: Option<&Segment>) -> Segment {
+    fn segment(&self, flow: Option<&Flow>, expected: Option<&Segment>, ticks: Option<u32>) -> Segment {
         let (flags, seq) = (self.flags(), u32_at(&self.header, 4));
         let local_base = flow.and_then(|flow| flow.local_base);
         let guess = expected.map_or(0, |segment| segment.seq);
@@ -184,7 +184,7 @@ impl Sent {
         if let (Some(wanted), Some(found)) = (expected, options.as_mut()) {
             match &wanted.options {
                 None => options = None,
-                Some(wanted) => blur_stamps(wanted, found, flow.is_some_and(|flow| !flow.is_clock_checked)),
+                Some(wanted) => blur_stamps(wanted, found, ticks),
             }
         }
         let wants = |what: fn(&Segment) -> bool| expected.is_none_or(what);
@@ -246,14 +246,14 @@ impl Sent {
     }
 }
 
-/// A time stamp that is as near to the expected one as the clock's tick allows is the expected one, and any if `all`.
-fn blur_stamps(wanted: &[TcpOption], found: &mut [TcpOption], all: bool) {
+/// A time stamp that is as near to the expected one as the clock's tick allows is the expected one.
+fn blur_stamps(wanted: &[TcpOption], found: &mut [TcpOption], ticks: Option<u32>) {
     for (wanted, found) in wanted.iter().zip(found) {
         if let (TcpOption::Timestamps(val, ecr), TcpOption::Timestamps(found_val, found_ecr)) = (wanted, found) {
-            let is_near = |a: u32, b: u32| a.wrapping_sub(b).min(b.wrapping_sub(a)) <= 1;
+            let is_near = |a: u32, b: u32| ticks.is_none_or(|ticks| a.wrapping_sub(b).min(b.wrapping_sub(a)) <= ticks);
             match (*val, *found_val) {
                 (None, _) => *found_val = None,
-                (Some(a), Some(b)) if all || is_near(a, b) => *found_val = Some(a),
+                (Some(a), Some(b)) if is_near(a, b) => *found_val = Some(a),
                 _ => {}
             }
             if ecr.is_none() {

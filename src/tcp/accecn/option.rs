@@ -6,6 +6,7 @@ use crate::{
     time::{Duration, Instant},
     wire::tcp::{AccEcnOption, MAX_OPTIONS, Options},
 };
+use std::sync::Arc;
 
 /// SACK blocks that the option leaves (as Linux).
 const LEAST_BLOCKS: usize = 2;
@@ -67,6 +68,13 @@ pub(super) fn fit(options: &mut Options, whole: AccEcnOption, needed: u8) -> boo
 }
 
 impl Connection {
+    /// Whether the option is sent is the administrator's to say for open connections, too.
+    pub fn note_knobs(&mut self, knobs: &Arc<Knobs>) {
+        if self.ecn.accecn.is_some() && !Arc::ptr_eq(&self.settings.knobs, knobs) {
+            self.settings.knobs = Arc::clone(knobs);
+        }
+    }
+
     /// Adds the option to those of a segment that is to leave now, if it is wanted and fits.
     pub(in crate::tcp) fn add_accecn_option(&self, options: &mut Options, now: Instant) {
         if let Some(accecn) = &self.ecn.accecn

@@ -34,6 +34,8 @@ pub struct AckSample {
     pub in_flight: u32,
     /// The sender had less to send (or the peer's window took less) than the congestion window allowed.
     pub app_limited: bool,
+    /// Bytes of which the peer tells that they were marked, about; `None` if it does not count them (RFC 9768).
+    pub marked: Option<u32>,
     /// The round-trip time this acknowledgement measured.
     pub rtt: Option<Duration>,
     /// The shortest round trip of the path.
