@@ -355,7 +355,11 @@ impl End {
             let port = self.flow.local.port;
             let (one, two) = bytes(port, self.sent, n).split_at(n / 3);
             let more = self.sent + n < self.plan.total && n.is_multiple_of(5);
-            match connection.send(&[IoSlice::new(one), IoSlice::new(two)], SendFlags { oob: false, more }, cx) {
+            match connection.send(
+                &[IoSlice::new(one), IoSlice::new(two)],
+                SendFlags { more, ..SendFlags::default() },
+                cx,
+            ) {
                 Ok(taken) => {
                     assert!(taken > 0 && taken <= n, "{}: send took {taken} of {n}", self.name);
                     self.sent += taken;
