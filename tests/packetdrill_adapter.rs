@@ -57,6 +57,29 @@ fn preloaded_it_serves_the_calls_that_packetdrill_makes_by_itself() {
     all_is_as_it_should_be("preloaded", &["preloaded"], &[("LD_PRELOAD", &library)]);
 }
 
+/// Flags, and what is said of them; nothing if they are right.
+const FLAGS: [(&str, &str); 8] = [
+    ("192.168.0.1 192.168.0.1 16 192.0.2.0/24 1500", ""),
+    ("  10.0.0.1   10.0.0.254 8  0.0.0.0/0 68", ""),
+    ("192.168.0.1 192.168.0.1 16 192.0.2.0/24", "five words are asked for, 4 are there"),
+    ("192.168.0.1 192.168.0.1 33 192.0.2.0/24 1500", "a prefix is a number from 0 to 32"),
+    ("192.168.0.1 192.168.0.1 16 192.0.2.0 1500", "`192.0.2.0` has no prefix"),
+    ("192.168.0.1 gateway 16 192.0.2.0/24 1500", "`gateway` is no IP address"),
+    ("fd3d::1 fd3d::2 48 fd3e::/48 1520", "`fd3e::` is an IPv6 address, which this stack does not have yet"),
+    ("192.168.0.1 192.168.0.1 16 192.0.2.0/24 9", "an MTU is a number from 68 to 65535"),
+];
+
+#[test]
+fn flags_that_are_wrong_end_the_program_with_what_is_wrong() {
+    for (flags, wrong) in FLAGS {
+        let command = [driver(), library().display().to_string(), "flags".to_owned(), flags.to_owned()];
+        let outcome = run(&command, &[], Duration::from_secs(10));
+        let (status, stdout) = if wrong.is_empty() { ("exit 0", "a stack was made\n") } else { ("exit 1", "") };
+        assert_eq!((&*outcome.status, &*outcome.stdout), (status, stdout), "{flags}: {}", outcome.stderr);
+        assert!(wrong.is_empty() || outcome.stderr.contains(&format!("--so_flags: {wrong};")), "{}", outcome.stderr);
+    }
+}
+
 #[test]
 fn a_program_that_has_it_preloaded_and_no_stack_is_none_the_wiser() {
     let library = library().display().to_string();

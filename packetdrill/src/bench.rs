@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 use sockeye::{
     buf::Frame,
-    device::Device,
+    device::{Device, segment},
     engine::Engine,
     socket::stacks,
     stack::{Capabilities, Config, Medium},
@@ -16,6 +16,8 @@ use std::{collections::VecDeque, ffi::c_void, io, os::fd::RawFd, sync::Arc};
 const SEED: [u64; 2] = [7, 7];
 /// The MTU of an Ethernet, if nothing else was said.
 const MTU: u32 = 1500;
+/// The stack sends as Linux does to a device with TSO: it may wait for a larger frame, which is then cut here.
+const LARGEST_FRAME: u32 = 65_535;
 
 /// The packets that left the stack, each with the time it left at.
 pub struct Wire {
@@ -46,10 +48,11 @@ impl Device for Wire {
     }
 
     fn send(&self, frame: &Frame, now: Instant) -> io::Result<()> {
-        let mut frame = frame.clone();
-        checksum::finish(&mut frame);
-        self.sent.lock().push_back((now, frame.to_vec()));
-        Ok(())
+        segment::split(frame, self.capabilities.medium, &mut |packet| {
+            checksum::finish(packet);
+            self.sent.lock().push_back((now, packet.to_vec()));
+            Ok(())
+        })
     }
 
     fn poll_fd(&self) -> Option<RawFd> {
@@ -71,7 +74,7 @@ impl Bench {
     /// Starts a stack on a wire of its own.
     pub fn new(config: Config) -> Box<Self> {
         let mtu = config.mtu.unwrap_or(MTU);
-        let capabilities = Capabilities { medium: Medium::Ip, mtu, max_frame: mtu, tx_checksum: false };
+        let capabilities = Capabilities { medium: Medium::Ip, mtu, max_frame: LARGEST_FRAME, tx_checksum: true };
         let wire = Arc::new(Wire { capabilities, sent: Mutex::default() });
         let engine = Engine::start_in_virtual_time(config, Box::new(Arc::clone(&wire)), SEED);
         Box::new(Self { stack: stacks::adopt(engine), engine, wire })

@@ -35,7 +35,6 @@ fn read(flags: &str) -> Result<Config, String> {
     let mut config = Config::new(Kind::Tun, "packetdrill");
     config.addresses = vec![network(address(local)?, prefix)?];
     config.routes = vec![StaticRoute { to, via: address(gateway)? }];
-    config.offload = false;
     // RFC 791 section 3.2: every link takes this much.
     let mtu = mtu.parse().ok().filter(|mtu| (68..=65_535).contains(mtu));
     config.mtu = Some(mtu.ok_or("an MTU is a number from 68 to 65535")?);

@@ -68,3 +68,10 @@ pub unsafe extern "C-unwind" fn sendfile(out: c_int, input: c_int, offset: *mut 
     // SAFETY: the caller's own arguments.
     unsafe { libc::syscall(libc::SYS_sendfile, out, input, offset, count) as ssize_t }
 }
+
+/// sendfile(2), as programs call it that were compiled for offsets of 64 bits.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn sendfile64(out: c_int, input: c_int, offset: *mut off_t, count: size_t) -> ssize_t {
+    // SAFETY: the caller's own arguments.
+    unsafe { sendfile(out, input, offset, count) }
+}

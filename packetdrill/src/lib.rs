@@ -14,7 +14,7 @@ mod splice;
 mod sysctl;
 
 pub use interface::Interface;
-pub use interpose::{close, getsockopt, sendfile, setsockopt};
+pub use interpose::{close, getsockopt, sendfile, sendfile64, setsockopt};
 
 use bench::Bench;
 use std::ffi::{CStr, c_char};

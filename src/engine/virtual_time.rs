@@ -167,17 +167,16 @@ pub(super) fn doze(
     on_cancel: OnCancel,
 ) -> Slept {
     let thread = mine();
-    let reach = clock::now() + REACH;
     if until != Instant::FAR_FUTURE {
         ALARMS.lock().push((until, me));
     }
     thread.sleeps.store(true, SeqCst);
-    let (mut seen, mut look) = (u64::MAX, LOOK);
+    let (mut quiet, mut look) = (Quiet { calls: u64::MAX, limit: None }, LOOK);
     let slept = loop {
         match poll::sleep(fds, Some(look), sigmask, on_cancel) {
             Slept::Ready(_) if clock::now() >= until => break Slept::Ready(0),
             Slept::Ready(0) if !me.is_notified() => {
-                move_alone(me, &mut seen, reach);
+                move_alone(me, &mut quiet);
                 look = SELDOM.min(look * 2);
             }
             slept => break slept,
@@ -188,14 +187,24 @@ pub(super) fn doze(
     slept
 }
 
+/// What a sleeping thread remembers of its last look.
+struct Quiet {
+    /// How many calls there had been.
+    calls: u64,
+    /// How far it moves the time, as long as no other call begins.
+    limit: Option<Instant>,
+}
+
 /// If nobody has come in since the last look and all others wait for the calling thread, moves the time on until it
 /// is notified.
-fn move_alone(me: &'static Place, seen: &mut u64, limit: Instant) {
+fn move_alone(me: &'static Place, quiet: &mut Quiet) {
     let calls = CALLS.load(SeqCst);
-    if std::mem::replace(seen, calls) != calls {
+    if quiet.calls != calls {
+        *quiet = Quiet { calls, limit: None };
         return;
     }
     let Some(_moving) = MOVING.try_lock() else { return };
+    let limit = *quiet.limit.get_or_insert_with(|| clock::now() + REACH);
     while all_wait() && CALLS.load(SeqCst) == calls && !me.is_notified() && step(limit) {
         settle();
     }

@@ -12,6 +12,7 @@
 //! | `device.rs` | the device comes and goes, the clock moves |
 #![forbid(unsafe_code)]
 
+mod bands;
 mod bind;
 pub mod config;
 mod connect;
@@ -38,6 +39,7 @@ mod tcp;
 mod time_wait;
 mod timers;
 
+pub use bands::{WRBAND, with_bands};
 pub use config::Config;
 pub use iface::{Capabilities, IfaceId, Medium};
 pub use settings::{IpSettings, MtuDiscover, SocketSettings, Via};

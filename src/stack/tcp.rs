@@ -145,7 +145,9 @@ impl Stack {
             }
             entry.hop = hop;
         }
-        connection.note_knobs(&self.knobs);
+        if connection.follows_knobs() && connection.settings.follow(&self.knobs) {
+            connection.on_settings_changed(&mut cx);
+        }
         let mut frame = Frame::new();
         if !connection.poll_transmit(&mut frame, &mut cx) {
             return Transmit::Nothing;
@@ -159,7 +161,11 @@ impl Stack {
         let header = ipv4::Header {
             tos: entry.settings.ip.tos & !ecn::codepoint::MASK | frame.ecn,
             id: entry.ident,
-            dont_fragment: entry.settings.ip.mtu_discover != MtuDiscover::Dont && !hop.no_df,
+            dont_fragment: match entry.settings.ip.mtu_discover {
+                MtuDiscover::Do => true,
+                MtuDiscover::Want => !hop.no_df,
+                _ => false,
+            },
             ttl: entry.settings.ip.ttl,
             protocol: protocol::TCP,
             src,

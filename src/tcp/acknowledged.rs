@@ -43,6 +43,7 @@ impl Connection {
             self.recovery.on_progress();
             self.life.soft_error = None;
             self.urgent.on_acked(self.snd.una());
+            self.on_acked_for_search(cx);
         }
         let marked = self.on_marks_told(seg, &released, sacked.bytes);
         self.on_ecn_ack(marked > 0 || self.is_echo(seg), outstanding, in_flight, cx);

@@ -15,6 +15,7 @@ use super::{
     output::Pending,
     pacing::Pacing,
     persist::Persist,
+    plpmtud::Search,
     recovery::Recovery,
     recv_queue::RecvQueue,
     rtt::RttEstimator,
@@ -111,6 +112,8 @@ pub struct Connection {
     pub(super) events: Ready,
     /// The send buffer was too full to write: OUT comes up when there is room.
     pub(super) is_full: bool,
+    /// The search for the path's MTU, where there is one.
+    pub(super) search: Option<Box<Search>>,
     pub(super) stats: Stats,
     /// Its part in the memory of all connections.
     pub(super) share: Share,
@@ -169,6 +172,7 @@ impl Connection {
             limited: Limited::default(),
             events: Ready::NONE,
             is_full: false,
+            search: None,
             stats: Stats::new(now),
             share: Share::default(),
             opening,
@@ -226,8 +230,17 @@ impl Connection {
 
     /// The present maximum segment size for sending, bytes (TCP_MAXSEG): without the options every segment has.
     pub fn mss(&self) -> u16 {
-        let limit = mss::limit(self.peer_mss, &self.settings, &self.path, self.flow.remote.addr);
-        if self.clock.is_on() { limit - 12 } else { limit }
+        self.segment_limit() - self.options_len() as u16
+    }
+
+    /// The largest segment we send, options included in it.
+    pub(super) fn segment_limit(&self) -> u16 {
+        mss::limit(self.peer_mss, &self.settings, &self.path, self.flow.remote.addr).min(self.searched_limit())
+    }
+
+    /// Bytes of the options that every segment has.
+    pub(super) fn options_len(&self) -> u32 {
+        if self.clock.is_on() { 12 } else { 0 }
     }
 
     /// The payload of a full segment now, bytes: less than the maximum where every segment has Accurate ECN's option.
@@ -238,7 +251,7 @@ impl Connection {
     /// The largest payload of a segment we take: what our MSS option said, without the time stamps each has.
     pub(super) fn advertised_mss(&self) -> u16 {
         let advertised = mss::advertised(&self.settings, &self.path, self.flow.remote.addr);
-        if self.clock.is_on() { advertised - 12 } else { advertised }
+        advertised - self.options_len() as u16
     }
 
     /// An error that was taken is pending again.

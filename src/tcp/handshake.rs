@@ -238,10 +238,9 @@ impl Connection {
     /// The handshake is complete.
     fn establish(&mut self, seg: &Header, cx: &mut Cx<'_>) {
         let Opening { retries, sent_at, .. } = self.opening;
-        if self.life.embryo {
-            cx.mib.tcp_passive_opens += 1;
-        }
-        self.life.embryo = false;
+        let is_passive = std::mem::take(&mut self.life.embryo);
+        cx.mib.tcp_passive_opens += u64::from(is_passive);
+        self.on_established_for_search(is_passive, cx.now);
         self.timers.stop(Timer::Retransmit);
         self.pending.syn = false;
         // A SYN that was sent twice measures a round trip only by its time stamp (Karn).

@@ -27,6 +27,7 @@
 //! | `timestamps` | time stamps, old duplicates | RFC 7323 |
 //! | `challenge` | forged segments | RFC 5961 |
 //! | `mss`, `pmtu` | segment sizes, what ICMP says | RFC 6691, 1191, 8201, 5927 |
+//! | `plpmtud` | finding the path's MTU by probes | RFC 4821 |
 //! | `persist` | closed windows | RFC 9293 section 3.8.6.1 |
 //! | `keepalive` | silent peers | RFC 9293 section 3.8.4 |
 //! | `user_timeout` | giving up | RFC 9293 section 3.8.3; RFC 5482 |
@@ -58,6 +59,7 @@ pub mod nagle;
 mod output;
 mod pacing;
 mod persist;
+mod plpmtud;
 mod pmtu;
 pub mod rate;
 mod ready;

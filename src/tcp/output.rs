@@ -10,6 +10,7 @@ use super::{
     limited::Doing,
     mss,
     nagle::{self, Candidate, Verdict},
+    plpmtud,
     recovery::Phase,
     rtt::RTO_MIN,
     timer::Timer,
@@ -63,6 +64,8 @@ struct Burst {
     /// Sequence numbers, the FIN included.
     len: u32,
     again: bool,
+    /// It is one segment, however large: it probes the path's MTU.
+    whole: bool,
 }
 
 impl Connection {
@@ -128,15 +131,14 @@ impl Connection {
             return false;
         }
         let options = self.options(cx.now);
-        let limit = mss::limit(self.peer_mss, &self.settings, &self.path, self.flow.remote.addr);
-        let segment = u32::from(limit).saturating_sub(options.len() as u32).max(1);
+        let segment = u32::from(self.segment_limit()).saturating_sub(options.len() as u32).max(1);
         // The first retransmission and a probe do not wait for their time.
         let at_once = self.recovery.retransmit_now || self.recovery.tlp.due;
         let Some(burst) = self.next_burst(segment, cx) else { return false };
         if !at_once && self.is_paced_out(segment, cx.now) {
             return false;
         }
-        self.send_burst(burst, segment, out, cx);
+        self.send_burst(burst, if burst.whole { burst.len } else { segment }, out, cx);
         true
     }
 
@@ -144,7 +146,7 @@ impl Connection {
     fn next_burst(&mut self, segment: u32, cx: &mut Cx<'_>) -> Option<Burst> {
         if let Some((seq, len, again)) = self.take_probe(segment) {
             cx.mib.tcp_loss_probes += 1;
-            return Some(Burst { seq, len, again });
+            return Some(Burst { seq, len, again, whole: false });
         }
         if self.recovery.frto.wants_new() {
             let new = self.next_new(segment, cx.now);
@@ -152,6 +154,15 @@ impl Connection {
                 return new;
             }
             self.recovery.frto.stop();
+        }
+        if self.search.is_some() {
+            match self.judge_mtu_probe(segment, cx.now) {
+                plpmtud::Verdict::No => {}
+                plpmtud::Verdict::Wait => return None,
+                plpmtud::Verdict::Send(len) => {
+                    return Some(Burst { seq: self.snd.nxt(), len, again: false, whole: true });
+                }
+            }
         }
         self.next_retransmission(segment).or_else(|| self.next_new(segment, cx.now))
     }
@@ -185,7 +196,7 @@ impl Connection {
             _ => return None,
         };
         let most = self.max_payload(segment).min((room - room % segment).max(segment));
-        Some(Burst { seq: lost.start, len: lost.span().min(most), again: true })
+        Some(Burst { seq: lost.start, len: lost.span().min(most), again: true, whole: false })
     }
 
     /// New data, or the FIN.
@@ -216,7 +227,7 @@ impl Connection {
                 self.start_persist(now);
                 return None;
             }
-            return Some(Burst { seq: self.snd.nxt(), len: 1, again: false });
+            return Some(Burst { seq: self.snd.nxt(), len: 1, again: false, whole: false });
         }
         self.recovery.app_limited = window < room;
         let short = window < waiting.min(segment) && window < room;
@@ -247,7 +258,7 @@ impl Connection {
         }
         let len = sendable.min(most);
         let fin = fin && len == waiting && len < window;
-        Some(Burst { seq: self.snd.nxt(), len: len + u32::from(fin), again: false })
+        Some(Burst { seq: self.snd.nxt(), len: len + u32::from(fin), again: false, whole: false })
     }
 
     /// Data was sent, or the congestion window kept it from being sent: notes what is made of the window.
@@ -291,7 +302,7 @@ impl Connection {
 
     /// Sends `burst` in segments of `segment` bytes.
     fn send_burst(&mut self, burst: Burst, segment: u32, out: &mut Frame, cx: &mut Cx<'_>) {
-        let Burst { seq, len, again } = burst;
+        let Burst { seq, len, again, whole } = burst;
         let (data, fin) = self.snd.content(seq, len);
         let mut flags = Flags::ACK;
         if fin {
@@ -319,6 +330,7 @@ impl Connection {
                 _ => {}
             }
             self.stats.on_retransmitted(count, data);
+            self.forget_mtu_probe();
         } else {
             if data > 0 {
                 let (codepoint, cwr) = self.ecn.on_new_data();
@@ -326,6 +338,9 @@ impl Connection {
                 out.ecn = codepoint;
             }
             self.snd.on_sent(len, cx.now);
+            if whole {
+                self.on_mtu_probe_sent(seq, len);
+            }
             if data % segment != 0 {
                 self.pending.small_end = Some(seq + data);
             }

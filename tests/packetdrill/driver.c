@@ -1,7 +1,9 @@
 /* Calls the adapter as packetdrill does: a main thread that moves the time and is the wire, and a second thread for calls
  * that block, which is watched in /proc until it sleeps. Every check that fails says where, and ends it.
  *
- * driver LIBRARY [preloaded] */
+ * driver LIBRARY                 all checks
+ * driver LIBRARY preloaded       the same with the library in LD_PRELOAD
+ * driver LIBRARY flags FLAGS     makes a stack of these flags and ends */
 #define _GNU_SOURCE
 #include "interface.h"
 #include "wire.h"
@@ -375,6 +377,9 @@ static void libc_reaches_the_stack(struct peer *peer, int preloaded) {
   CHECK(file != NULL && fwrite("a file", 1, 6, file) == 6 && fflush(file) == 0);
   CHECK(sendfile(fd, fileno(file), &at, 100) == 4 && at == 6);
   hear(peer, "file");
+  at = 0;
+  CHECK(sendfile64(fd, fileno(file), &at, 1) == 1);
+  hear(peer, "a");
   /* What is not the stack's is the kernel's. */
   int kernel = socket(AF_UNIX, SOCK_STREAM, 0);
   len = sizeof word;
@@ -458,12 +463,16 @@ static void settings_are_read_for_every_socket(void) {
   const char *path = getenv("SOCKEYE_SYSCTL");
   FILE *file = fopen(path, "w");
   CHECK(file && fputs("# a comment\nnet.ipv4.tcp_ecn = 1\nnet.ipv4.tcp_unheard_of=5\nkernel.shmmax=x\n"
-                      "net.ipv4.tcp_congestion_control=reno\n", file) >= 0 && fclose(file) == 0);
+                      "net.ipv4.tcp_congestion_control=reno\nnet.ipv4.tcp_syn_retries=3\n"
+                      "net.ipv4.tcp_wmem=4096\t262144\t4194304\nnet.ipv4.tcp_fastopen=0x1\n", file) >= 0 && fclose(file) == 0);
   CHECK(first_syn(AF_INET) == (SYN | ECE | CWR));
   char name[16];
   socklen_t len = sizeof name;
   int s = p.socket(u, AF_INET, SOCK_STREAM, 0);
   CHECK(p.getsockopt(u, s, IPPROTO_TCP, TCP_CONGESTION, name, &len) == 0 && strcmp(name, "reno") == 0);
+  int tries = 0;
+  len = sizeof tries;
+  CHECK(p.getsockopt(u, s, IPPROTO_TCP, TCP_SYNCNT, &tries, &len) == 0 && tries == 3);
   CHECK(p.close(u, s) == 0);
   CHECK(truncate(path, 0) == 0);
   CHECK(first_syn(AF_INET6) == SYN);
@@ -483,6 +492,11 @@ int main(int argc, char **argv) {
   sched_setscheduler(0, SCHED_RR, &priority);
   mlockall(MCL_CURRENT | MCL_FUTURE);
   signal(SIGPIPE, SIG_IGN);
+  if (argc > 3) {
+    init(argv[3], &p);
+    printf("a stack was made\n");
+    return 0;
+  }
   pthread_t thread;
   pthread_mutex_lock(&turn);
   CHECK(pthread_create(&thread, NULL, work, NULL) == 0);

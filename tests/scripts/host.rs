@@ -38,8 +38,6 @@ pub struct Setup {
     pub tso: bool,
     /// The script was written for the kernel.
     pub foreign: bool,
-    /// The stack's time stamps are compared.
-    pub stamps: bool,
 }
 
 impl Default for Setup {
@@ -58,7 +56,6 @@ impl Default for Setup {
             tolerance: Duration::from_millis(4),
             tso: false,
             foreign: false,
-            stamps: true,
         }
     }
 }

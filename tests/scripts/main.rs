@@ -72,7 +72,11 @@ fn failure(path: &Path, foreign: bool) -> Option<Fault> {
 }
 
 fn main() -> ExitCode {
-    let args: Vec<_> = std::env::args().skip(1).collect();
+    run(&std::env::args().skip(1).collect::<Vec<_>>())
+}
+
+/// Runs the scripts that the arguments choose.
+pub fn run(args: &[String]) -> ExitCode {
     let (flags, filters): (Vec<_>, Vec<_>) = args.iter().partition(|arg| arg.starts_with('-'));
     let (elsewhere, filters): (Vec<_>, Vec<_>) = filters.into_iter().partition(|arg| arg.starts_with('/'));
     let named = elsewhere.first().map(|path| path.into());

@@ -358,6 +358,9 @@ fn set_ip(host: &mut Host, fd: i64, name: i32, value: &Expr) -> Result<()> {
                 libc::IP_PMTUDISC_WANT => MtuDiscover::Want,
                 libc::IP_PMTUDISC_DO => MtuDiscover::Do,
                 libc::IP_PMTUDISC_PROBE => MtuDiscover::Probe,
+                // IP_PMTUDISC_INTERFACE and IP_PMTUDISC_OMIT
+                4 => MtuDiscover::Interface,
+                5 => MtuDiscover::Omit,
                 _ => return Err(Error::Invalid.into()),
             }
         }

@@ -44,7 +44,10 @@ struct Runner {
 pub fn run(text: &str, foreign: bool) -> Result<(), Fault> {
     let script = parser::parse(text)?;
     let tso = foreign && !text.contains("tso off");
-    let mut setup = Setup { tso, foreign, stamps: !foreign, ..Setup::default() };
+    let mut setup = Setup { tso, foreign, ..Setup::default() };
+    if foreign {
+        setup.stamp_tolerance = None;
+    }
     for (line, name, value) in &script.options {
         configure(&mut setup, name, value).map_err(|what| Fault { line: *line, what })?;
     }
@@ -91,8 +94,10 @@ fn configure(setup: &mut Setup, name: &str, value: &str) -> Result<(), String> {
             setup.stamp_tolerance = setup.stamp_tolerance.map(|least| least.max(ticks));
         }
         // The clock of time stamps ticks in milliseconds.
-        ("tcp_ts_tick_usecs", "1000") => setup.stamps = true,
-        ("tcp_ts_tick_usecs", "0") => setup.stamps = false,
+        ("tcp_ts_tick_usecs", "1000") => {
+            setup.stamp_tolerance = Some(1.max(setup.tolerance.as_millis() as u32));
+        }
+        ("tcp_ts_tick_usecs", "0") => setup.stamp_tolerance = None,
         ("tso", "on") => setup.tso = true,
         // How long the segments are that the peer's are merged from; the stack sees each as it comes.
         ("mss", _) => drop(number()?),
@@ -294,7 +299,7 @@ impl Runner {
     fn flow(&mut self, local_port: u16, remote_port: u16) -> usize {
         let known = self.flows.iter().position(|flow| (flow.local_port, flow.remote_port) == (local_port, remote_port));
         known.unwrap_or_else(|| {
-            self.flows.push(Flow::new(local_port, remote_port, self.host.setup.stamps));
+            self.flows.push(Flow::new(local_port, remote_port));
             self.flows.len() - 1
         })
     }

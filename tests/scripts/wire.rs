@@ -44,23 +44,13 @@ pub struct Flow {
     peer_syn: Option<u32>,
     /// What is added to a script's time stamps.
     stamps: Option<u32>,
-    /// Whether the stack's time stamps are compared with the script's.
-    is_clock_checked: bool,
     /// Time stamps of the stack that a script has named.
     named: HashMap<u32, u32>,
 }
 
 impl Flow {
-    pub fn new(local_port: u16, remote_port: u16, is_clock_checked: bool) -> Self {
-        Self {
-            local_port,
-            remote_port,
-            local_base: None,
-            peer_syn: None,
-            stamps: None,
-            is_clock_checked,
-            named: HashMap::new(),
-        }
+    pub fn new(local_port: u16, remote_port: u16) -> Self {
+        Self { local_port, remote_port, local_base: None, peer_syn: None, stamps: None, named: HashMap::new() }
     }
 
     /// A new connection between the same ports begins: our numbers are not known.
@@ -179,10 +169,7 @@ impl Sent {
         if let (Some(wanted), Some(found)) = (expected, options.as_mut()) {
             match &wanted.options {
                 None => options = None,
-                Some(wanted) => {
-                    let is_checked = flow.is_none_or(|flow| flow.is_clock_checked);
-                    blur_stamps(wanted, found, ticks.filter(|_| is_checked));
-                }
+                Some(wanted) => blur_stamps(wanted, found, ticks),
             }
         }
         let wants = |what: fn(&Segment) -> bool| expected.is_none_or(what);
@@ -240,7 +227,7 @@ impl Sent {
     }
 }
 
-/// A time stamp that is as near to the expected one as so many ticks allow is the expected one.
+/// A time stamp that is as near to the expected one as the clock's tick allows is the expected one.
 fn blur_stamps(wanted: &[TcpOption], found: &mut [TcpOption], ticks: Option<u32>) {
     for (wanted, found) in wanted.iter().zip(found) {
         if let (TcpOption::Timestamps(val, ecr), TcpOption::Timestamps(found_val, found_ecr)) = (wanted, found) {

@@ -1,6 +1,6 @@
 //! One end: a connection, and the application that uses it as its plan says.
 
-use crate::link::{Segment, seal};
+use super::link::{Segment, seal};
 use sockeye::{
     addr::Flow,
     buf::{Frame, Packet, Pool},

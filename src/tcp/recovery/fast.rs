@@ -73,6 +73,9 @@ impl Connection {
         }
         let suspicious = self.snd.sacked() > 0 || self.snd.resent() > 0;
         let lost = if self.opening.sack { suspicious && self.detect(cx) > 0 } else { self.lost_first() };
+        if lost && self.is_lost_mtu_probe(cx) {
+            return;
+        }
         if lost {
             self.enter_recovery(news.in_flight, cx);
             self.step(delivered, false);
