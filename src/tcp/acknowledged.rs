@@ -72,6 +72,9 @@ impl Connection {
             let now = cx.now;
             let sample = AckSample { acked, advanced, unused, in_flight, app_limited, marked, rtt, min_rtt, rate, now };
             self.cc.on_ack(&sample);
+            if advanced && self.recovery.phase != super::recovery::Phase::Recovery {
+                self.window_use.touch(cx.now);
+            }
         }
         if released.bytes > 0 {
             self.note_room();

@@ -210,10 +210,6 @@ impl Connection {
             }
             return None;
         }
-        if let Some(sent_at) = self.pending.sent_at.filter(|_| self.snd.unacked() == 0) {
-            self.cc.on_idle(now.since(sent_at));
-            self.pending.sent_at = Some(now);
-        }
         let window = self.peer.usable(self.snd.una(), self.snd.nxt());
         let room = self.window_now().saturating_sub(self.pipe());
         if room < segment.min(waiting.max(1)) {
@@ -227,6 +223,7 @@ impl Connection {
                 self.start_persist(now);
                 return None;
             }
+            self.note_idle(now);
             return Some(Burst { seq: self.snd.nxt(), len: 1, again: false, whole: false });
         }
         self.recovery.app_limited = window < room;
@@ -258,7 +255,16 @@ impl Connection {
         }
         let len = sendable.min(most);
         let fin = fin && len == waiting && len < window;
+        self.note_idle(now);
         Some(Burst { seq: self.snd.nxt(), len: len + u32::from(fin), again: false, whole: false })
+    }
+
+    /// Data is about to leave: if nothing was in flight, that ends a silence.
+    fn note_idle(&mut self, now: Instant) {
+        if let Some(sent_at) = self.pending.sent_at.filter(|_| self.snd.unacked() == 0) {
+            self.cc.on_idle(now.since(sent_at));
+            self.pending.sent_at = Some(now);
+        }
     }
 
     /// Data was sent, or the congestion window kept it from being sent: notes what is made of the window.

@@ -214,6 +214,11 @@ impl RecvWindow {
         field
     }
 
+    /// Everything up to `rcv_nxt` has come, perhaps more than was offered.
+    pub fn reach(&mut self, rcv_nxt: SeqNum) {
+        self.edge = self.edge.max(rcv_nxt);
+    }
+
     /// Data came up to `rcv_nxt`; `echoed` is the round trip its time stamp tells.
     pub fn on_data(&mut self, rcv_nxt: SeqNum, echoed: Option<Duration>, now: Instant) {
         if let Some(sample) = echoed.filter(|&rtt| rtt >= COARSE) {
