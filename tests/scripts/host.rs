@@ -11,7 +11,6 @@ use sockeye::{
     ready::Ready,
     rng::SeededRng,
     stack::{Capabilities, Config, IfaceId, Medium, Protocol, SocketId, Stack, config::Kind},
-    tcp::Settings,
     time::{Duration, Instant},
     wire::checksum,
 };
@@ -109,10 +108,10 @@ pub struct Host {
     /// What left the stack, and when.
     pub sent: VecDeque<(Instant, Vec<u8>)>,
     pub files: BTreeMap<i64, File>,
-    /// What a new socket starts with.
-    pub defaults: Settings,
     /// Whether data is checked to be that of its position.
     pub is_checked: bool,
+    /// The socket that was made last.
+    pub latest: Option<SocketId>,
     /// A connect() was called whose SYN the script has not seen.
     pub is_connecting: bool,
 }
@@ -138,8 +137,8 @@ impl Host {
             sent: VecDeque::new(),
             files: BTreeMap::new(),
             names: BTreeMap::new(),
-            defaults: Settings::default(),
             is_checked: true,
+            latest: None,
             is_connecting: false,
         }
     }
@@ -207,6 +206,7 @@ impl Host {
             written: 0,
             read: 0,
         };
+        self.latest = Some(id);
         self.install_file(fd, File::Socket(socket))
     }
 

@@ -316,7 +316,11 @@ impl End {
             let data: Vec<u8> = (self.sent..self.sent + n).map(|at| byte(port, at)).collect();
             let (one, two) = data.split_at(n / 3);
             let more = self.sent + n < self.plan.total && n.is_multiple_of(5);
-            match connection.send(&[IoSlice::new(one), IoSlice::new(two)], SendFlags { oob: false, more }, cx) {
+            match connection.send(
+                &[IoSlice::new(one), IoSlice::new(two)],
+                SendFlags { more, ..SendFlags::default() },
+                cx,
+            ) {
                 Ok(taken) => {
                     assert!(taken > 0 && taken <= n, "{}: send took {taken} of {n}", self.name);
                     self.sent += taken;
