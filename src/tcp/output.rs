@@ -466,6 +466,8 @@ impl Connection {
         }
         let count = if segment == 0 { 1 } else { data.div_ceil(segment).max(1) };
         cx.mib.tcp_out_segs += u64::from(count);
-        self.stats.segs_out = self.stats.segs_out.wrapping_add(count);
+        if !(self.life.embryo && header.flags.contains(Flags::SYN)) {
+            self.stats.segs_out = self.stats.segs_out.wrapping_add(count);
+        }
     }
 }

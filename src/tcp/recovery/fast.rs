@@ -216,6 +216,7 @@ impl Connection {
 
     /// Everything that was out when recovery began has arrived. What was sent again may yet be reported as duplicate.
     pub(in crate::tcp) fn leave_recovery(&mut self, cx: &mut Cx<'_>) {
+        self.stats.on_timeouts_over(cx.now);
         self.recovery.phase = Phase::Open;
         self.recovery.departed = 0;
         self.recovery.retransmit_now = false;
