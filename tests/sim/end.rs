@@ -65,6 +65,8 @@ impl Plan {
             recv_buffer: buffer(rng),
             // An orphan gives up after 100 s otherwise, which a link that loses a tenth can well take to get one answer.
             user_timeout: Duration::from_secs(7200),
+            // As many SYNs in a row are not lost.
+            syn_retries: 16,
             congestion: pick(rng, &["cubic", "cubic", "reno", "bbr"]),
             knobs: Knobs { ecn: pick(rng, &[2, 2, 1]), ..Knobs::default() },
             max_pacing_rate: if rng.chance(0.1) { 1_000_000 } else { u64::MAX },
@@ -115,6 +117,11 @@ impl Plan {
         self.settings.keepalive = true;
         self.settings.keep_idle = Duration::from_secs(5);
         self.settings.keep_interval = Duration::from_secs(1);
+    }
+
+    /// A peer that does not acknowledge is given up after so long.
+    pub fn give_up_after(&mut self, time: Duration) {
+        self.settings.user_timeout = time;
     }
 
     /// A link that loses much takes long.
@@ -444,6 +451,11 @@ impl End {
             Life::Open(connection) => connection.info(now),
             _ => Info::default(),
         }
+    }
+
+    /// The error that ended it.
+    pub fn failure(&self) -> Option<Error> {
+        self.failure
     }
 
     pub fn is_over(&self) -> bool {
