@@ -8,7 +8,7 @@
 use super::{
     file::{FileRef, Handle},
     nested::{self, Children, Doorbell},
-    poll::{Engines, Timeout, with_bands, without_bands},
+    poll::{Engines, Timeout, without_bands},
     shelf::Shelf,
     stacks,
     table::{self, Entry},
@@ -20,6 +20,7 @@ use crate::{
     },
     error::{Error, Result},
     ready::Ready,
+    stack::with_bands,
     sys::{
         placeholder,
         readiness::{self, PollFd},

@@ -8,7 +8,7 @@ use crate::{
     engine::{self, Engine, Woke, ready::Parker},
     error::{Error, Result},
     ready::Ready,
-    stack::Protocol,
+    stack::{Protocol, WRBAND, with_bands},
     sys::readiness::{PollFd, look},
     time::Instant,
 };
@@ -89,23 +89,6 @@ impl Engines {
             }
         }
     }
-}
-
-/// Room for data of the priority band, which Linux reports of datagram sockets.
-const WRBAND: Ready = Ready(0x200);
-
-/// What is ready, with the bands of poll(2) that Linux reports along with IN and OUT.
-pub fn with_bands(mut ready: Ready, protocol: Protocol) -> Ready {
-    if ready.intersects(Ready::IN) {
-        ready |= Ready::RDNORM;
-    }
-    if ready.intersects(Ready::OUT) {
-        ready |= Ready::WRNORM;
-        if protocol == Protocol::Udp {
-            ready |= WRBAND;
-        }
-    }
-    ready
 }
 
 /// The conditions to watch for: who asks for a band waits for IN or OUT.

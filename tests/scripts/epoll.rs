@@ -6,7 +6,7 @@ use super::{
     names,
     script::Expr,
 };
-use sockeye::{error::Error, ready::Ready, socket::poll::with_bands, time::Duration};
+use sockeye::{error::Error, ready::Ready, stack::with_bands, time::Duration};
 use std::collections::BTreeMap;
 
 const POLL: [&str; 9] =

@@ -1,7 +1,7 @@
 //! One connection over any way there can be: bytes arrive whole and in order both ways, both sides end, nothing hangs, no
 //! timer storms, nothing is left behind.
 
-use crate::{
+use super::{
     chain::Chain,
     end::{End, Plan},
     queue::Queue,
@@ -84,7 +84,7 @@ fn world(seed: u64, trace: bool, perfect: bool, adjust: impl FnOnce(&mut [Plan; 
 
 #[test]
 fn bytes_arrive_whole_and_in_order_over_any_link() {
-    for_seeds(1000, |seed, trace| world(seed, trace, false, |_| ()).run_to_the_end(LONGEST));
+    for_seeds(3000, |seed, trace| world(seed, trace, false, |_| ()).run_to_the_end(LONGEST));
 }
 
 #[test]

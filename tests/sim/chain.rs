@@ -1,6 +1,6 @@
 //! A way through the network in one direction: boxes one behind the other, each put in by one call.
 
-use crate::{queue::Queue, segment::Segment};
+use super::{queue::Queue, segment::Segment};
 use sockeye::{
     rng::{Rng, SeededRng},
     time::{Duration, Instant},

@@ -1,6 +1,6 @@
 //! One end: a connection, and the application that uses it as its plan says.
 
-use crate::segment::{Segment, seal};
+use super::segment::{Segment, seal};
 use sockeye::{
     addr::Flow,
     buf::{Frame, Packet, Pool},
@@ -41,9 +41,9 @@ pub struct Plan {
     pub opens: bool,
     /// Resets the connection after so many bytes were received or sent.
     pub abort_after: Option<usize>,
-    pub settings: Settings,
+    settings: Settings,
     /// The device takes super-frames.
-    pub super_frames: bool,
+    super_frames: bool,
     /// The device reads into buffers that take a super-frame, however small what it reads.
     large_buffers: bool,
 }
@@ -68,7 +68,7 @@ impl Plan {
             // As many SYNs in a row are not lost.
             syn_retries: 16,
             congestion: pick(rng, &["cubic", "cubic", "reno", "bbr"]),
-            knobs: Knobs { ecn: pick(rng, &[2, 2, 1]), ..Knobs::default() },
+            knobs: Knobs { ecn: pick(rng, &[2, 2, 1]), ..Knobs::default() }.into(),
             max_pacing_rate: if rng.chance(0.1) { 1_000_000 } else { u64::MAX },
             maxseg: rng.chance(0.1).then(|| pick(rng, &[88, 536, 1000])),
             ..Settings::default()
@@ -110,6 +110,11 @@ impl Plan {
     /// Opens the connection and takes what comes.
     pub fn receiver(congestion: &'static str, super_frames: bool) -> Self {
         Self { opens: true, finish_last: true, chunk: 65_536, ..Self::sender(congestion, super_frames, 0) }
+    }
+
+    /// Asks for explicit congestion notification.
+    pub fn ask_for_ecn(&mut self) {
+        self.settings.knobs = Knobs { ecn: 1, ..Knobs::default() }.into();
     }
 
     /// A dead peer is noticed.
@@ -212,7 +217,7 @@ fn bytes(port: u16, position: usize, len: usize) -> &'static [u8] {
 
 impl End {
     pub fn new(name: &'static str, number: usize, flow: Flow, plan: Plan, secret: Key, mtu: u32) -> Self {
-        let path = Path { mtu, max_frame: if plan.super_frames { 65_535 } else { mtu } };
+        let path = Path { mtu, link_mtu: mtu, max_frame: if plan.super_frames { 65_535 } else { mtu } };
         Self {
             name,
             number,

@@ -1,7 +1,7 @@
 //! What is left of 100 Mbit/s and 20 ms with a queue of one bandwidth-delay product under each impairment, as reviewed
 //! tables: `SOCKEYE_BLESS=1 cargo test --test sim goodput` writes them anew.
 
-use crate::{
+use super::{
     chain::Chain,
     end::Plan,
     queue::Queue,
@@ -89,7 +89,7 @@ fn run(case: &Case, congestion: &'static str, super_frames: bool, seed: u64, tim
     // Site 0 opens and receives, as a client that fetches something.
     let mut world = World::new(seed, DEVICE, [way(case.data), way(case.acks)]);
     let mut plans = [Plan::receiver(congestion, super_frames), Plan::sender(congestion, super_frames, usize::MAX)];
-    plans.iter_mut().for_each(|plan| plan.settings.knobs.ecn = 1);
+    plans.iter_mut().for_each(Plan::ask_for_ecn);
     world.connect(plans, Duration::ZERO);
     world.run_for(time);
     world.check_timers();

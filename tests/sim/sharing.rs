@@ -1,6 +1,6 @@
 //! Several connections through one link, and one through a long fat one.
 
-use crate::{
+use super::{
     chain::Chain,
     end::Plan,
     queue::Queue,

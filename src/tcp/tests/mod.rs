@@ -9,6 +9,7 @@ mod handshake;
 mod hostile;
 mod icmp;
 mod recovery;
+mod repairing;
 mod requirements;
 mod resets;
 mod timers;

@@ -18,6 +18,7 @@ impl Model {
         self.update_latest(&ack, rate);
         self.update_bandwidth(&ack, rate);
         self.update_bounds(&ack);
+        self.update_marks(&ack);
         self.update_extra_acked(&ack);
         self.check_full_bw(&ack, rate);
         self.check_startup_done(&ack);
@@ -48,7 +49,7 @@ impl Model {
     }
 
     /// Rounds (section 5.5.1), and the largest bandwidth (section 5.5.5).
-    fn update_bandwidth(&mut self, ack: &AckSample, rate: u64) {
+    pub(super) fn update_bandwidth(&mut self, ack: &AckSample, rate: u64) {
         self.round_start = ack.rate.newly_acked > 0 && ack.rate.prior_delivered >= self.next_round;
         if self.round_start {
             self.begin_round(ack.rate.delivered_total);
@@ -62,7 +63,7 @@ impl Model {
 
     /// What this round's losses do to the short-term bounds, once a round
     /// (BBRUpdateCongestionSignals).
-    fn update_bounds(&mut self, ack: &AckSample) {
+    pub(super) fn update_bounds(&mut self, ack: &AckSample) {
         if ack.rate.newly_lost > 0 {
             self.loss_events = self.loss_events.saturating_add(1);
             self.lost_in_round = self.lost_in_round.saturating_add(ack.rate.newly_lost);
@@ -105,7 +106,7 @@ impl Model {
     }
 
     /// More was acknowledged than the bandwidth explains: acknowledgements come bunched (section 5.5.9).
-    fn update_extra_acked(&mut self, ack: &AckSample) {
+    pub(super) fn update_extra_acked(&mut self, ack: &AckSample) {
         let since = *self.extra_since.get_or_insert(ack.now);
         let nanos = ack.now.since(since).as_nanos();
         let mut expected = (u128::from(self.bw) * nanos / 1_000_000_000).min(u128::from(u64::MAX)) as u64;

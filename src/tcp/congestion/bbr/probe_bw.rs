@@ -71,18 +71,18 @@ impl Model {
         }
     }
 
-    fn is_time_to_probe(&self, now: Instant) -> bool {
+    pub(super) fn is_time_to_probe(&self, now: Instant) -> bool {
         let reno = (self.target_inflight() / self.mss).min(RENO_ROUNDS);
         now.since(self.cycle_at) > self.probe_wait || self.rounds_since_probe >= reno.max(1)
     }
 
-    fn is_time_to_cruise(&self, ack: &AckSample) -> bool {
+    pub(super) fn is_time_to_cruise(&self, ack: &AckSample) -> bool {
         let left = in_flight(ack);
         left <= self.inflight_with_headroom() && left <= self.inflight(self.max_bw.max(), 100)
     }
 
     /// While the bound is what holds the rate back, its not growing says nothing.
-    fn is_time_to_go_down(&mut self, ack: &AckSample, rate: u64) -> bool {
+    pub(super) fn is_time_to_go_down(&mut self, ack: &AckSample, rate: u64) -> bool {
         if self.is_window_used(ack) && self.cwnd >= self.inflight_long {
             self.reset_full_bw();
             self.full_bw = rate;
@@ -111,7 +111,7 @@ impl Model {
     }
 
     /// In each round the bound rises twice as fast (BBRRaiseInflightLongtermSlope).
-    fn raise_slope(&mut self) {
+    pub(super) fn raise_slope(&mut self) {
         let growth = 1u32 << self.up_rounds.min(MAX_UP_ROUNDS);
         self.up_rounds = (self.up_rounds + 1).min(MAX_UP_ROUNDS);
         self.up_count = (self.cwnd / growth).max(self.mss);

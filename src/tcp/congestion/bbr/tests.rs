@@ -1,6 +1,8 @@
 //! BBR against a bottleneck in a few lines: what is sent waits in a queue that is served at a rate, and comes back after the
 //! round trip. The numbers follow from the draft's gains.
 
+mod rules;
+
 use super::*;
 use crate::tcp::rate::RateSample;
 use std::collections::VecDeque;
