@@ -48,14 +48,14 @@ echo "seed $seed, $sample"
 # Few simulations, none that move megabytes, and the tests of TCP alone for all mutants; all there is for those that
 # survive these.
 quick=()
-for test in tests::transfer:: random_segments the_offered_window_grows_beyond alternating_bytes \
+for test in tests::transfer:: goodput:: sharing:: random_segments the_offered_window_grows_beyond alternating_bytes \
   {buf,icmp,ip,neigh,stack,udp,wire}::; do
   quick+=(--skip "$test")
 done
-(cd "$tree" && SOCKEYE_SIM_SEEDS=10 cargo test --quiet -- "${quick[@]}")
+(cd "$tree" && SOCKEYE_SEEDS=10 cargo test --quiet -- "${quick[@]}")
 while "$here/sample.py" next "$work" quick 30 > "$work/next"; do
   mapfile -t chosen < "$work/next"
-  SOCKEYE_SIM_SEEDS=10 mutants "$work/quick" --baseline skip --timeout 40 "${chosen[@]}" -- -- "${quick[@]}"
+  SOCKEYE_SEEDS=10 mutants "$work/quick" --baseline skip --timeout 40 "${chosen[@]}" -- -- "${quick[@]}"
   "$here/sample.py" take "$work" quick
 done
 while "$here/sample.py" next "$work" thorough 1 > "$work/next"; do
