@@ -174,6 +174,8 @@ counters! {
     tcp_ofo_drop = "TcpExtTCPOFODrop",
     /// Segments dropped because the receive queue was full.
     tcp_rcvq_drop = "TcpExtTCPRcvQDrop",
+    /// Segments with data or a number beyond the window.
+    tcp_beyond_window = "TcpExtBeyondWindow",
     /// Segments delivered whose acknowledgement told of congestion.
     tcp_delivered_ce = "TcpExtTCPDeliveredCE",
     /// SYNs answered by a cookie because the SYN queue was full.

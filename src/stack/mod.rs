@@ -39,7 +39,7 @@ mod tcp;
 mod time_wait;
 mod timers;
 
-pub use bands::with_bands;
+pub use bands::{WRBAND, with_bands};
 pub use config::Config;
 pub use iface::{Capabilities, IfaceId, Medium};
 pub use settings::{IpSettings, MtuDiscover, SocketSettings, Via};

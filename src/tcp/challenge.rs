@@ -39,13 +39,17 @@ pub enum AckVerdict {
     New,
     /// It repeats the last one, or is a little older.
     Old,
-    /// It acknowledges what was never sent, or is older than any window: forged or very old.
+    /// It acknowledges what was never sent.
+    Unsent,
+    /// It is older than any window, or than all that was ever acknowledged: forged or very old.
     Challenge,
 }
 
 /// Judges acknowledgement number `ack`.
 pub fn judge_ack(ack: SeqNum, una: SeqNum, nxt: SeqNum, max_window: u32) -> AckVerdict {
-    if ack > nxt || ack < una - max_window {
+    if ack > nxt {
+        AckVerdict::Unsent
+    } else if ack < una - max_window {
         AckVerdict::Challenge
     } else if ack > una {
         AckVerdict::New
@@ -86,7 +90,7 @@ mod tests {
     #[test]
     fn an_acknowledgement_far_from_what_was_sent_is_challenged() {
         let judge = |ack| judge_ack(SeqNum(ack), SeqNum(1000), SeqNum(2000), 500);
-        assert_eq!(judge(2001), AckVerdict::Challenge);
+        assert_eq!(judge(2001), AckVerdict::Unsent);
         assert_eq!(judge(499), AckVerdict::Challenge);
         assert_eq!([judge(500), judge(1000)], [AckVerdict::Old; 2]);
         assert_eq!([judge(1001), judge(2000)], [AckVerdict::New; 2]);

@@ -43,7 +43,9 @@ impl Connection {
         }
         // As Linux, what begins before RCV.NXT but not before the last number acknowledged is let in: such
         // acknowledgements are merely reordered. Its bytes are old and are trimmed.
-        if seg.seq > self.window.edge() || seg.seq + len < self.acks.told() {
+        let is_beyond = self.goes_too_far(seg.seq, payload.len());
+        if is_beyond || seg.seq > self.window.edge() || seg.seq + len < self.acks.told() {
+            cx.mib.tcp_beyond_window += u64::from(is_beyond || seg.seq > self.window.edge());
             match (has(Flags::RST), has(Flags::SYN)) {
                 (true, _) => {}
                 (_, true) if self.state == State::SynReceived => {
@@ -85,9 +87,15 @@ impl Connection {
             }
             self.on_accecn_third(seg, payload.len());
         }
-        if judge_ack(seg.ack, self.snd.una(), self.snd.nxt(), self.peer.max()) == AckVerdict::Challenge {
-            self.challenge(cx);
-            return;
+        let believed = u64::from(self.peer.max()).min(self.stats.bytes_acked) as u32;
+        match judge_ack(seg.ack, self.snd.una(), self.snd.nxt(), believed) {
+            // RFC 9293 section 3.10.7.4 would answer; Linux does only once the connection is being closed.
+            AckVerdict::Unsent if self.state == State::Established => return,
+            AckVerdict::Challenge | AckVerdict::Unsent => {
+                self.challenge(cx);
+                return;
+            }
+            AckVerdict::New | AckVerdict::Old => {}
         }
         // Only now is it sure that the segment is for this connection: a forged stamp would shut out what comes after.
         let is_later = self.clock.update(seg.options.timestamps, seg.seq, self.acks.told(), cx.now);
@@ -113,6 +121,12 @@ impl Connection {
             self.on_ecn_data(seg.flags, &payload);
             self.on_payload(seq, payload, has(Flags::FIN), cx);
         }
+    }
+
+    /// Whether data goes beyond the window. As Linux, it is not trimmed to it but taken whole if the application has nothing
+    /// to read, and else dropped whole; a FIN may lie beyond in any case.
+    fn goes_too_far(&self, seq: SeqNum, len: usize) -> bool {
+        len > 0 && seq + len as u32 > self.window.edge() && self.rcv.readable() > 0
     }
 
     /// Data that nobody will read any more ends the connection (RFC 9293 section 3.6.1, Linux alike).
@@ -192,8 +206,7 @@ impl Connection {
             return;
         }
         let end = seq + payload.len() as u32;
-        let limit = self.peer_fin.map_or(self.window.edge(), |fin| fin.min(self.window.edge()));
-        if end > limit {
+        if let Some(limit) = self.peer_fin.filter(|fin| end > *fin) {
             fin = false;
             payload.truncate(if limit > seq { (limit - seq) as usize } else { 0 });
             if payload.is_empty() {
@@ -244,6 +257,7 @@ impl Connection {
             self.events |= Ready::IN | Ready::RDNORM;
         }
         let rcv_nxt = self.rcv.rcv_nxt();
+        self.window.reach(rcv_nxt);
         let advertised = self.advertised_mss();
         if !self.share.is_short() {
             self.window.on_segment(len, self.rcv.readable(), advertised);

@@ -210,10 +210,6 @@ impl Connection {
             }
             return None;
         }
-        if let Some(sent_at) = self.pending.sent_at.filter(|_| self.snd.unacked() == 0) {
-            self.cc.on_idle(now.since(sent_at));
-            self.pending.sent_at = Some(now);
-        }
         let window = self.peer.usable(self.snd.una(), self.snd.nxt());
         let room = self.window_now().saturating_sub(self.pipe());
         if room < segment.min(waiting.max(1)) {
@@ -227,6 +223,7 @@ impl Connection {
                 self.start_persist(now);
                 return None;
             }
+            self.note_idle(now);
             return Some(Burst { seq: self.snd.nxt(), len: 1, again: false, whole: false });
         }
         self.recovery.app_limited = window < room;
@@ -258,7 +255,16 @@ impl Connection {
         }
         let len = sendable.min(most);
         let fin = fin && len == waiting && len < window;
+        self.note_idle(now);
         Some(Burst { seq: self.snd.nxt(), len: len + u32::from(fin), again: false, whole: false })
+    }
+
+    /// Data is about to leave: if nothing was in flight, that ends a silence.
+    fn note_idle(&mut self, now: Instant) {
+        if let Some(sent_at) = self.pending.sent_at.filter(|_| self.snd.unacked() == 0) {
+            self.cc.on_idle(now.since(sent_at));
+            self.pending.sent_at = Some(now);
+        }
     }
 
     /// Data was sent, or the congestion window kept it from being sent: notes what is made of the window.
@@ -353,7 +359,7 @@ impl Connection {
             self.note_room();
         }
         self.pending.sent_at = Some(cx.now);
-        self.note_paced(header.len() as u32 * count + data, cx.now);
+        self.note_paced(data, cx.now);
         self.stats.on_data_sent(count, data, cx.now);
         self.recovery.prr.on_sent(len);
         if !again {
@@ -429,6 +435,8 @@ impl Connection {
         }
         let count = if segment == 0 { 1 } else { data.div_ceil(segment).max(1) };
         cx.mib.tcp_out_segs += u64::from(count);
-        self.stats.segs_out = self.stats.segs_out.wrapping_add(count);
+        if !(self.life.embryo && header.flags.contains(Flags::SYN)) {
+            self.stats.segs_out = self.stats.segs_out.wrapping_add(count);
+        }
     }
 }

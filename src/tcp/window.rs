@@ -199,6 +199,11 @@ impl RecvWindow {
         self.wanted(unread, mss).max(self.offered(rcv_nxt))
     }
 
+    /// The last offer's size, bytes.
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
     /// What is left of the offer.
     pub fn offered(&self, rcv_nxt: SeqNum) -> u32 {
         if self.edge > rcv_nxt { self.edge - rcv_nxt } else { 0 }
@@ -212,6 +217,11 @@ impl RecvWindow {
         self.size = u32::from(field) << self.shift;
         self.edge = self.edge.max(rcv_nxt + self.size);
         field
+    }
+
+    /// Everything up to `rcv_nxt` has come, perhaps more than was offered.
+    pub fn reach(&mut self, rcv_nxt: SeqNum) {
+        self.edge = self.edge.max(rcv_nxt);
     }
 
     /// Data came up to `rcv_nxt`; `echoed` is the round trip its time stamp tells.

@@ -158,6 +158,7 @@ fn get_socket(host: &mut Host, fd: i64, name: i32) -> Result<(Expr, i64)> {
     match name {
         libc::SO_KEEPALIVE => Ok(one(tcp.keepalive.into())),
         libc::SO_OOBINLINE => Ok(one(tcp.oob_inline.into())),
+        libc::SO_MAX_PACING_RATE => Ok(one(u32::try_from(tcp.max_pacing_rate).unwrap_or(u32::MAX).into())),
         libc::SO_SNDBUF => Ok(one(reported(tcp.send_buffer, 16_384))),
         libc::SO_RCVBUF => Ok(one(reported(tcp.recv_buffer, 131_072))),
         _ => unknown("SOL_SOCKET", name),
@@ -203,8 +204,16 @@ fn set_socket(host: &mut Host, fd: i64, name: i32, value: &Expr) -> Result<()> {
         libc::SO_REUSEPORT => host.stack.settings(id)?.reuse_port = value != 0,
         libc::SO_BROADCAST => host.stack.settings(id)?.broadcast = value != 0,
         libc::SO_DONTROUTE => host.stack.settings(id)?.dont_route = value != 0,
+        libc::SO_MAX_PACING_RATE => {
+            host.stack.tcp_settings(id)?.max_pacing_rate = u64::try_from(value).unwrap_or(u64::MAX);
+        }
         libc::SO_KEEPALIVE => host.stack.tcp_settings(id)?.keepalive = value != 0,
         libc::SO_OOBINLINE => host.stack.tcp_settings(id)?.oob_inline = value != 0,
+        // All ones of 32 bits are no limit.
+        libc::SO_MAX_PACING_RATE => {
+            let rate = u64::from(value as u32);
+            host.stack.tcp_settings(id)?.max_pacing_rate = if rate == u32::MAX.into() { u64::MAX } else { rate };
+        }
         libc::SO_SNDBUF => host.stack.tcp_settings(id)?.send_buffer = BufferSize::Fixed(doubled(MIN_SNDBUF)),
         libc::SO_RCVBUF => host.stack.tcp_settings(id)?.recv_buffer = BufferSize::Fixed(doubled(MIN_RCVBUF)),
         libc::SO_RCVLOWAT => {

@@ -1,7 +1,5 @@
 //! When the option is sent (RFC 9768 section 3.2.3.3), and what it takes away from SACK where both do not fit.
 
-use std::sync::Arc;
-
 use super::{AccEcn, counters::Seen, failure};
 use crate::{
     tcp::{Connection, Knobs},
@@ -12,6 +10,9 @@ use std::sync::Arc;
 
 /// SACK blocks that the option leaves (as Linux).
 const LEAST_BLOCKS: usize = 2;
+
+/// Bytes of the option with all counters, and of its padding.
+const WHOLE: u16 = 12;
 
 /// `tcp_ecn_option`.
 mod mode {
@@ -24,13 +25,17 @@ mod mode {
 }
 
 impl AccEcn {
-    /// Whether the next segment has it. A peer that sends none itself may not take one.
+    /// Whether the next segment has it.
     fn is_wanted(&self, knobs: &Knobs, srtt: Option<Duration>, now: Instant) -> bool {
         let mode = knobs.ecn_option;
         mode >= mode::LEAST
-            && self.seen != Seen::Nothing
-            && (self.failed & failure::OPTION_SEND == 0 || mode >= mode::PERSISTENT)
+            && self.is_accepted(mode)
             && (mode >= mode::FULL || self.demand > 0 || self.is_due(knobs.ecn_option_beacon, srtt, now))
+    }
+
+    /// Whether the peer gets it: one that sends none itself may not take one.
+    fn is_accepted(&self, mode: u32) -> bool {
+        self.seen != Seen::Nothing && (self.failed & failure::OPTION_SEND == 0 || mode >= mode::PERSISTENT)
     }
 
     /// Whether it was not sent for so long that it is: `beacon` times in a round trip.
@@ -74,7 +79,15 @@ impl Connection {
     pub fn note_knobs(&mut self, knobs: &Arc<Knobs>) {
         if self.ecn.accecn.is_some() && !Arc::ptr_eq(&self.settings.knobs, knobs) {
             self.settings.knobs = Arc::clone(knobs);
+            self.on_segment_size_changed();
         }
+    }
+
+    /// Bytes of every segment that the option takes.
+    pub(in crate::tcp) fn accecn_overhead(&self) -> u16 {
+        let mode = self.settings.knobs.ecn_option;
+        let is_constant = |accecn: &AccEcn| mode >= mode::FULL && accecn.is_accepted(mode);
+        if self.ecn.accecn.as_deref().is_some_and(is_constant) { WHOLE } else { 0 }
     }
 
     /// Adds the option to those of a segment that is to leave now, if it is wanted and fits.

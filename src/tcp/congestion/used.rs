@@ -47,6 +47,11 @@ impl WindowUse {
         self.full || slow_start / 2 < self.most && slow_start > 0
     }
 
+    /// The window may have grown: it is not yet known to be too large.
+    pub fn touch(&mut self, now: Instant) {
+        self.since = now;
+    }
+
     /// The window begins anew after a silence.
     pub fn reset(&mut self, now: Instant) {
         (self.since, self.most_since) = (now, 0);

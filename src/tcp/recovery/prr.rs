@@ -48,7 +48,8 @@ impl Prr {
         let mut count = if in_flight > ssthresh {
             // At most 2^32 times 2^32: a connection does not deliver more within one recovery.
             let share = self.delivered.saturating_mul(u64::from(ssthresh)).div_ceil(u64::from(self.start));
-            share.saturating_sub(self.out)
+            // Whole segments, as Linux counts: the share of one delivered lets one leave.
+            share.next_multiple_of(u64::from(mss.max(1))).saturating_sub(self.out)
         } else {
             // Below the target: as much as was delivered (PRR-CRB), a segment more while all goes well (PRR-SSRB).
             let limit = behind.max(u64::from(delivered)) + if safe { u64::from(mss) } else { 0 };
