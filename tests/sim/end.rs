@@ -66,7 +66,7 @@ impl Plan {
             // An orphan gives up after 100 s otherwise, which a link that loses a tenth can well take to get one answer.
             user_timeout: Duration::from_secs(7200),
             congestion: pick(rng, &["cubic", "cubic", "reno", "bbr"]),
-            knobs: Knobs { ecn: pick(rng, &[2, 2, 1]), ..Knobs::default() },
+            knobs: Knobs { ecn: pick(rng, &[2, 2, 1]), ..Knobs::default() }.into(),
             max_pacing_rate: if rng.chance(0.1) { 1_000_000 } else { u64::MAX },
             maxseg: rng.chance(0.1).then(|| pick(rng, &[88, 536, 1000])),
             ..Settings::default()

@@ -57,8 +57,12 @@ impl Controller for Bbr1 {
         self.0.undo(now);
     }
 
-    fn on_idle(&mut self, idle: Duration, rto: Duration) {
-        self.0.on_idle(idle, rto);
+    fn on_idle(&mut self, idle: Duration) {
+        self.0.on_idle(idle);
+    }
+
+    fn on_restart(&mut self, idle: Duration, rto: Duration) {
+        self.0.on_restart(idle, rto);
     }
 
     fn on_unused(&mut self, used: u32) {
