@@ -358,3 +358,30 @@ fn conservative_slow_start_grows_by_a_quarter_of_what_is_acknowledged() {
     let slow: Vec<_> = (1..=10).map(|n| hear(10 + n, n, 120)).collect();
     assert_eq!((fast, &slow[6..]), (Some(20_010), &[27_017, 27_267, 27_517, 27_767][..]));
 }
+
+#[test]
+fn what_was_collected_in_avoidance_waits_while_slow_start_is_under_way() {
+    let mut reno = Reno::new(MSS as u16);
+    reno.on_ack(&ack(10_000, at(0)));
+    reno.on_loss(30_000, at(0));
+    reno.on_recovered(at(0));
+    reno.on_ack(&ack(14_999, at(0)));
+    reno.on_idle(Duration::from_secs(9), Duration::from_secs(1));
+    assert_eq!((reno.window(), reno.ssthresh()), (10_000, 15_000));
+    reno.on_ack(&ack(100, at(0)));
+    assert_eq!(reno.window(), 10_100);
+}
+
+#[test]
+fn after_a_time_out_cubic_is_a_gentle_reno_up_to_where_it_timed_out() {
+    let mut controller = Cubic::new(MSS as u16);
+    controller.on_ack(&ack(10_000, at(0)));
+    controller.on_rto(1, at(0));
+    controller.on_recovered(at(0));
+    let short = |acked| AckSample { min_rtt: Some(Duration::from_millis(1)), ..ack(acked, at(0)) };
+    controller.on_ack(&short(13_000));
+    assert_eq!((controller.window(), controller.ssthresh()), (14_000, 14_000));
+    // Nine seventeenths of a segment for a window (RFC 9438 section 4.3).
+    controller.on_ack(&short(14_000));
+    assert_eq!(controller.window(), 14_529);
+}
