@@ -11,6 +11,7 @@ here=$PWD/tests/mutants
 seed=${1:-9293}
 work=$(realpath -m "${CARGO_TARGET_DIR:-target}/mutants")
 tree=$work/tree
+command -v cargo-mutants >/dev/null || { echo "cargo-mutants is missing: cargo install cargo-mutants" >&2; exit 1; }
 sample=${SAMPLE:-recovery=82 congestion=82 input=82 output=82 rest=82}
 
 # The pure layers, and the tests that run on them in virtual time: nothing else has to be built.
