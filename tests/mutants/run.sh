@@ -56,7 +56,7 @@ done
 (cd "$tree" && SOCKEYE_SIM_SEEDS=10 cargo test --quiet -- "${quick[@]}")
 while "$here/sample.py" next "$work" quick 30 > "$work/next"; do
   mapfile -t chosen < "$work/next"
-  SOCKEYE_SIM_SEEDS=10 mutants "$work/quick" --baseline skip --timeout 40 "${chosen[@]}" -- -- "${quick[@]}"
+  SOCKEYE_SIM_SEEDS=10 mutants "$work/quick" --baseline skip --timeout 20 "${chosen[@]}" -- -- "${quick[@]}"
   "$here/sample.py" take "$work" quick
 done
 while "$here/sample.py" next "$work" thorough 1 > "$work/next"; do

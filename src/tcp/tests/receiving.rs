@@ -2,7 +2,7 @@
 //! 5961).
 
 use crate::tcp::{
-    RecvFlags, Settings, Shutdown, State,
+    BufferSize, RecvFlags, Settings, Shutdown, State,
     testing::{MS, Tester, seg},
 };
 
@@ -169,5 +169,55 @@ fn the_segments_of_a_super_frame_are_its_peers_size() {
         let mut t = calm();
         t.inject(seg(".", 17, 1, len).gso(gso));
         assert_eq!(t.connection.info(t.world.now).rcv_mss, size, "{len} of {gso}");
+    }
+}
+
+/// As [`calm`], with a receive buffer of a fixed size and no window scaling.
+fn calm_with(buffer: usize) -> Tester {
+    let settings = Settings { recv_buffer: BufferSize::Fixed(buffer), ..Settings::default() };
+    let mut t = Tester::established_with(settings, seg("S.", 0, 1, 0).mss(1000).sack_ok());
+    for n in 0..16 {
+        t.answer(seg("P.", 1 + n, 1, 1));
+        t.read(10).unwrap();
+    }
+    t.wait(50 * MS);
+    t
+}
+
+#[test]
+fn the_second_full_segment_is_acknowledged_at_once_while_the_window_stays() {
+    let mut t = calm_with(200_000);
+    assert_eq!(t.answer(seg(".", 17, 1, 1000)), [""; 0]);
+    assert_eq!(t.answer(seg(".", 1017, 1, 1000)), [". 1:1(0) ack 2017"]);
+}
+
+#[test]
+fn while_the_reader_lags_the_acknowledgement_waits_for_the_reading_or_the_delay() {
+    let lagging = || {
+        let mut t = calm_with(8_000);
+        t.answer(seg(".", 17, 1, 1000));
+        assert_eq!(t.answer(seg(".", 1017, 1, 1000)), [""; 0]);
+        t
+    };
+    let mut t = lagging();
+    t.read(2000).unwrap();
+    assert_eq!(t.output(), [". 1:1(0) ack 2017"]);
+    assert_eq!(lagging().wait(200 * MS), [". 1:1(0) ack 2017"]);
+}
+
+#[test]
+fn the_syn_again_is_answered_and_another_syn_is_challenged_while_connecting() {
+    let syn = |seq| seg("S", seq, 0, 0).mss(1000);
+    for (seq, lines, challenges) in [
+        (0, &["S. 0:0(0) ack 1 win 65535 <mss 1460>"][..], 0),
+        (100, &[". 1:1(0) ack 1"][..], 1),
+        (1 << 20, &[". 1:1(0) ack 1"][..], 1),
+        (0u32.wrapping_sub(5000), &[". 1:1(0) ack 1"][..], 1),
+    ] {
+        let mut t = Tester::accepting(Settings::default(), syn(0));
+        assert_eq!(t.output().len(), 1);
+        assert_eq!(t.answer(syn(seq)), lines, "{seq}");
+        assert_eq!((t.world.mib.tcp_challenge_ack, t.state()), (challenges, State::SynReceived));
+        assert_eq!(t.world.mib.tcp_syn_challenge, 0);
     }
 }
