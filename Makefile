@@ -24,7 +24,7 @@ EXAMPLES := $(patsubst examples/%.c,$(TARGET)/examples/%,$(wildcard examples/*.c
 
 export CARGO
 
-.PHONY: all release examples test mutants demo bench install uninstall clean help
+.PHONY: all release packetdrill examples test mutants demo bench install uninstall clean help
 .DELETE_ON_ERROR:
 
 all: release
@@ -37,6 +37,11 @@ release:
 	cp $(TARGET)/preload/libsockeye_preload.so $(RELEASE)/libsockeye_preload.so
 	ln -sf libsockeye.so $(RELEASE)/$(SONAME)
 	@$(call pc,$(abspath .),$(abspath $(RELEASE)),$(abspath include),-Wl$(comma)-rpath$(comma)$(abspath $(RELEASE))) > $(RELEASE)/sockeye.pc
+
+# The stack that the original packetdrill loads (docs/packetdrill.md).
+packetdrill:
+	.ci/tools build
+	$(CARGO) build --release --package sockeye-packetdrill
 
 comma := ,
 # The pkg-config file for a prefix, a library directory, an include directory, and further linker flags.
@@ -101,6 +106,7 @@ help:
 	@echo "make test        installs what the tests need and runs all of them (root: they make namespaces and TAPs)"
 	@echo "make bench       measures it beside the kernel's own stack, about a minute (root)"
 	@echo "make mutants     breaks lines of TCP one at a time and lists those no test notices, about an hour (cargo-mutants)"
+	@echo "make packetdrill builds $(RELEASE)/libsockeye_packetdrill.so, which the original packetdrill takes as its stack"
 	@echo "make examples    builds examples/*.c into $(TARGET)/examples"
 	@echo "make install     installs libraries, header, pkg-config file, program, man pages and completions; PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 	@echo "make uninstall   removes them again"

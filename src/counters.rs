@@ -198,6 +198,12 @@ counters! {
     tcp_fast_open_listen_overflow = "TcpExtTCPFastOpenListenOverflow",
     /// SYNs that asked for a Fast Open cookie.
     tcp_fast_open_cookie_reqd = "TcpExtTCPFastOpenCookieReqd",
+    /// Probes of a path's MTU that arrived.
+    tcp_mtup_success = "TcpExtTCPMTUPSuccess",
+    /// Probes of a path's MTU that were lost.
+    tcp_mtup_fail = "TcpExtTCPMTUPFail",
+    /// ICMP errors that quoted no segment in flight.
+    tcp_out_of_window_icmps = "TcpExtOutOfWindowIcmps",
     /// Zero-window probes sent.
     tcp_win_probe = "TcpExtTCPWinProbe",
     /// Keepalive probes sent.

@@ -72,6 +72,20 @@ fn the_house_is_in_order() {
     assert!(wrong.is_empty(), "{} violations:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+#[test]
+fn the_other_members_are_in_order() {
+    let mut files = Vec::new();
+    for member in ["packetdrill/src", "preload/src", "shim/src"] {
+        rust_files(&root().join(member), &mut files);
+    }
+    let judge = |path: &PathBuf| {
+        let name = path.strip_prefix(root()).unwrap().to_str().unwrap();
+        rules::judge_member(name, &fs::read_to_string(path).unwrap())
+    };
+    let wrong: Vec<String> = files.iter().flat_map(judge).collect();
+    assert!(wrong.is_empty(), "{} violations:\n{}", wrong.len(), wrong.join("\n"));
+}
+
 /// The first sentence of a file's documentation.
 fn first_sentence(text: &str) -> String {
     let docs =

@@ -392,7 +392,8 @@ fn the_operator_sees_the_sockets_and_ends_the_stack() {
     for fd in [6, 7] {
         assert!(table.contains(&format!("users:((\"talk\",pid={own},fd={fd}))\n")), "{table}");
     }
-    for word in ["\t ts sack reno wscale:", " rto:", " rtt:", " mss:", " cwnd:", "bytes_received:1 ", "bytes_sent:1 "] {
+    for word in ["\t ts sack cubic wscale:", " rto:", " rtt:", " mss:", " cwnd:", "bytes_received:1 ", "bytes_sent:1 "]
+    {
         assert!(table.contains(word), "{word}: {table}");
     }
     let row = ss("-unpH --stack here");
@@ -421,7 +422,7 @@ fn a_congestion_control_is_known_or_the_known_ones_are_told() {
         assert_eq!(place.ends("@sockeye stop", &[]).0, Some(0));
         program.rest();
     }
-    let told = "there is no congestion control \"fast\"; known: reno";
+    let told = "there is no congestion control \"fast\"; known: bbr, cubic, reno";
     let (code, out, err) = place.ends("@sockeye run --net null: --cc fast -- @open", &[]);
     assert_eq!((code, out.as_str(), err.lines().count()), (Some(125), "", 1), "{err}");
     assert!(err.starts_with(&format!("sockeye: --cc: {told}")), "{err}");

@@ -1,11 +1,12 @@
 //! Waiting is driving: whoever has to wait sleeps on the device and processes what comes, unless another thread does.
 
-use super::{ENGINES, Engine, Inner, Woke, park::Place, ready::Parker};
+use super::{ENGINES, Engine, Inner, Woke, park::Place, ready::Parker, virtual_time};
 use crate::{
     error::{Error, Result},
     ready::Ready,
     stack::{SocketId, Stack},
     sys::{
+        clock,
         poll::{self, Slept},
         signals::{self, Blocked, Policy},
     },
@@ -159,8 +160,11 @@ impl<'a> Wait<'a> {
         Self { me, engines, leading: [false; MAX_ENGINES], deadline: None, seen: None, restart: false, sigmask: None }
     }
 
-    /// Takes the lead where it is to be had; true if everywhere.
+    /// Takes the lead where it is to be had; true if everywhere. In virtual time who moves the time drives, without it.
     fn lead(&mut self) -> bool {
+        if clock::is_stopped() {
+            return false;
+        }
         for (leading, engine) in self.leading.iter_mut().zip(self.engines) {
             *leading = engine.lead.take(self.me);
         }
@@ -216,6 +220,7 @@ impl<'a> Wait<'a> {
         let timeout = self.me.nap((until != Instant::FAR_FUTURE).then(|| until - super::now()));
         let restart = self.restart.then(current_policy);
         let slept = match restart {
+            _ if clock::is_stopped() => virtual_time::doze(self.me, until, fds.as_mut(), self.sigmask, on_cancel),
             Some(_) if own == 1 && extra.is_empty() && timeout.is_none() => {
                 poll::sleep_restartable(self.me.fd(), on_cancel)
             }
@@ -247,7 +252,7 @@ impl<'a> Wait<'a> {
     /// Reads the devices again and again for up to `SOCKEYE_SPIN` microseconds; true if anything came.
     fn spin(&self, until: Instant) -> bool {
         let limit = spin_limit();
-        if limit.is_zero() {
+        if limit.is_zero() || clock::is_stopped() {
             return false;
         }
         let stop = until.min(super::now() + limit);

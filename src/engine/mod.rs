@@ -10,6 +10,7 @@ mod lead;
 mod park;
 mod port;
 pub mod ready;
+pub mod virtual_time;
 
 pub use drive::{drive_once, if_cancelled, wait};
 
@@ -103,20 +104,8 @@ impl Engine {
     /// # Errors
     /// A text that names cause and cure: another host on the link uses the address, or no thread can be started.
     pub fn start(config: Config, device: Option<Box<dyn Device>>) -> std::result::Result<&'static Self, String> {
-        fork::mark_parent();
-        let capabilities = device.as_ref().map(|device| device.capabilities());
-        let rng = Box::new(SeededRng::new(entropy::seed()));
-        let stack = Stack::new(&config, capabilities, rng, now());
-        let helper = Place::new();
-        let engine: &'static Self = Box::leak(Box::new(Self {
-            config,
-            inner: Mutex::new(Inner { stack, epoch: 0, sleeps_until: 0, sleeper: None, wants_events: false }),
-            port: RwLock::new(device.map(Port::new)),
-            hub: Hub::default(),
-            lead: Lead::new(helper),
-            helper,
-            stopped: AtomicBool::new(false),
-        }));
+        let engine = Self::create(config, device, entropy::seed());
+        let helper = engine.helper;
         let give_up = || {
             engine.stop();
             helper.release();
@@ -128,6 +117,37 @@ impl Engine {
         })?;
         ENGINES.lock().push(engine);
         Ok(engine)
+    }
+
+    /// Makes a stack in [virtual time](virtual_time): nobody else is on its link, and who moves the time does what its
+    /// helper would. The same `seed` makes the same stack.
+    pub fn start_in_virtual_time(config: Config, device: Box<dyn Device>, seed: [u64; 2]) -> &'static Self {
+        virtual_time::begin();
+        let engine = Self::create(config, Some(device), seed);
+        ENGINES.lock().push(engine);
+        engine
+    }
+
+    fn create(config: Config, device: Option<Box<dyn Device>>, seed: [u64; 2]) -> &'static Self {
+        fork::mark_parent();
+        let capabilities = device.as_ref().map(|device| device.capabilities());
+        let stack = Stack::new(&config, capabilities, Box::new(SeededRng::new(seed)), now());
+        let helper = Place::new();
+        Box::leak(Box::new(Self {
+            config,
+            inner: Mutex::new(Inner { stack, epoch: 0, sleeps_until: 0, sleeper: None, wants_events: false }),
+            port: RwLock::new(device.map(Port::new)),
+            hub: Hub::default(),
+            lead: Lead::new(helper),
+            helper,
+            stopped: AtomicBool::new(false),
+        }))
+    }
+
+    /// When something is to be done without being asked for.
+    fn deadline(&'static self) -> Option<Instant> {
+        let held = self.port.read().as_ref().and_then(Port::deadline);
+        self.inner.lock().stack.next_deadline().into_iter().chain(held).min()
     }
 
     /// Probes for the own addresses, if the link is up, and announces them (RFC 5227 sections 2.1 and 2.3).

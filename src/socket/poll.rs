@@ -8,7 +8,7 @@ use crate::{
     engine::{self, Engine, Woke, ready::Parker},
     error::{Error, Result},
     ready::Ready,
-    stack::{Protocol, with_bands},
+    stack::{Protocol, WRBAND, with_bands},
     sys::readiness::{PollFd, look},
     time::Instant,
 };

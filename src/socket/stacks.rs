@@ -93,11 +93,16 @@ pub fn create(spec: &str) -> Result<u32> {
     })?;
     static AT_EXIT: Once = Once::new();
     AT_EXIT.call_once(|| process::at_exit(drain_at_exit));
+    Ok(adopt(engine))
+}
+
+/// Gives an engine that was made elsewhere its number as a stack.
+pub fn adopt(engine: &'static Engine) -> u32 {
     let mut count = COUNT.lock();
     let number = *count;
     STACKS.at(number).get_or_init(|| engine);
     *count += 1;
-    Ok(number)
+    number
 }
 
 /// The default stack's number; the first call makes it from `SOCKEYE_NET`.

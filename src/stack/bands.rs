@@ -4,7 +4,7 @@ use super::Protocol;
 use crate::ready::Ready;
 
 /// Room for data of the priority band, which Linux reports of datagram sockets.
-const WRBAND: Ready = Ready(0x200);
+pub const WRBAND: Ready = Ready(0x200);
 
 /// What is ready, with the bands of poll(2) that Linux reports along with IN and OUT.
 pub fn with_bands(mut ready: Ready, protocol: Protocol) -> Ready {

@@ -11,7 +11,7 @@ pub use spec::SpecError;
 
 use crate::{
     addr::Cidr,
-    tcp::{Knobs, memory::Limits},
+    tcp::{Knobs, knobs::Sizes, memory::Limits},
 };
 use std::{fmt, net::IpAddr, path::PathBuf};
 
@@ -207,7 +207,9 @@ impl fmt::Display for Config {
         joined(f, "pcap", pcap.as_ref().map(|path| path.display()))?;
         joined(f, "log", log.map(|level| level.as_str().to_ascii_lowercase()))?;
         let changed = sysctl.iter().zip(Knobs::default().iter()).filter(|(now, default)| now != default);
-        joined(f, "sysctl", changed.map(|((name, value), _)| format!("{name}:{value}")))
+        let Sizes { least, first, most } = sysctl.rmem;
+        let sizes = (sysctl.rmem != Knobs::default().rmem).then(|| format!("tcp_rmem:{least}/{first}/{most}"));
+        joined(f, "sysctl", changed.map(|((name, value), _)| format!("{name}:{value}")).chain(sizes))
     }
 }
 

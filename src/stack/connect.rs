@@ -60,7 +60,7 @@ impl Stack {
     fn start_connection(&mut self, id: SocketId, remote: Endpoint, now: Instant) -> Result<()> {
         let entry = self.sockets.owned(id)?;
         let Body::Idle(settings) = &entry.body else { return Err(Error::Invalid) };
-        let settings = tcp::Settings { knobs: self.knobs, ..(**settings).clone() };
+        let settings = tcp::Settings { knobs: self.knobs.clone(), ..(**settings).clone() };
         let local = entry.local;
         let hop = self.net.hop(remote.addr, entry.settings.via(remote.addr), now)?;
         if matches!(hop.reach, Reach::Broadcast | Reach::Multicast) {

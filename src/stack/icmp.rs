@@ -127,13 +127,16 @@ impl Stack {
         let Some(&[a, b, c, d]) = payload.get(4..8).and_then(|seq| seq.first_chunk()) else { return };
         let seq = SeqNum(u32::from_be_bytes([a, b, c, d]));
         let Some(id) = self.demux.connection(&flow) else { return };
-        let Some(Entry { body: Body::Connection(connection), .. }) = self.sockets.lookup_mut(id) else { return };
+        let Some(Entry { body: Body::Connection(connection), settings, .. }) = self.sockets.lookup_mut(id) else {
+            return;
+        };
+        let believes = matches!(settings.ip.mtu_discover, MtuDiscover::Want | MtuDiscover::Do | MtuDiscover::Probe);
         let mut cx = self.world.cx(now);
         match meaning {
             Meaning::Error { error, .. } => _ = connection.on_icmp(IcmpVerdict::Error(error), seq, &mut cx),
             Meaning::TooBig(field) => {
                 let mtu = pmtu::judge(field, header.total_len);
-                let verdict = IcmpVerdict::PacketTooBig(mtu.max(pmtu::MIN_PMTU));
+                let verdict = IcmpVerdict::PacketTooBig(if believes { mtu.max(pmtu::MIN_PMTU) } else { u32::MAX });
                 // The connection believes only what quotes a segment in flight (RFC 5927 section 7.2); so do others,
                 // whose segments may be larger than this one's.
                 if connection.on_icmp(verdict, seq, &mut cx) {

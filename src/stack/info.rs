@@ -174,7 +174,7 @@ impl Stack {
         };
         let (remote, hop) = (remote.ok_or(Error::NotConnected)?, entry.hop.ok_or(Error::NotConnected)?);
         let known = self.net.path_mtus.lookup(remote.addr);
-        Ok(known.map_or(hop.link_mtu, |known| known.mtu.min(hop.link_mtu)))
+        Ok(known.map_or(hop.path.link_mtu, |known| known.mtu.min(hop.path.link_mtu)))
     }
 
     /// The values of the options every socket has.

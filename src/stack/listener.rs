@@ -160,15 +160,16 @@ impl Stack {
             listener.cookies_at = Some(now);
             self.world.mib.tcp_req_q_full_do_cookies += u64::from(is_flooded);
         }
-        let options = tcp::Settings { knobs: self.knobs, ..listener.settings.clone() };
+        let options = tcp::Settings { knobs: self.knobs.clone(), ..listener.settings.clone() };
         let settings = entry.settings.clone();
         let Ok(hop) = self.net.hop(flow.remote.addr, settings.via(flow.remote.addr), now) else { return };
         if by_cookie {
-            return self.send_cookie(flow, seg, options, &hop, now);
+            return self.send_cookie(flow, (seg, payload.meta.ecn), options, &hop, now);
         }
         let verdict = self.judge_fast(id, seg, !payload.is_empty(), (flow.remote.addr, flow.local.addr), now);
         let mut cx = self.world.cx(now);
         let mut connection = Connection::accept(flow, seg, options, hop.path, &self.secret, &mut cx);
+        connection.note_syn_field(payload.meta.ecn);
         match verdict {
             Verdict::Slow => {}
             Verdict::Grant(cookie) => connection.grant(cookie),

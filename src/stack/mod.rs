@@ -39,7 +39,7 @@ mod tcp;
 mod time_wait;
 mod timers;
 
-pub use bands::with_bands;
+pub use bands::{WRBAND, with_bands};
 pub use config::Config;
 pub use iface::{Capabilities, IfaceId, Medium};
 pub use settings::{IpSettings, MtuDiscover, SocketSettings, Via};
@@ -56,6 +56,7 @@ use crate::{
 use std::{
     collections::VecDeque,
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
 };
 
 /// A socket of a stack. Never reused: a closed socket's id names nothing for ever.
@@ -156,7 +157,7 @@ pub struct Stack {
     /// Keys initial sequence numbers.
     secret: Key,
     /// What the administrator has set for all connections.
-    knobs: Knobs,
+    knobs: Arc<Knobs>,
     /// Fast Open: the cookies of servers, and the key of those for clients.
     cookies: fastopen::Cookies,
     fast_key: [u8; 16],
@@ -184,7 +185,7 @@ impl Stack {
             dirty_local: VecDeque::new(),
             events: VecDeque::new(),
             secret: Key::random(&mut *rng),
-            knobs: config.sysctl,
+            knobs: Arc::new(config.sysctl),
             cookies: fastopen::Cookies::default(),
             fast_key: (u128::from(rng.u64()) << 64 | u128::from(rng.u64())).to_be_bytes(),
             fast_call: false,
@@ -219,7 +220,7 @@ impl Stack {
 
     /// What the administrator has set for all connections; a change is for those that begin later.
     pub fn knobs_mut(&mut self) -> &mut Knobs {
-        &mut self.knobs
+        Arc::make_mut(&mut self.knobs)
     }
 
     /// The counters.

@@ -64,8 +64,6 @@ pub struct Hop {
     pub reach: Reach,
     /// The path MTU, and what the device takes.
     pub path: Path,
-    /// The MTU of the interface itself.
-    pub link_mtu: u32,
     /// DF must not be set: the path claims an MTU that is too small to be true.
     pub no_df: bool,
     /// A copy comes back to ourselves: we are among those it is for.
@@ -164,8 +162,7 @@ impl Net {
                 link: Link::Loopback,
                 source: route.source,
                 reach: route.reach,
-                path: Path { mtu: LOOPBACK_MTU, max_frame: LOOPBACK_MTU },
-                link_mtu: LOOPBACK_MTU,
+                path: Path { mtu: LOOPBACK_MTU, link_mtu: LOOPBACK_MTU, max_frame: LOOPBACK_MTU },
                 no_df: false,
                 echo: false,
             });
@@ -189,8 +186,7 @@ impl Net {
             link,
             source: route.source,
             reach: route.reach,
-            path: Path { mtu, max_frame },
-            link_mtu: device.mtu,
+            path: Path { mtu, link_mtu: device.mtu, max_frame },
             no_df: known.is_some_and(|known| known.locked),
             echo: matches!(self.table.own(dest), Some(Cast::Broadcast | Cast::Multicast)),
         })

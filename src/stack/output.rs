@@ -94,14 +94,17 @@ impl Stack {
         };
         let mut cx = self.world.cx(now);
         cx.mib.ip_out_requests += 1;
-        let limit = if discover == MtuDiscover::Probe { hop.link_mtu } else { hop.path.mtu };
+        let limit = match discover {
+            MtuDiscover::Dont | MtuDiscover::Want | MtuDiscover::Do => hop.path.mtu,
+            MtuDiscover::Probe | MtuDiscover::Interface | MtuDiscover::Omit => hop.path.link_mtu,
+        };
         let fits = frame.len() + ipv4::MIN_HEADER <= limit as usize;
         let dont_fragment = match discover {
-            MtuDiscover::Dont => false,
+            MtuDiscover::Dont | MtuDiscover::Interface | MtuDiscover::Omit => false,
             MtuDiscover::Want => fits && !hop.no_df,
             MtuDiscover::Do | MtuDiscover::Probe => !hop.no_df,
         };
-        if !fits && matches!(discover, MtuDiscover::Do | MtuDiscover::Probe) {
+        if !fits && matches!(discover, MtuDiscover::Do | MtuDiscover::Probe | MtuDiscover::Interface) {
             cx.mib.ip_frag_fails += 1;
             return Err(Error::MessageTooLong);
         }

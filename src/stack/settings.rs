@@ -14,6 +14,10 @@ pub enum MtuDiscover {
     Do,
     /// IP_PMTUDISC_PROBE: DF, but ignore the path MTU.
     Probe,
+    /// IP_PMTUDISC_INTERFACE: the device's MTU, no DF, and no belief in what routers say.
+    Interface,
+    /// IP_PMTUDISC_OMIT: the same, and fragment what is too large.
+    Omit,
 }
 
 /// Values of IPPROTO_IP options.

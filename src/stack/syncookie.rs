@@ -6,7 +6,7 @@ use crate::{
     addr::Flow,
     buf::Packet,
     rng::Key,
-    tcp::{self, Connection},
+    tcp::{self, Connection, ecn},
     time::{Duration, Instant},
     wire::{
         seq::SeqNum,
@@ -69,8 +69,8 @@ fn stamped(val: u32, options: &Options, ecn: bool) -> u32 {
     if told & stamp::MASK > val & stamp::MASK { told.wrapping_sub(stamp::MASK + 1) } else { told }
 }
 
-/// The SYN that `ack`, the last segment of a handshake by cookie, answers for.
-fn remembered(ack: &Header, mss: u16) -> Header {
+/// The SYN that `ack`, the last segment of a handshake by cookie, answers for; `tcp_ecn` is `knob`.
+fn remembered(ack: &Header, mss: u16, knob: u32) -> Header {
     let mut options = Options { mss: Some(mss), ..Options::default() };
     let mut flags = Flags::SYN;
     if let Some(Timestamps { val, ecr }) = ack.options.timestamps {
@@ -78,15 +78,22 @@ fn remembered(ack: &Header, mss: u16) -> Header {
         options.sack_permitted = ecr & stamp::SACK != 0;
         options.window_scale = Some(ecr & stamp::NO_SCALE).filter(|s| *s != stamp::NO_SCALE).map(|s| s as u8);
         if ecr & stamp::ECN != 0 {
-            flags = flags.with(Flags::ECE).with(Flags::CWR);
+            flags = flags.with(ecn::asked_before(ack.flags, knob));
         }
     }
     Header { seq: ack.seq - 1, ack: SeqNum(0), flags, options, ..*ack }
 }
 
 impl Stack {
-    /// Answers a SYN by a cookie.
-    pub(super) fn send_cookie(&mut self, flow: Flow, syn: &Header, settings: tcp::Settings, hop: &Hop, now: Instant) {
+    /// Answers a SYN, which came with ECN field `field`, by a cookie.
+    pub(super) fn send_cookie(
+        &mut self,
+        flow: Flow,
+        (syn, field): (&Header, u8),
+        settings: tcp::Settings,
+        hop: &Hop,
+        now: Instant,
+    ) {
         let mut syn = *syn;
         if syn.options.timestamps.is_none() {
             // There is nowhere to keep these.
@@ -96,9 +103,10 @@ impl Stack {
         }
         let iss = bake(&self.secret, &flow, syn.seq, index_of(syn.options.mss), minute(now));
         let mut cx = self.world.cx(now);
-        let half = Connection::resume(flow, &syn, iss, settings, hop.path, &self.secret, &mut cx);
+        let mut half = Connection::resume(flow, &syn, iss, settings, hop.path, &self.secret, &mut cx);
+        half.note_syn_field(field);
         let mut reply = half.syn_ack(now);
-        let ecn = reply.flags.contains(Flags::ECE);
+        let ecn = ecn::is_answer(reply.flags);
         if let Some(stamps) = &mut reply.options.timestamps {
             stamps.val = stamped(stamps.val, &syn.options, ecn);
         }
@@ -115,13 +123,14 @@ impl Stack {
         payload: Packet,
         now: Instant,
     ) -> Result<(), Packet> {
-        let knobs = self.knobs;
+        let knobs = self.knobs.clone();
         let Some(listener) = self.listener_mut(id) else { return Err(payload) };
         let recent = listener.cookies_at.is_some_and(|at| now.since(at) < VALID);
         if ack.flags.contains(Flags::SYN) || knobs.syncookies == 0 || !(recent || knobs.syncookies == 2) {
             return Err(payload);
         }
         let is_full = listener.is_full();
+        let ecn = knobs.ecn;
         let options = tcp::Settings { knobs, ..listener.settings.clone() };
         let (seq, cookie) = (ack.seq - 1, ack.ack - 1);
         let Some(index) = taste(&self.secret, &flow, seq, cookie, minute(now)) else {
@@ -136,7 +145,7 @@ impl Stack {
         }
         let Some(settings) = self.sockets.lookup(id).map(|entry| entry.settings.clone()) else { return Err(payload) };
         let Ok(hop) = self.net.hop(flow.remote.addr, settings.via(flow.remote.addr), now) else { return Ok(()) };
-        let syn = remembered(ack, SIZES[index]);
+        let syn = remembered(ack, SIZES[index], ecn);
         let mut cx = self.world.cx(now);
         let connection = Connection::resume(flow, &syn, cookie, options, hop.path, &self.secret, &mut cx);
         if let Some(child) = self.add_child(id, flow, connection, settings, hop, now) {
@@ -185,7 +194,7 @@ mod tests {
                 assert!(val.wrapping_sub(ecr) < 64);
                 let mut ack = Header::default();
                 ack.options.timestamps = Some(Timestamps { val: 5, ecr });
-                let syn = remembered(&ack, 1460);
+                let syn = remembered(&ack, 1460, 1);
                 assert_eq!((syn.options.window_scale, syn.options.sack_permitted), (scale, sack));
                 assert_eq!(syn.flags.contains(Flags::CWR), ecn);
             }

@@ -145,6 +145,7 @@ impl Stack {
             }
             entry.hop = hop;
         }
+        connection.note_knobs(&self.knobs);
         let mut frame = Frame::new();
         if !connection.poll_transmit(&mut frame, &mut cx) {
             return Transmit::Nothing;
@@ -158,7 +159,11 @@ impl Stack {
         let header = ipv4::Header {
             tos: entry.settings.ip.tos & !ecn::codepoint::MASK | frame.ecn,
             id: entry.ident,
-            dont_fragment: entry.settings.ip.mtu_discover != MtuDiscover::Dont && !hop.no_df,
+            dont_fragment: match entry.settings.ip.mtu_discover {
+                MtuDiscover::Do => true,
+                MtuDiscover::Want => !hop.no_df,
+                _ => false,
+            },
             ttl: entry.settings.ip.ttl,
             protocol: protocol::TCP,
             src,

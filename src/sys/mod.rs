@@ -22,6 +22,7 @@ pub mod process;
 pub mod readiness;
 pub mod signals;
 pub mod sigpipe;
+pub mod threads;
 pub mod transfer;
 pub mod tun;
 pub mod unix;

@@ -5,9 +5,10 @@ use crate::{
     cx::Cx,
     error::Error,
     ready::Ready,
+    time::Instant,
     wire::{
         seq::SeqNum,
-        tcp::{Flags, Header},
+        tcp::{Flags, Header, Options},
     },
 };
 
@@ -16,6 +17,8 @@ use crate::{
 pub(super) struct Reset {
     seq: SeqNum,
     ack: Option<SeqNum>,
+    /// It is of our own accord, and a segment of the connection like any other: with its time stamps (as Linux).
+    active: bool,
 }
 
 /// The reset that answers a segment nobody wants (RFC 9293 section 3.10.7.1); none for a reset.
@@ -51,19 +54,19 @@ impl Connection {
     /// The reset that we send of our own accord.
     pub(super) fn active_reset(&self) -> Reset {
         let seq = if self.state == State::SynReceived { self.opening.iss + 1 } else { self.snd.nxt() };
-        Reset { seq, ack: Some(self.rcv.rcv_nxt()) }
+        Reset { seq, ack: Some(self.rcv.rcv_nxt()), active: true }
     }
 
     /// Answers a segment that cannot be for this connection.
     pub(super) fn refuse(&mut self, seg: &Header, payload: usize) {
         if let Some(header) = reset_for(seg, payload) {
             let ack = header.flags.contains(Flags::ACK).then_some(header.ack);
-            self.pending.reset = Some(Reset { seq: header.seq, ack });
+            self.pending.reset = Some(Reset { seq: header.seq, ack, active: false });
         }
     }
 
     /// The header of a reset.
-    pub(super) fn reset_header(&self, reset: &Reset) -> Header {
+    pub(super) fn reset_header(&self, reset: &Reset, now: Instant) -> Header {
         let flags = if reset.ack.is_some() { Flags::RST.with(Flags::ACK) } else { Flags::RST };
         Header {
             src_port: self.flow.local.port,
@@ -71,6 +74,7 @@ impl Connection {
             seq: reset.seq,
             ack: reset.ack.unwrap_or_default(),
             flags,
+            options: Options { timestamps: self.clock.option(now).filter(|_| reset.active), ..Options::default() },
             ..Header::default()
         }
     }

@@ -179,9 +179,10 @@ impl Acks {
         self.told = rcv_nxt;
     }
 
-    /// The application's data is on its way: soon after the peer's, it is an answer.
+    /// The application's data is on its way: soon after the peer's, by its pace, it is an answer. Before the peer's first data it
+    /// is none (Linux's tcp_event_data_sent).
     pub fn on_data_sent(&mut self, now: Instant) {
-        if now.since(self.heard) < DELAY {
+        if now.since(self.heard) < self.ato {
             self.interactive = true;
         }
     }

@@ -3,8 +3,9 @@
 
 use super::{
     Connection,
+    accecn::Acked,
     congestion::{AckSample, Controller},
-    recovery::AckNews,
+    recovery::{AckNews, Phase},
     send_queue::Released,
 };
 use crate::{
@@ -21,7 +22,11 @@ impl Connection {
         let outstanding = self.snd.unacked();
         let window_moved = self.peer.update(seg.seq, seg.ack, seg.window);
         self.on_persist_answered(window_moved);
+        if window_moved {
+            self.note_silence(true, cx.now);
+        }
         self.stats.acked_at = cx.now;
+        self.pending.more = false;
         let released = if seg.ack > self.snd.una() { self.snd.on_ack(seg.ack) } else { Released::default() };
         let duplicate = self.on_duplicate_report(&seg.options.sack, seg.ack, cx);
         let sacked = if self.opening.sack { self.on_sack_blocks(&seg.options.sack) } else { Default::default() };
@@ -38,8 +43,10 @@ impl Connection {
             self.recovery.on_progress();
             self.life.soft_error = None;
             self.urgent.on_acked(self.snd.una());
+            self.on_acked_for_search(cx);
         }
-        self.on_ecn_ack(seg, outstanding, in_flight, cx);
+        let marked = self.on_marks_told(seg, &released, sacked.bytes);
+        self.on_ecn_ack(marked > 0 || self.is_echo(seg), outstanding, in_flight, cx);
         let heard = self.on_heard(cx);
         self.on_probe_acknowledged(seg.ack, released.bytes > 0 || sacked.bytes > 0, duplicate, repeats, cx);
         let mut acked = released.unsacked + sacked.bytes;
@@ -51,21 +58,20 @@ impl Connection {
         }
         let delivered = acked.div_ceil(u32::from(self.mss()));
         self.stats.delivered = self.stats.delivered.wrapping_add(delivered);
-        if self.is_echo(seg) {
-            self.stats.delivered_ce = self.stats.delivered_ce.wrapping_add(delivered);
-            cx.mib.tcp_delivered_ce += u64::from(delivered);
-        }
+        let marked = if self.is_echo(seg) { delivered } else { marked };
+        self.stats.delivered_ce = self.stats.delivered_ce.wrapping_add(marked);
+        cx.mib.tcp_delivered_ce += u64::from(marked);
         if outstanding > 0 {
             let app_limited = self.recovery.app_limited;
             let min_rtt = self.rtt.min_rtt();
             let rate = self.snd.rate.take_sample(min_rtt, cx.now);
-            let advanced = released.bytes > 0;
-            if let Some(used) =
-                self.window_use.on_ack(in_flight, app_limited, self.rtt.rto(), cx.now).filter(|_| !self.is_full)
-            {
-                self.cc.on_unused(used);
-            }
-            self.cc.on_ack(&AckSample { acked, advanced, in_flight, app_limited, rtt, min_rtt, rate, now: cx.now });
+            let advanced =
+                released.bytes > 0 || (sacked.bytes > 0 && self.recovery.rack.reordering > super::sack::DUP_THRESH);
+            let unused = !self.window_use.is_used(self.slow_start());
+            let marked = self.ecn.accecn.as_ref().map(|_| marked.saturating_mul(u32::from(self.mss())));
+            let now = cx.now;
+            let sample = AckSample { acked, advanced, unused, in_flight, app_limited, marked, rtt, min_rtt, rate, now };
+            self.cc.on_ack(&sample);
         }
         if released.bytes > 0 {
             self.note_room();
@@ -76,6 +82,25 @@ impl Connection {
         if released.bytes > 0 || sacked.bytes > 0 {
             self.restart_loss_timer(released.bytes > 0, cx.now);
         }
+    }
+
+    /// How many marked segments an acknowledgement tells of accurately.
+    fn on_marks_told(&mut self, seg: &Header, released: &Released, sacked: u32) -> u32 {
+        if self.ecn.accecn.is_none() || seg.ack < self.snd.una() {
+            return 0;
+        }
+        let bytes = released.unsacked + sacked;
+        let mss = u32::from(self.mss());
+        self.on_accecn_feedback(&Acked {
+            flags: seg.flags,
+            option: seg.options.accecn.as_ref(),
+            segments: bytes.div_ceil(mss),
+            bytes,
+            is_new: released.bytes > 0 || sacked > 0,
+            is_exact: self.opening.sack || matches!(self.recovery.phase, Phase::Open | Phase::Cwr),
+            mss,
+            sent: self.stats.bytes_sent,
+        })
     }
 
     /// Takes a round-trip sample: from segments sent once, else from the echoed time stamp (RFC 6298 section 3, RFC

@@ -15,6 +15,7 @@ use super::{
     output::Pending,
     pacing::Pacing,
     persist::Persist,
+    plpmtud::Search,
     recovery::Recovery,
     recv_queue::RecvQueue,
     rtt::RttEstimator,
@@ -41,6 +42,8 @@ use crate::{
 pub struct Path {
     /// Largest IP packet that fits, bytes.
     pub mtu: u32,
+    /// The same of the first hop: what the device takes. It is what a peer is told (RFC 6691 section 2).
+    pub link_mtu: u32,
     /// Largest IP packet the device takes as one super-frame and splits itself, bytes; equal to `mtu` when it does not.
     pub max_frame: u32,
 }
@@ -109,6 +112,8 @@ pub struct Connection {
     pub(super) events: Ready,
     /// The send buffer was too full to write: OUT comes up when there is room.
     pub(super) is_full: bool,
+    /// The search for the path's MTU, where there is one.
+    pub(super) search: Option<Box<Search>>,
     pub(super) stats: Stats,
     /// Its part in the memory of all connections.
     pub(super) share: Share,
@@ -133,9 +138,11 @@ impl Connection {
     ) -> Self {
         let first = opening.iss + 1;
         let segment = mss::limit(mss::default_for(flow.remote.addr), &settings, &path, flow.remote.addr);
-        let window = RecvWindow::new(&settings, SeqNum(0), now);
+        let advertised = mss::advertised(&settings, &path, flow.remote.addr);
+        let window = RecvWindow::new(&settings, SeqNum(0), advertised, now);
         let cc = AnyController::named(settings.congestion, segment)
             .unwrap_or_else(|| AnyController::Cubic(super::congestion::cubic::Cubic::new(segment)));
+        let rtt = RttEstimator::new().limited_to(crate::time::Duration::from_millis(settings.knobs.rto_max_ms.into()));
         Self {
             ecn: Ecn::active(&settings),
             settings,
@@ -151,9 +158,9 @@ impl Connection {
             peer_fin: None,
             acks: Acks::new(SeqNum(0), now),
             clock: Clock::new(super::isn::timestamp_offset(&flow, secret)),
-            rtt: RttEstimator::new(),
+            rtt,
             cc,
-            window_use: WindowUse::default(),
+            window_use: WindowUse::new(opening.iss),
             recovery: Recovery::new(opening.iss),
             urgent: Urgent::default(),
             limiter: Limiter::default(),
@@ -165,6 +172,7 @@ impl Connection {
             limited: Limited::default(),
             events: Ready::NONE,
             is_full: false,
+            search: None,
             stats: Stats::new(now),
             share: Share::default(),
             opening,
@@ -186,7 +194,10 @@ impl Connection {
                 Timer::Persist => self.on_persist_timeout(cx),
                 Timer::KeepAlive => self.on_keepalive_timeout(cx),
                 Timer::UserTimeout => self.on_user_timeout(cx),
-                Timer::Cork => self.pending.force = true,
+                Timer::Cork => {
+                    self.pending.force = true;
+                    self.pending.unfinished = false;
+                }
                 Timer::FinWait2 => self.finish(),
                 Timer::TimeWait => {
                     cx.mib.tcp_time_waited += 1;
@@ -219,8 +230,23 @@ impl Connection {
 
     /// The present maximum segment size for sending, bytes (TCP_MAXSEG): without the options every segment has.
     pub fn mss(&self) -> u16 {
-        let limit = mss::limit(self.peer_mss, &self.settings, &self.path, self.flow.remote.addr);
-        if self.clock.is_on() { limit - 12 } else { limit }
+        self.segment_limit() - self.options_len() as u16
+    }
+
+    /// The largest segment we send, options included in it.
+    pub(super) fn segment_limit(&self) -> u16 {
+        mss::limit(self.peer_mss, &self.settings, &self.path, self.flow.remote.addr).min(self.searched_limit())
+    }
+
+    /// Bytes of the options that every segment has.
+    pub(super) fn options_len(&self) -> u32 {
+        if self.clock.is_on() { 12 } else { 0 }
+    }
+
+    /// The largest payload of a segment we take: what our MSS option said, without the time stamps each has.
+    pub(super) fn advertised_mss(&self) -> u16 {
+        let advertised = mss::advertised(&self.settings, &self.path, self.flow.remote.addr);
+        advertised - self.options_len() as u16
     }
 
     /// An error that was taken is pending again.
@@ -248,6 +274,8 @@ impl Connection {
         self.window.on_settings_changed(&self.settings);
         // TCP_QUICKACK reads back the mode it sets, so a difference is the user's wish.
         self.acks.set_interactive(!self.settings.quickack);
+        // TCP_NODELAY releases what waits, however often it is set, and corked or not (as Linux).
+        self.pending.force |= std::mem::take(&mut self.settings.pushes) && self.snd.unsent_data() > 0;
         if self.cc.name() != self.settings.congestion
             && let Some(cc) = AnyController::named(self.settings.congestion, self.mss())
         {

@@ -69,7 +69,7 @@ impl Connection {
     pub fn accept(flow: Flow, syn: &Header, settings: Settings, path: Path, secret: &Key, cx: &mut Cx<'_>) -> Self {
         let mut connection = Self::new(flow, settings, path, Opening::active(&flow, secret, cx.now), secret, cx.now);
         connection.life.embryo = true;
-        connection.take_syn(syn, cx.now);
+        connection.take_syn(syn, 0, cx.now);
         connection.state = State::SynReceived;
         connection
     }
@@ -88,7 +88,7 @@ impl Connection {
         let opening = Opening { iss, ..Opening::active(&flow, secret, cx.now) };
         let mut connection = Self::new(flow, settings, path, opening, secret, cx.now);
         connection.life.embryo = true;
-        connection.take_syn(syn, cx.now);
+        connection.take_syn(syn, 0, cx.now);
         connection.state = State::SynReceived;
         connection.pending.syn = false;
         connection
@@ -99,15 +99,19 @@ impl Connection {
         self.syn_header(now)
     }
 
-    /// Takes the peer's SYN apart: where it begins and what it can do.
-    fn take_syn(&mut self, syn: &Header, now: Instant) {
+    /// Takes the peer's SYN apart: where it begins and what it can do; its IP header has ECN field `field`.
+    fn take_syn(&mut self, syn: &Header, field: u8, now: Instant) {
         let Options { mss, window_scale, sack_permitted, timestamps, .. } = syn.options;
         let first = syn.seq + 1;
         self.opening.irs = syn.seq;
-        self.on_ecn_syn(syn);
+        self.on_ecn_syn(syn, field);
         self.rcv = RecvQueue::new(first);
         self.acks = Acks::new(first, now);
         self.acks.set_interactive(!self.settings.quickack);
+        if self.life.embryo {
+            let stamps = if timestamps.is_some() { 12 } else { 0 };
+            self.window.on_peer_first(mss::advertised(&self.settings, &self.path, self.flow.remote.addr) - stamps);
+        }
         self.window.start_at(first, u32::from(self.window.syn_field()), now);
         self.opening.sack &= sack_permitted;
         self.opening.scale &= window_scale.is_some();
@@ -131,6 +135,15 @@ impl Connection {
         self.opening.sent_at.get_or_insert(now);
         let flags = if passive { Flags::SYN.with(Flags::ACK) } else { Flags::SYN };
         let ecn = self.ecn.syn_flags(passive, self.opening.retries, &self.settings);
+        let mut options = Options {
+            mss: Some(mss::advertised(&self.settings, &self.path, self.flow.remote.addr)),
+            window_scale: self.opening.scale.then(|| shift_for(&self.settings)),
+            sack_permitted: self.opening.sack,
+            timestamps: self.clock.option(now),
+            fast_open: self.fast_option(),
+            ..Options::default()
+        };
+        self.add_syn_ack_option(&mut options);
         Header {
             src_port: self.flow.local.port,
             dst_port: self.flow.remote.port,
@@ -139,14 +152,7 @@ impl Connection {
             flags: flags.with(ecn),
             window: self.window.syn_field(),
             urgent: 0,
-            options: Options {
-                mss: Some(mss::advertised(&self.settings, &self.path, self.flow.remote.addr)),
-                window_scale: self.opening.scale.then(|| shift_for(&self.settings)),
-                sack_permitted: self.opening.sack,
-                timestamps: self.clock.option(now),
-                sack: Default::default(),
-                fast_open: self.fast_option(),
-            },
+            options,
         }
     }
 
@@ -178,7 +184,7 @@ impl Connection {
         if !has(Flags::SYN) {
             return;
         }
-        self.take_syn(seg, cx.now);
+        self.take_syn(seg, payload.meta.ecn, cx.now);
         if !has(Flags::ACK) {
             // Both sides opened at once (RFC 9293 figure 7).
             self.state = State::SynReceived;
@@ -195,13 +201,14 @@ impl Connection {
 
     /// A SYN in SYN-RECEIVED: the same one again, or the SYN-ACK of a peer that opened at the same time. Says whether
     /// the rest of the segment is to be handled.
-    pub(super) fn on_syn_in_syn_received(&mut self, seg: &Header, cx: &mut Cx<'_>) -> bool {
+    pub(super) fn on_syn_in_syn_received(&mut self, seg: &Header, field: u8, cx: &mut Cx<'_>) -> bool {
         if seg.seq != self.opening.irs {
             self.challenge(cx);
             return false;
         }
         let is_syn_ack = seg.flags.contains(Flags::ACK) && seg.ack == self.opening.iss + 1;
         if !is_syn_ack && self.limiter.allow(cx.now) {
+            self.on_accecn_syn_again(seg, field);
             self.pending.syn = true;
         }
         is_syn_ack
@@ -231,10 +238,9 @@ impl Connection {
     /// The handshake is complete.
     fn establish(&mut self, seg: &Header, cx: &mut Cx<'_>) {
         let Opening { retries, sent_at, .. } = self.opening;
-        if self.life.embryo {
-            cx.mib.tcp_passive_opens += 1;
-        }
-        self.life.embryo = false;
+        let is_passive = std::mem::take(&mut self.life.embryo);
+        cx.mib.tcp_passive_opens += u64::from(is_passive);
+        self.on_established_for_search(is_passive, cx.now);
         self.timers.stop(Timer::Retransmit);
         self.pending.syn = false;
         // A SYN that was sent twice measures a round trip only by its time stamp (Karn).

@@ -3,6 +3,7 @@
 use super::{
     Connection, State,
     congestion::{AnyController, Controller, bbr::BbrInfo},
+    ecn::{Mode, codepoint},
     timer::Timer,
 };
 use crate::{
@@ -77,6 +78,15 @@ pub struct Info {
     pub total_rto: u16,
     pub total_rto_recoveries: u16,
     pub total_rto_time: u32,
+    pub received_ce: u32,
+    pub delivered_e1_bytes: u32,
+    pub delivered_e0_bytes: u32,
+    pub delivered_ce_bytes: u32,
+    pub received_e1_bytes: u32,
+    pub received_e0_bytes: u32,
+    pub received_ce_bytes: u32,
+    /// From the lowest bit on `ecn_mode` (2 bits), `accecn_opt_seen` (2), `accecn_fail_mode` (4), `options2` (24).
+    pub ecn: u32,
 }
 
 /// tcpi_options.
@@ -212,10 +222,12 @@ impl Connection {
         let backoff =
             if self.timers.is_set(Timer::Persist) { u32::from(self.persist.probes) } else { self.rtt.back_offs() };
         info.backoff = backoff.min(255) as u8;
+        let ecn = self.ecn.mode(self.state != State::SynSent);
+        info.ecn = ecn as u32;
         if self.state != State::SynSent {
             info.options |= if self.clock.is_on() { OPT_TIMESTAMPS } else { 0 };
             info.options |= if self.opening.sack { OPT_SACK } else { 0 };
-            info.options |= if self.ecn.is_on() { OPT_ECN } else { 0 };
+            info.options |= if matches!(ecn, Mode::Classic | Mode::Accurate) { OPT_ECN } else { 0 };
             info.options |= if self.ecn.is_seen() { OPT_ECN_SEEN } else { 0 };
             if self.opening.scale {
                 info.options |= OPT_WSCALE;
@@ -251,11 +263,8 @@ impl Connection {
 
     fn fill_receiving(&self, info: &mut Info) {
         info.rcv_mss = u32::from(self.acks.rcv_mss());
-        info.advmss = u32::from(super::mss::advertised(&self.settings, &self.path, self.flow.remote.addr));
-        if self.clock.is_on() {
-            info.advmss = info.advmss.saturating_sub(12);
-        }
-        info.rcv_ssthresh = self.window.capacity();
+        info.advmss = self.advertised_mss().into();
+        info.rcv_ssthresh = self.window.ssthresh();
         info.rcv_rtt = self.window.rtt().map_or(0, micros);
         info.rcv_space = self.window.space();
         info.rcv_wnd = self.window.offered(self.rcv.rcv_nxt());
@@ -290,6 +299,15 @@ impl Connection {
         info.bytes_retrans = stats.bytes_retransmitted;
         info.total_rto = stats.timeouts;
         info.total_rto_recoveries = stats.timeout_recoveries;
+        if let Some(accecn) = &self.ecn.accecn {
+            info.received_ce = accecn.received_ce;
+            let fields = [codepoint::ECT_1, codepoint::ECT_0, codepoint::CE];
+            [info.delivered_e1_bytes, info.delivered_e0_bytes, info.delivered_ce_bytes] =
+                fields.map(|field| accecn.delivered.of(field));
+            [info.received_e1_bytes, info.received_e0_bytes, info.received_ce_bytes] =
+                fields.map(|field| accecn.received.of(field));
+            info.ecn |= (accecn.seen as u32) << 2 | u32::from(accecn.failed) << 4;
+        }
     }
 }
 
@@ -309,6 +327,8 @@ mod tests {
         assert_eq!(offset_of!(Info, delivery_rate), 160);
         assert_eq!(offset_of!(Info, bytes_sent), 200);
         assert_eq!(offset_of!(Info, rcv_wnd), 232);
-        assert_eq!(size_of::<Info>(), 248);
+        assert_eq!(offset_of!(Info, received_ce), 248);
+        assert_eq!(offset_of!(Info, ecn), 276);
+        assert_eq!(size_of::<Info>(), 280);
     }
 }

@@ -46,13 +46,16 @@ impl Connection {
         if seg.seq > self.window.edge() || seg.seq + len < self.acks.told() {
             match (has(Flags::RST), has(Flags::SYN)) {
                 (true, _) => {}
-                (_, true) if self.state == State::SynReceived => _ = self.on_syn_in_syn_received(seg, cx),
-                (_, true) => self.challenge_syn(cx),
+                (_, true) if self.state == State::SynReceived => {
+                    _ = self.on_syn_in_syn_received(seg, payload.meta.ecn, cx);
+                }
+                (_, true) => self.challenge_syn(seg, payload.meta.ecn, cx),
                 _ => {
                     if self.opening.sack && !payload.is_empty() && seg.seq < self.rcv.rcv_nxt() {
                         // As Linux (tcp_send_dupack), what was acknowledged long ago is reported, too.
                         cx.mib.tcp_dsack_old_sent += 1;
                         self.acks.duplicate = Some((seg.seq, seg.seq + payload.len() as u32));
+                        self.on_accecn_duplicate(seg.seq, true);
                     }
                     self.answer_strange(!payload.is_empty(), |mib| &mut mib.tcp_ack_skipped_seq, cx);
                 }
@@ -65,25 +68,30 @@ impl Connection {
         }
         if has(Flags::SYN) {
             if self.state != State::SynReceived {
-                self.challenge_syn(cx);
+                self.challenge_syn(seg, payload.meta.ecn, cx);
                 return;
             }
-            if !self.on_syn_in_syn_received(seg, cx) {
+            if !self.on_syn_in_syn_received(seg, payload.meta.ecn, cx) {
                 return;
             }
         }
         if !has(Flags::ACK) {
             return;
         }
-        self.clock.update(seg.options.timestamps, seg.seq, self.acks.told(), cx.now);
         self.keepalive.on_heard(cx.now);
-        if self.state == State::SynReceived && !self.on_ack_in_syn_received(seg, payload.len(), cx) {
-            return;
+        if self.state == State::SynReceived {
+            if !self.on_ack_in_syn_received(seg, payload.len(), cx) {
+                return;
+            }
+            self.on_accecn_third(seg, payload.len());
         }
         if judge_ack(seg.ack, self.snd.una(), self.snd.nxt(), self.peer.max()) == AckVerdict::Challenge {
             self.challenge(cx);
             return;
         }
+        // Only now is it sure that the segment is for this connection: a forged stamp would shut out what comes after.
+        let is_later = self.clock.update(seg.options.timestamps, seg.seq, self.acks.told(), cx.now);
+        self.on_accecn_arrival(&payload, is_later);
         self.on_acknowledgement(seg, payload.len(), cx);
         if matches!(self.state, State::Closed | State::TimeWait) {
             return;
@@ -147,9 +155,10 @@ impl Connection {
     }
 
     /// A SYN on a synchronized connection (RFC 5961 section 4).
-    fn challenge_syn(&mut self, cx: &mut Cx<'_>) {
+    fn challenge_syn(&mut self, syn: &Header, field: u8, cx: &mut Cx<'_>) {
         cx.mib.tcp_syn_challenge += 1;
         self.challenge(cx);
+        self.on_accecn_challenge(syn, field);
     }
 
     /// Sends a challenge acknowledgement, within the limit.
@@ -226,6 +235,7 @@ impl Connection {
         }
         if let Some((start, end)) = inserted.duplicate.filter(|(start, end)| self.opening.sack && start < end) {
             self.acks.duplicate = Some((start, end));
+            self.on_accecn_duplicate(start, start == seq && inserted.advanced == 0 && end <= self.rcv.rcv_nxt());
             cx.mib.tcp_dsack_old_sent += u64::from(end <= self.rcv.rcv_nxt());
             cx.mib.tcp_dsack_ofo_sent += u64::from(end > self.rcv.rcv_nxt());
         }
@@ -234,13 +244,21 @@ impl Connection {
             self.events |= Ready::IN | Ready::RDNORM;
         }
         let rcv_nxt = self.rcv.rcv_nxt();
+        let advertised = self.advertised_mss();
+        if !self.share.is_short() {
+            self.window.on_segment(len, self.rcv.readable(), advertised);
+        }
         let mss = u32::from(self.acks.rcv_mss());
         let last_offer = self.window.offered(self.acks.told());
         let next_offer = self.window.select(rcv_nxt, self.rcv.readable(), mss);
         let arrival = Arrival {
-            segment: u16::try_from(segment).unwrap_or(u16::MAX),
+            segment: u16::try_from(segment).unwrap_or(u16::MAX).min(advertised),
             rcv_nxt,
-            irregular: inserted.out_of_order || inserted.duplicate.is_some() || had_gap || inserted.advanced == 0,
+            irregular: inserted.out_of_order
+                || inserted.duplicate.is_some()
+                || had_gap
+                || inserted.advanced == 0
+                || self.is_accecn_hurried(),
             window_kept: next_offer.saturating_add(1 << self.window.shift()) > last_offer,
         };
         self.acks.on_data(arrival, self.rtt.rto(), cx.now);

@@ -12,15 +12,34 @@ pub enum KnobError {
     OutOfRange,
 }
 
+/// The least, the first and the largest size of a socket buffer, bytes as Linux counts them: those of the payload and as
+/// many again for what it is kept in.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// What it is never less than.
+    pub least: u32,
+    /// What it begins with.
+    pub first: u32,
+    /// What it grows to at most.
+    pub most: u32,
+}
+
+/// net.core.rmem_max, bytes.
+pub const RMEM_MAX: u32 = 4 << 20;
+
 macro_rules! knobs {
     ($($(#[$doc:meta])* $field:ident = $name:literal, $default:literal, $range:expr;)*) => {
         /// The values of the knobs. A connection keeps those of its beginning.
         #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-        pub struct Knobs { $($(#[$doc])* pub $field: u32,)* }
+        pub struct Knobs {
+            $($(#[$doc])* pub $field: u32,)*
+            /// Receive buffers (`tcp_rmem`).
+            pub rmem: Sizes,
+        }
 
         impl Default for Knobs {
             fn default() -> Self {
-                Self { $($field: $default,)* }
+                Self { $($field: $default,)* rmem: Sizes { least: 4096, first: 131_072, most: 33_554_432 } }
             }
         }
 
@@ -42,14 +61,45 @@ macro_rules! knobs {
 }
 
 knobs! {
-    /// Explicit congestion notification: 0 off, 1 ask and accept, 2 accept.
-    ecn = "tcp_ecn", 2, 0..=2;
+    /// Explicit congestion notification: 0 off, 1 ask and accept, 2 accept; the accurate one (RFC 9768): 3 ask and accept, 4
+    /// accept and ask for the other, 5 accept.
+    ecn = "tcp_ecn", 2, 0..=5;
+    /// The option of accurate ECN: 0 never, 1 sparingly, 2 wherever it fits, 3 even if it seems to be dropped on the way.
+    ecn_option = "tcp_ecn_option", 2, 0..=3;
+    /// How often in a round trip the option is sent where it is sent sparingly; 0 is no more often than it must be.
+    ecn_option_beacon = "tcp_ecn_option_beacon", 3, 0..=4;
     /// Fast Open: the sum of 1 for clients, 2 for servers, 4 and 0x200 for both without cookies, 0x400 for every listener.
     fastopen = "tcp_fastopen", 1, 0..=0x607;
     /// SYN cookies: 0 never, 1 when a listener's SYN queue is full, 2 always.
     syncookies = "tcp_syncookies", 1, 0..=2;
+    /// Packetization-layer path MTU discovery (RFC 4821): 0 never, 1 when a path swallows segments, 2 always.
+    mtu_probing = "tcp_mtu_probing", 0, 0..=2;
+    /// Where the search for a path's MTU begins, as a segment size, bytes.
+    base_mss = "tcp_base_mss", 1024, 1..=u32::MAX;
+    /// The least a peer's MSS or a path's MTU can make a segment, bytes with options.
+    min_snd_mss = "tcp_min_snd_mss", 48, 48..=65_535;
+    /// The least a search goes down to when even small segments are swallowed, as a segment size, bytes.
+    mtu_probe_floor = "tcp_mtu_probe_floor", 48, 48..=65_535;
+    /// How many bytes apart what gets through and what does not may be for the search to be over.
+    probe_threshold = "tcp_probe_threshold", 8, 0..=u32::MAX;
+    /// How long a search that is over is left alone, seconds.
+    probe_interval = "tcp_probe_interval", 600, 0..=u32::MAX;
     /// Whether a SYN that asked for ECN and was lost is sent again without (RFC 3168 section 6.1.1.1).
     ecn_fallback = "tcp_ecn_fallback", 1, 0..=1;
+    /// Tail loss probes (RFC 8985 section 7): 3 and 4 send them, the others do not.
+    early_retrans = "tcp_early_retrans", 3, 0..=4;
+    /// The most a retransmission time-out becomes, milliseconds.
+    rto_max_ms = "tcp_rto_max_ms", 120_000, 1000..=120_000;
+    /// Whether the congestion window decays while nothing is sent (RFC 2861).
+    slow_start_after_idle = "tcp_slow_start_after_idle", 1, 0..=1;
+    /// The least a frame takes however slow the path is, segments.
+    min_tso_segs = "tcp_min_tso_segs", 2, 1..=65_535;
+    /// Sending does not wait for a larger frame once this part of the window could be sent; 0 leaves it to the others.
+    tso_win_divisor = "tcp_tso_win_divisor", 3, 0..=u32::MAX;
+    /// How much faster than a window each round trip is sent in slow start, percent.
+    pacing_ss_ratio = "tcp_pacing_ss_ratio", 200, 0..=1000;
+    /// And in congestion avoidance.
+    pacing_ca_ratio = "tcp_pacing_ca_ratio", 120, 0..=1000;
 }
 
 impl Knobs {
@@ -65,6 +115,21 @@ impl Knobs {
         }
         *knob = value;
         Ok(())
+    }
+
+    /// Sets the knob of three numbers called `name`, with or without `net.ipv4.` in front.
+    ///
+    /// # Errors
+    /// [`KnobError`]; nothing has changed then.
+    pub fn set_sizes(&mut self, name: &str, [least, first, most]: [u32; 3]) -> Result<(), KnobError> {
+        match name.strip_prefix("net.ipv4.").unwrap_or(name) {
+            "tcp_rmem" if least == 0 || first == 0 || most == 0 => Err(KnobError::OutOfRange),
+            "tcp_rmem" => {
+                self.rmem = Sizes { least, first, most };
+                Ok(())
+            }
+            _ => Err(KnobError::Unknown),
+        }
     }
 }
 
@@ -86,6 +151,8 @@ mod tests {
         let mut knobs = Knobs::default();
         assert_eq!(knobs.set("tcp_colour", 1), Err(KnobError::Unknown));
         assert_eq!(knobs.set("tcp_ecn", 77), Err(KnobError::OutOfRange));
+        assert_eq!(knobs.set_sizes("tcp_rmem", [4096, 0, 1]), Err(KnobError::OutOfRange));
+        assert_eq!(knobs.set_sizes("tcp_ecn", [1, 1, 1]), Err(KnobError::Unknown));
         assert_eq!(knobs, Knobs::default());
     }
 }

@@ -23,10 +23,11 @@
 //! | `limited` | what keeps a sender back | tcp_info |
 //! | `rate` | how fast the path delivers | draft-ietf-ccwg-bbr section 4.1 |
 //! | `fastopen` | data in the SYN | RFC 7413 |
-//! | `ecn` | marks instead of losses | RFC 3168 |
+//! | `ecn`, `accecn` | marks instead of losses | RFC 3168, 9768 |
 //! | `timestamps` | time stamps, old duplicates | RFC 7323 |
 //! | `challenge` | forged segments | RFC 5961 |
 //! | `mss`, `pmtu` | segment sizes, what ICMP says | RFC 6691, 1191, 8201, 5927 |
+//! | `plpmtud` | finding the path's MTU by probes | RFC 4821 |
 //! | `persist` | closed windows | RFC 9293 section 3.8.6.1 |
 //! | `keepalive` | silent peers | RFC 9293 section 3.8.4 |
 //! | `user_timeout` | giving up | RFC 9293 section 3.8.3; RFC 5482 |
@@ -35,6 +36,7 @@
 #![forbid(unsafe_code)]
 
 pub mod abort;
+pub mod accecn;
 pub mod ack;
 mod acknowledged;
 pub mod assembler;
@@ -57,6 +59,7 @@ pub mod nagle;
 mod output;
 mod pacing;
 mod persist;
+mod plpmtud;
 mod pmtu;
 pub mod rate;
 mod ready;

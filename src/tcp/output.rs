@@ -5,17 +5,20 @@ use super::{
     Connection, State,
     abort::Reset,
     ack::Owed,
-    congestion::Controller,
+    congestion::{Controller, used::Moment},
+    ecn::codepoint,
     limited::Doing,
     mss,
     nagle::{self, Candidate, Verdict},
+    plpmtud,
     recovery::Phase,
+    rtt::RTO_MIN,
     timer::Timer,
 };
 use crate::{
     buf::{Frame, Gso},
     cx::Cx,
-    time::{Duration, Instant},
+    time::Instant,
     wire::{
         checksum, protocol,
         seq::SeqNum,
@@ -23,8 +26,6 @@ use crate::{
     },
 };
 
-/// How long TCP_CORK and MSG_MORE hold a partial segment back (tcp(7)).
-const CORK: Duration = Duration::from_millis(200);
 /// Where the checksum is in a TCP header.
 const CHECKSUM_FIELD: usize = 16;
 
@@ -39,8 +40,10 @@ pub(super) struct Pending {
     pub probe: bool,
     /// The next partial segment does not wait for company or a larger window.
     pub force: bool,
-    /// The last call to send said MSG_MORE.
+    /// The last call to send said MSG_MORE, and nothing has come in since.
     pub more: bool,
+    /// The last call to send said MSG_MORE: the end of what it wrote is not pushed.
+    pub unfinished: bool,
     /// Behind the last partial segment sent, for Nagle's algorithm (Minshall's SND.SML).
     pub small_end: Option<SeqNum>,
     /// When data was sent last, or sending was taken up again after a silence.
@@ -61,6 +64,8 @@ struct Burst {
     /// Sequence numbers, the FIN included.
     len: u32,
     again: bool,
+    /// It is one segment, however large: it probes the path's MTU.
+    whole: bool,
 }
 
 impl Connection {
@@ -70,7 +75,7 @@ impl Connection {
     pub fn poll_transmit(&mut self, out: &mut Frame, cx: &mut Cx<'_>) -> bool {
         if let Some(reset) = self.pending.reset.take() {
             cx.mib.tcp_out_rsts += 1;
-            self.emit(&self.reset_header(&reset), 0, 0, out, cx);
+            self.emit(&self.reset_header(&reset, cx.now), 0, 0, out, cx);
             return true;
         }
         match self.state {
@@ -109,7 +114,11 @@ impl Connection {
             return false;
         }
         let seq = if probe { self.snd.una() - 1 } else { self.snd.nxt() };
-        let header = self.header(seq, Flags::ACK, cx.now);
+        let reflection = self.accecn_reflection().filter(|_| !probe);
+        let mut header = self.header(seq, Flags::ACK, cx.now);
+        if let Some(flags) = reflection {
+            header.flags = Flags::ACK.with(flags);
+        }
         self.emit(&header, 0, 0, out, cx);
         true
     }
@@ -121,17 +130,15 @@ impl Connection {
             self.limited.set(Doing::Nothing, cx.now);
             return false;
         }
-        let sack = self.sack_option();
-        let options = Options { timestamps: self.clock.option(cx.now), sack, ..Options::default() };
-        let limit = mss::limit(self.peer_mss, &self.settings, &self.path, self.flow.remote.addr);
-        let segment = u32::from(limit).saturating_sub(options.len() as u32).max(1);
+        let options = self.options(cx.now);
+        let segment = u32::from(self.segment_limit()).saturating_sub(options.len() as u32).max(1);
         // The first retransmission and a probe do not wait for their time.
         let at_once = self.recovery.retransmit_now || self.recovery.tlp.due;
         let Some(burst) = self.next_burst(segment, cx) else { return false };
         if !at_once && self.is_paced_out(segment, cx.now) {
             return false;
         }
-        self.send_burst(burst, segment, out, cx);
+        self.send_burst(burst, if burst.whole { burst.len } else { segment }, out, cx);
         true
     }
 
@@ -139,7 +146,7 @@ impl Connection {
     fn next_burst(&mut self, segment: u32, cx: &mut Cx<'_>) -> Option<Burst> {
         if let Some((seq, len, again)) = self.take_probe(segment) {
             cx.mib.tcp_loss_probes += 1;
-            return Some(Burst { seq, len, again });
+            return Some(Burst { seq, len, again, whole: false });
         }
         if self.recovery.frto.wants_new() {
             let new = self.next_new(segment, cx.now);
@@ -147,6 +154,15 @@ impl Connection {
                 return new;
             }
             self.recovery.frto.stop();
+        }
+        if self.search.is_some() {
+            match self.judge_mtu_probe(segment, cx.now) {
+                plpmtud::Verdict::No => {}
+                plpmtud::Verdict::Wait => return None,
+                plpmtud::Verdict::Send(len) => {
+                    return Some(Burst { seq: self.snd.nxt(), len, again: false, whole: true });
+                }
+            }
         }
         self.next_retransmission(segment).or_else(|| self.next_new(segment, cx.now))
     }
@@ -160,7 +176,7 @@ impl Connection {
         }
         let headers = mss::ip_header(self.flow.remote.addr) + 60;
         let frame = self.path.max_frame.min(65_535).saturating_sub(headers);
-        let most = frame.min(self.cc.window() / 2).min(self.peer.max() / 2).min(self.frame_goal(segment));
+        let most = frame.min(self.window_now() / 2).min(self.peer.max() / 2).min(self.frame_goal(segment));
         (most - most % segment).max(segment)
     }
 
@@ -180,7 +196,7 @@ impl Connection {
             _ => return None,
         };
         let most = self.max_payload(segment).min((room - room % segment).max(segment));
-        Some(Burst { seq: lost.start, len: lost.span().min(most), again: true })
+        Some(Burst { seq: lost.start, len: lost.span().min(most), again: true, whole: false })
     }
 
     /// New data, or the FIN.
@@ -195,15 +211,15 @@ impl Connection {
             return None;
         }
         if let Some(sent_at) = self.pending.sent_at.filter(|_| self.snd.unacked() == 0) {
-            self.cc.on_idle(now.since(sent_at), self.rtt.rto());
+            self.cc.on_idle(now.since(sent_at));
             self.pending.sent_at = Some(now);
-            self.window_use.reset(now);
         }
         let window = self.peer.usable(self.snd.una(), self.snd.nxt());
         let room = self.window_now().saturating_sub(self.pipe());
         if room < segment.min(waiting.max(1)) {
             // A window's last fraction of a segment is left alone.
             self.recovery.app_limited = false;
+            self.note_window_use(true, now);
             return None;
         }
         if waiting == 0 {
@@ -211,7 +227,7 @@ impl Connection {
                 self.start_persist(now);
                 return None;
             }
-            return Some(Burst { seq: self.snd.nxt(), len: 1, again: false });
+            return Some(Burst { seq: self.snd.nxt(), len: 1, again: false, whole: false });
         }
         self.recovery.app_limited = window < room;
         let short = window < waiting.min(segment) && window < room;
@@ -237,18 +253,41 @@ impl Connection {
         let most = self.max_payload(segment);
         if sendable < waiting && sendable < most && self.is_worth_waiting(sendable, most) {
             self.recovery.app_limited = false;
+            self.note_window_use(true, now);
             return None;
         }
         let len = sendable.min(most);
         let fin = fin && len == waiting && len < window;
-        Some(Burst { seq: self.snd.nxt(), len: len + u32::from(fin), again: false })
+        Some(Burst { seq: self.snd.nxt(), len: len + u32::from(fin), again: false, whole: false })
+    }
+
+    /// Data was sent, or the congestion window kept it from being sent: notes what is made of the window.
+    fn note_window_use(&mut self, full: bool, now: Instant) {
+        let moment = Moment {
+            outstanding: self.snd.unacked(),
+            full,
+            una: self.snd.una(),
+            nxt: self.snd.nxt(),
+            slow_start: self.slow_start(),
+        };
+        let unused = self.window_use.on_sent(&moment, self.rtt.rto(), now);
+        let decays = self.settings.knobs.slow_start_after_idle != 0 && self.recovery.phase == Phase::Open;
+        if let Some(used) = unused.filter(|_| decays && !self.is_full) {
+            self.cc.on_unused(used);
+        }
+    }
+
+    /// The congestion window in slow start, else 0.
+    pub(super) fn slow_start(&self) -> u32 {
+        if self.cc.window() < self.cc.ssthresh() { self.cc.window() } else { 0 }
     }
 
     /// Whether a larger frame may soon be possible: while much is in flight, acknowledgements will let out more than
     /// this. Waiting leaves a part of the window unused, so it must be a small one (Linux's tcp_tso_should_defer).
     fn is_worth_waiting(&self, sendable: u32, most: u32) -> bool {
         let window = self.cc.window().min(self.peer.size());
-        !self.recovery.is_repairing() && sendable < (window / 8).min(most / 4) && self.pipe() > window / 2
+        let part = window / self.settings.knobs.tso_win_divisor.max(8);
+        !self.recovery.is_repairing() && sendable < part.min(most / 4) && self.pipe() > window / 2
     }
 
     /// Data cannot leave now; whatever will let it leave must come.
@@ -256,20 +295,23 @@ impl Connection {
         if window < candidate.waiting.min(candidate.mss) {
             self.start_persist(now);
         } else if candidate.corked && !self.timers.is_set(Timer::Cork) {
-            self.timers.set(Timer::Cork, now + CORK);
+            // As Linux, which makes a probe of it: never less than the 200 ms of tcp(7).
+            self.timers.set(Timer::Cork, now + self.rtt.base_rto().max(RTO_MIN));
         }
     }
 
     /// Sends `burst` in segments of `segment` bytes.
     fn send_burst(&mut self, burst: Burst, segment: u32, out: &mut Frame, cx: &mut Cx<'_>) {
-        let Burst { seq, len, again } = burst;
+        let Burst { seq, len, again, whole } = burst;
         let (data, fin) = self.snd.content(seq, len);
         let mut flags = Flags::ACK;
         if fin {
             flags = flags.with(Flags::FIN);
         }
-        // The end of what the application has written is pushed (RFC 9293 section 3.9.1.2, MUST-61).
-        if data > 0 && seq + data == self.snd.data_end() {
+        // The end of what the application has written is pushed (RFC 9293 section 3.9.1.2, MUST-61), and as on Linux a
+        // frame of several segments, so that a receiver that merges segments hands them on at once.
+        let is_end = seq + data == self.snd.data_end() && !self.pending.unfinished;
+        if data > 0 && (data > segment || is_end) {
             flags = flags.with(Flags::PSH);
         }
         let mut header = self.header(seq, flags, cx.now);
@@ -288,6 +330,7 @@ impl Connection {
                 _ => {}
             }
             self.stats.on_retransmitted(count, data);
+            self.forget_mtu_probe();
         } else {
             if data > 0 {
                 let (codepoint, cwr) = self.ecn.on_new_data();
@@ -295,6 +338,9 @@ impl Connection {
                 out.ecn = codepoint;
             }
             self.snd.on_sent(len, cx.now);
+            if whole {
+                self.on_mtu_probe_sent(seq, len);
+            }
             if data % segment != 0 {
                 self.pending.small_end = Some(seq + data);
             }
@@ -310,8 +356,20 @@ impl Connection {
         self.note_paced(header.len() as u32 * count + data, cx.now);
         self.stats.on_data_sent(count, data, cx.now);
         self.recovery.prr.on_sent(len);
+        if !again {
+            let full = self.window_now().saturating_sub(self.pipe()) < segment;
+            self.note_window_use(full, cx.now);
+        }
         self.on_sent_for_timers(seq, again, cx.now);
         self.emit(&header, data, segment, out, cx);
+    }
+
+    /// The options of a segment that is not a SYN.
+    fn options(&self, now: Instant) -> Options {
+        let mut options =
+            Options { timestamps: self.clock.option(now), sack: self.sack_option(), ..Options::default() };
+        self.add_accecn_option(&mut options, now);
+        options
     }
 
     /// The SACK blocks to be sent (RFC 2018 section 4).
@@ -334,17 +392,19 @@ impl Connection {
         let window = self.window.offer(rcv_nxt, self.rcv.readable(), u32::from(self.acks.rcv_mss()));
         self.acks.on_told(rcv_nxt);
         self.timers.stop(Timer::DelayedAck);
-        let sack = self.sack_option();
+        let options = self.options(now);
         self.acks.duplicate = None;
+        self.on_accecn_sent(&options, now);
+        let ecn = self.ecn.flags().with(self.take_accecn_flags());
         Header {
             src_port: self.flow.local.port,
             dst_port: self.flow.remote.port,
             seq,
             ack: rcv_nxt,
-            flags: flags.with(self.ecn.flags()),
+            flags: flags.with(ecn),
             window,
             urgent: 0,
-            options: Options { timestamps: self.clock.option(now), sack, ..Options::default() },
+            options,
         }
     }
 
@@ -352,6 +412,9 @@ impl Connection {
     fn emit(&mut self, header: &Header, data: u32, segment: u32, out: &mut Frame, cx: &mut Cx<'_>) {
         let len = header.len();
         header.emit(out.append(len));
+        if !header.flags.contains(Flags::SYN) && self.ecn.is_always_capable() {
+            out.ecn = codepoint::ECT_0;
+        }
         let sum =
             checksum::pseudo_header(self.flow.local.addr, self.flow.remote.addr, protocol::TCP, len as u32 + data);
         out.head_mut()[CHECKSUM_FIELD..CHECKSUM_FIELD + 2].copy_from_slice(&checksum::fold(sum).to_be_bytes());

@@ -55,7 +55,9 @@ impl Connection {
     pub(super) fn pacing_rate(&self) -> u64 {
         let rate = self.cc.pacing_rate().or_else(|| {
             let window = u64::from(self.cc.window().max(self.snd.unacked()));
-            let percent = if self.cc.window() < self.cc.ssthresh() / 2 { 200 } else { 120 };
+            let knobs = &self.settings.knobs;
+            let is_slow_start = self.cc.window() < self.cc.ssthresh() / 2;
+            let percent = u64::from(if is_slow_start { knobs.pacing_ss_ratio } else { knobs.pacing_ca_ratio });
             let srtt = self.rtt.srtt()?.as_micros() as u64;
             Some(window * (percent * 10_000) / srtt.max(1))
         });
@@ -68,9 +70,9 @@ impl Connection {
             && self.stats.data_segs_out >= FREE_SEGMENTS
     }
 
-    /// Bytes of one frame that do not make too long a burst; two segments at least.
+    /// Bytes of one frame that do not make too long a burst; two segments at least (`tcp_min_tso_segs`).
     pub(super) fn frame_goal(&self, segment: u32) -> u32 {
-        frame_goal(self.pacing_rate(), self.rtt.min_rtt()).max(2 * segment)
+        frame_goal(self.pacing_rate(), self.rtt.min_rtt()).max(self.settings.knobs.min_tso_segs.saturating_mul(segment))
     }
 
     /// Whether data has to wait for its time; then the timer is set.

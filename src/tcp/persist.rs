@@ -1,6 +1,6 @@
 //! Probing a closed window (RFC 9293 section 3.8.6.1): the peer may have opened it in a segment that was lost.
 
-use super::{Connection, rtt::RTO_MAX, timer::Timer, user_timeout};
+use super::{Connection, timer::Timer, user_timeout};
 use crate::{
     cx::Cx,
     time::{Duration, Instant},
@@ -27,7 +27,7 @@ impl Connection {
 
     /// RFC 9293 section 3.8.6.1: the first probe after one retransmission time-out, then ever longer.
     fn persist_interval(&self) -> Duration {
-        self.rtt.base_rto().saturating_mul(1 << self.persist.probes.min(16)).min(RTO_MAX)
+        self.rtt.base_rto().saturating_mul(1 << self.persist.probes.min(16)).min(self.rtt.most())
     }
 
     /// A segment came: the peer lives. With an open window probing is over.

@@ -33,6 +33,8 @@ pub struct RttEstimator {
     mdev4_max: u32,
     /// What the time-out adds to the mean.
     margin: u32,
+    /// The most the time-out becomes, milliseconds.
+    most_ms: u32,
     /// Consecutive time-outs.
     back_offs: u8,
     /// The start of the round trip over which `mdev4_max` is taken.
@@ -54,10 +56,21 @@ impl RttEstimator {
             mdev4: 0,
             mdev4_max: 0,
             margin: RTO_INITIAL.as_micros() as u32,
+            most_ms: RTO_MAX.as_millis() as u32,
             back_offs: 0,
             round_start: Instant::ZERO,
             min: WindowedMin { samples: [Sample { at: 0, rtt: 0 }; 3] },
         }
+    }
+
+    /// The same, but its time-out becomes `most` at most (Linux's tcp_rto_max_ms).
+    pub fn limited_to(self, most: Duration) -> Self {
+        Self { most_ms: u32::try_from(most.as_millis()).unwrap_or(u32::MAX), ..self }
+    }
+
+    /// The most the time-out becomes, back-off included.
+    pub fn most(&self) -> Duration {
+        Duration::from_millis(self.most_ms.into())
     }
 
     /// A round trip took `rtt`. The caller leaves out segments that were retransmitted, unless timestamps tell which
@@ -102,7 +115,7 @@ impl RttEstimator {
     /// The time-out, back-off included.
     pub fn rto(&self) -> Duration {
         let base = u64::from(self.srtt8 / 8) + u64::from(self.margin);
-        Duration::from_micros(base << self.back_offs.min(16)).min(RTO_MAX)
+        Duration::from_micros(base << self.back_offs.min(16)).min(self.most())
     }
 
     /// The time-out without back-off.

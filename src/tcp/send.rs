@@ -10,6 +10,7 @@ use crate::{
     buf::Rope,
     cx::Cx,
     error::{Error, Result},
+    time::Instant,
 };
 use std::io::IoSlice;
 
@@ -19,8 +20,9 @@ impl Connection {
     /// # Errors
     /// As send(2): `WouldBlock` when there is no room or the handshake is not complete, `BrokenPipe` after our own shutdown or a reset,
     /// the pending error once.
-    pub fn send(&mut self, data: &[IoSlice<'_>], flags: SendFlags, _cx: &mut Cx<'_>) -> Result<usize> {
+    pub fn send(&mut self, data: &[IoSlice<'_>], flags: SendFlags, cx: &mut Cx<'_>) -> Result<usize> {
         self.admit()?;
+        self.note_silence(false, cx.now);
         let wanted: usize = data.iter().map(|part| part.len()).sum();
         let mut room = self.send_room();
         let mut taken = 0;
@@ -37,8 +39,9 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Connection::send`].
-    pub fn send_rope(&mut self, data: &mut Rope, _cx: &mut Cx<'_>) -> Result<usize> {
+    pub fn send_rope(&mut self, data: &mut Rope, cx: &mut Cx<'_>) -> Result<usize> {
         self.admit()?;
+        self.note_silence(false, cx.now);
         let (wanted, room) = (data.len(), self.send_room());
         let taken = self.snd.take_from(data, room);
         self.on_written(taken, wanted, SendFlags::default())
@@ -76,6 +79,7 @@ impl Connection {
             return Err(Error::WouldBlock);
         }
         self.pending.more = flags.more && taken == wanted;
+        self.pending.unfinished = self.pending.more;
         if !self.pending.more && !self.settings.cork {
             self.timers.stop(Timer::Cork);
         }
@@ -84,6 +88,19 @@ impl Connection {
             self.urgent.on_written(self.snd.end());
         }
         Ok(taken)
+    }
+
+    /// The application writes again, or the peer's window opens for what waits: after a silence the congestion window has to
+    /// be won anew (RFC 2861 section 2.2; Linux's tcp_slow_start_after_idle_check).
+    pub(super) fn note_silence(&mut self, opens: bool, now: Instant) {
+        let decays = self.settings.knobs.slow_start_after_idle != 0;
+        let is_silent = decays && self.snd.unacked() == 0 && (self.snd.unsent() > 0) == opens;
+        if let Some(sent_at) = self.pending.sent_at.filter(|_| is_silent)
+            && now.since(sent_at) > self.rtt.rto()
+        {
+            self.cc.on_restart(now.since(sent_at), self.rtt.rto());
+            self.window_use.reset(now);
+        }
     }
 
     /// The application writes again: if everything it wrote before has left although more might have, the rate was its own

@@ -42,6 +42,15 @@ pub struct Sent {
     pub stamp: Stamp,
 }
 
+/// What `start..end` covers of `sent`, without the segments of which it has a part only: no receiver tells of those (as
+/// Linux, tcp_match_skb_to_sack).
+fn whole_segments(sent: &Sent, start: SeqNum, end: SeqNum, mss: u32) -> Option<(SeqNum, SeqNum)> {
+    let mss = mss.max(1);
+    let from = if start > sent.start { sent.start + (start - sent.start).div_ceil(mss) * mss } else { sent.start };
+    let to = if end < sent.end { sent.start + (end - sent.start) / mss * mss } else { sent.end };
+    (from < to).then_some((from, to))
+}
+
 impl Sent {
     /// Sequence numbers it covers.
     pub fn span(&self) -> u32 {
@@ -264,7 +273,7 @@ impl SendQueue {
             released.retransmitted |= first.retransmitted;
             if first.fate != Fate::Sacked {
                 self.rate.on_delivered(&first, gone);
-                self.heard.on_delivered(&first, upto);
+                self.heard.on_acked(&Sent { end: upto, ..first });
             }
             match first.fate {
                 Fate::InFlight => released.unsacked += gone,
@@ -316,6 +325,10 @@ impl SendQueue {
                     index += 1;
                     continue;
                 }
+                let Some((start, end)) = whole_segments(&sent, start, end, mss) else {
+                    index += 1;
+                    continue;
+                };
                 if self.split(index, start) {
                     index += 1;
                 }
@@ -323,7 +336,7 @@ impl SendQueue {
                 let len = self.set_fate(index, Fate::Sacked);
                 self.rate.on_delivered(&sent, len);
                 news += len;
-                self.heard.on_delivered(&sent, end.min(sent.end));
+                self.heard.on_sacked(&Sent { start, end, ..sent });
                 if !sent.retransmitted {
                     sent_at = Some(sent.at);
                 }

@@ -2,6 +2,7 @@
 
 use super::{Knobs, fastopen::FastOpenSettings};
 use crate::time::Duration;
+use std::sync::Arc;
 
 /// Size of a socket buffer in bytes of payload.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum BufferSize {
 pub struct Settings {
     /// TCP_NODELAY.
     pub nodelay: bool,
+    /// TCP_NODELAY was switched on just now: what waits is sent.
+    pub pushes: bool,
     /// TCP_CORK: partial segments wait until it is cleared, at most 200 ms.
     pub cork: bool,
     /// TCP_QUICKACK.
@@ -65,7 +68,7 @@ pub struct Settings {
     /// TCP_FASTOPEN and what goes with it, for those who ask for it.
     pub fast_open: Option<Box<FastOpenSettings>>,
     /// What the administrator has set for the stack; the stack fills it in when a connection begins.
-    pub knobs: Knobs,
+    pub knobs: Arc<Knobs>,
 }
 
 /// 16 MiB: the most an autotuned buffer grows to.
@@ -76,6 +79,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             nodelay: false,
+            pushes: false,
             cork: false,
             quickack: true,
             maxseg: None,
@@ -97,7 +101,7 @@ impl Default for Settings {
             congestion: super::congestion::DEFAULT,
             max_pacing_rate: super::pacing::UNLIMITED,
             fast_open: None,
-            knobs: Knobs::default(),
+            knobs: Arc::default(),
             inq: false,
         }
     }

@@ -32,7 +32,7 @@ pub fn flow() -> Flow {
 }
 
 pub fn ethernet() -> Path {
-    Path { mtu: 1500, max_frame: 1500 }
+    Path { mtu: 1500, link_mtu: 1500, max_frame: 1500 }
 }
 
 /// The world a connection lives in.
@@ -179,7 +179,8 @@ impl Tester {
         let mut world = World::new(1);
         let key = Key::random(&mut world.rng);
         let header = Header { seq: SeqNum(PEER_ISS) + syn.header.seq.0, ..syn.header };
-        let connection = Connection::accept(flow(), &header, settings, ethernet(), &key, &mut world.cx());
+        let mut connection = Connection::accept(flow(), &header, settings, ethernet(), &key, &mut world.cx());
+        connection.note_syn_field(syn.ecn);
         Self { iss: connection.opening.iss, world, connection, show_ts: false, show_win: false }
     }
 

@@ -96,15 +96,18 @@ impl Clock {
     }
 
     /// Takes the time stamp of an acceptable segment if it begins at or before what was acknowledged last (RFC 7323
-    /// section 4.3, R3).
-    pub fn update(&mut self, timestamps: Option<Timestamps>, seq: SeqNum, told: SeqNum, now: Instant) {
+    /// section 4.3, R3). Says whether it is a later one.
+    pub fn update(&mut self, timestamps: Option<Timestamps>, seq: SeqNum, told: SeqNum, now: Instant) -> bool {
         if let Some(Timestamps { val, .. }) = timestamps
             && self.on
             && seq <= told
             && (SeqNum(val) >= SeqNum(self.recent) || now.since(self.recent_at) >= OUTDATED)
         {
+            let is_later = SeqNum(val) > SeqNum(self.recent);
             (self.recent, self.recent_at) = (val, now);
+            return is_later;
         }
+        false
     }
 
     /// The round trip that an echoed time stamp tells, in the clock's milliseconds; `None` if the echo is from the

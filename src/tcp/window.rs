@@ -2,14 +2,19 @@
 //! 3.8.6; silly-window avoidance of section 3.8.6.2.2; scaling of RFC 7323 section 2; growth by Dynamic Right-Sizing,
 //! as in Linux).
 
-use super::settings::{BufferSize, Settings};
+use super::{
+    knobs::RMEM_MAX,
+    settings::{BufferSize, Settings},
+};
 use crate::{
     time::{Duration, Instant},
     wire::seq::SeqNum,
 };
 
-/// What an autotuned receive buffer starts with: the largest window that needs no scaling.
-const START: u32 = 65_535;
+/// Segments of the sender's initial window (RFC 6928).
+const INITIAL_SEGMENTS: u32 = 10;
+/// Segments of fewer bytes do not let the window grow (as Linux).
+const SMALL: usize = 128;
 /// The largest shift count (RFC 7323 section 2.3).
 pub const MAX_SHIFT: u8 = 14;
 /// Time stamps tick in milliseconds: a round trip measured by them is worth something from here on.
@@ -20,6 +25,10 @@ const COARSE: Duration = Duration::from_millis(2);
 pub struct RecvWindow {
     /// Bytes we are ready to hold at present.
     capacity: u32,
+    /// Bytes we offer at most at present: segments that come let it grow towards the capacity (Linux's rcv_ssthresh).
+    ssthresh: u32,
+    /// The last offer's size, bytes.
+    size: u32,
     /// Right edge of what we have offered; it never moves to the left (RFC 9293 section 3.8.6, SHLD-14).
     edge: SeqNum,
     /// Shift count of our window field.
@@ -34,39 +43,58 @@ pub struct RecvWindow {
     best: u32,
 }
 
-/// The most an application's receive buffer may become, bytes.
-fn limit(settings: &Settings) -> u32 {
-    let bytes = match settings.recv_buffer {
-        BufferSize::Auto { max } => max,
-        BufferSize::Fixed(size) => size,
-    };
-    let most = u32::from(u16::MAX) << MAX_SHIFT;
-    let clamp = if settings.window_clamp == 0 { most } else { settings.window_clamp };
-    u32::try_from(bytes).unwrap_or(most).min(most).min(clamp).max(1)
+/// The largest window there is.
+const LARGEST: u32 = (u16::MAX as u32) << MAX_SHIFT;
+
+/// The most TCP_WINDOW_CLAMP lets us offer, bytes.
+fn clamp(settings: &Settings) -> u32 {
+    if settings.window_clamp == 0 { LARGEST } else { settings.window_clamp.min(LARGEST) }
 }
 
-/// The shift count a SYN offers: the smallest that can express the largest buffer (RFC 7323 section 2.3).
+/// The most an application's receive buffer may become, bytes of payload.
+fn limit(settings: &Settings) -> u32 {
+    let bytes = match settings.recv_buffer {
+        BufferSize::Auto { max } => max.min(settings.knobs.rmem.most as usize / 2),
+        BufferSize::Fixed(size) => size,
+    };
+    u32::try_from(bytes).unwrap_or(LARGEST).min(clamp(settings)).max(1)
+}
+
+/// The shift count a SYN offers: the smallest that can express the largest buffer (RFC 7323 section 2.3). Linux takes the
+/// size of a buffer that may grow with its overhead, and with what an application may set.
 pub fn shift_for(settings: &Settings) -> u8 {
-    let limit = limit(settings);
-    (0..MAX_SHIFT).find(|shift| limit >> shift <= u32::from(u16::MAX)).unwrap_or(MAX_SHIFT)
+    let most = match settings.recv_buffer {
+        BufferSize::Auto { .. } => limit(settings).saturating_mul(2).max(RMEM_MAX).min(clamp(settings)),
+        BufferSize::Fixed(_) => limit(settings),
+    };
+    (0..MAX_SHIFT).find(|shift| most >> shift <= u32::from(u16::MAX)).unwrap_or(MAX_SHIFT)
+}
+
+/// What is offered first: a whole number of segments, where that is possible (Linux's tcp_select_initial_window).
+const fn initial(capacity: u32, mss: u32) -> u32 {
+    if capacity > mss && mss > 0 { capacity - capacity % mss } else { capacity }
 }
 
 impl RecvWindow {
-    /// A window for a connection that begins at `rcv_nxt`; nothing is offered yet.
-    pub fn new(settings: &Settings, rcv_nxt: SeqNum, now: Instant) -> Self {
+    /// A window for a connection that begins at `rcv_nxt`, whose peer's segments may have `mss` bytes; nothing is offered
+    /// yet.
+    pub fn new(settings: &Settings, rcv_nxt: SeqNum, mss: u16, now: Instant) -> Self {
         let capacity = match settings.recv_buffer {
-            BufferSize::Auto { .. } => limit(settings).min(START),
+            BufferSize::Auto { .. } => limit(settings).min(settings.knobs.rmem.first.div_ceil(2)),
             BufferSize::Fixed(_) => limit(settings),
         };
+        let ssthresh = initial(capacity, mss.into());
         Self {
             capacity,
+            ssthresh,
+            size: ssthresh,
             edge: rcv_nxt,
             shift: 0,
             rtt: None,
             round: (now, rcv_nxt),
             copied: 0,
             copied_since: now,
-            best: capacity / 4,
+            best: ssthresh.min(INITIAL_SEGMENTS * u32::from(mss)),
         }
     }
 
@@ -78,6 +106,18 @@ impl RecvWindow {
     /// Our shift count.
     pub fn shift(&self) -> u8 {
         self.shift
+    }
+
+    /// Bytes we offer at most at present.
+    pub fn ssthresh(&self) -> u32 {
+        self.ssthresh
+    }
+
+    /// The peer's SYN came before ours went: its segments will have `mss` bytes.
+    pub fn on_peer_first(&mut self, mss: u16) {
+        self.ssthresh = initial(self.capacity, mss.into());
+        self.size = self.ssthresh;
+        self.best = self.ssthresh.min(INITIAL_SEGMENTS * u32::from(mss));
     }
 
     /// Bytes we are ready to hold at present.
@@ -109,26 +149,54 @@ impl RecvWindow {
 
     /// The application set its buffer size: growth takes effect, an offer once made stands.
     pub fn on_settings_changed(&mut self, settings: &Settings) {
+        let before = self.capacity;
         self.capacity = match settings.recv_buffer {
             BufferSize::Auto { .. } => self.capacity.min(limit(settings)),
             BufferSize::Fixed(_) => limit(settings),
+        };
+        // What the application sets it gets at once; what is taken back in bytes is no reason to wait for segments.
+        self.ssthresh = match settings.recv_buffer {
+            BufferSize::Auto { .. } => self.ssthresh.min(self.capacity),
+            BufferSize::Fixed(_) if self.capacity < before => self.ssthresh.min(self.capacity),
+            BufferSize::Fixed(_) if self.capacity > before => self.capacity,
+            BufferSize::Fixed(_) => self.ssthresh,
         };
     }
 
     /// The window field of a SYN, which is never scaled (RFC 7323 section 2.2).
     pub fn syn_field(&self) -> u16 {
-        u16::try_from(self.capacity).unwrap_or(u16::MAX)
+        u16::try_from(self.ssthresh).unwrap_or(u16::MAX)
+    }
+
+    /// How many bytes we would offer while `unread` bytes wait for the reader, if no offer stood (RFC 9293 section
+    /// 3.8.6.2.2 against silly windows, by Linux's rules).
+    fn wanted(&self, unread: usize, mss: u32) -> u32 {
+        let unit = 1_u32 << self.shift;
+        let mss = mss.min(self.capacity);
+        let mut free = self.capacity.saturating_sub(u32::try_from(unread).unwrap_or(u32::MAX));
+        if free < self.capacity / 2 {
+            free -= free % unit;
+            if free < self.capacity / 16 || free < mss {
+                return 0;
+            }
+        }
+        let free = free.min(self.ssthresh);
+        if self.shift > 0 {
+            // Rounding down would close a window smaller than the unit.
+            return free.next_multiple_of(unit).min(u32::from(u16::MAX) << self.shift);
+        }
+        // Without scaling the edge stays within a segment of what is free, and offers are whole segments.
+        let offer = match self.size {
+            size if size > free || size.saturating_add(mss) <= free => free - free % mss.max(1),
+            size if mss == self.capacity && free > size.saturating_add(self.capacity / 2) => free,
+            size => size,
+        };
+        offer.min(u16::MAX.into())
     }
 
     /// How many bytes from `rcv_nxt` on we would offer while `unread` bytes wait for the reader.
-    ///
-    /// The edge moves only by a segment or half the buffer at once (RFC 9293 section 3.8.6.2.2).
     pub fn select(&self, rcv_nxt: SeqNum, unread: usize, mss: u32) -> u32 {
-        let offered = self.offered(rcv_nxt);
-        // A buffer that the field cannot express would stay closed for ever.
-        let free = self.capacity.max(1 << self.shift).saturating_sub(u32::try_from(unread).unwrap_or(u32::MAX));
-        let free = free.min(u32::from(u16::MAX) << self.shift) >> self.shift << self.shift;
-        if free >= offered.saturating_add(mss.min(self.capacity / 2)) { free } else { offered }
+        self.wanted(unread, mss).max(self.offered(rcv_nxt))
     }
 
     /// What is left of the offer.
@@ -141,7 +209,8 @@ impl RecvWindow {
     pub fn offer(&mut self, rcv_nxt: SeqNum, unread: usize, mss: u32) -> u16 {
         let window = self.select(rcv_nxt, unread, mss);
         let field = u16::try_from(window.div_ceil(1 << self.shift)).unwrap_or(u16::MAX);
-        self.edge = self.edge.max(rcv_nxt + (u32::from(field) << self.shift));
+        self.size = u32::from(field) << self.shift;
+        self.edge = self.edge.max(rcv_nxt + self.size);
         field
     }
 
@@ -157,6 +226,17 @@ impl RecvWindow {
             self.rtt = Some(self.rtt.map_or(took, |rtt| rtt.min(took)));
             self.round = (now, rcv_nxt + self.offered(rcv_nxt).max(1));
         }
+    }
+
+    /// A segment of `len` bytes came, `advertised` being our MSS: the peer is sending, and more is offered to it (Linux's
+    /// tcp_grow_window).
+    pub fn on_segment(&mut self, len: usize, unread: usize, advertised: u16) {
+        if len < SMALL {
+            return;
+        }
+        let room = self.capacity.saturating_sub(u32::try_from(unread).unwrap_or(u32::MAX));
+        let growth = (u32::from(advertised) * 2).max(u32::try_from(len).unwrap_or(u32::MAX).saturating_mul(2));
+        self.ssthresh = self.ssthresh.max(self.ssthresh.saturating_add(growth).min(room));
     }
 
     /// The handshake measured a round trip.
@@ -188,16 +268,32 @@ impl RecvWindow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tcp::{Knobs, knobs::Sizes};
 
     fn window(capacity: usize) -> RecvWindow {
         let settings = Settings { recv_buffer: BufferSize::Fixed(capacity), ..Settings::default() };
-        RecvWindow::new(&settings, SeqNum(0), Instant::ZERO)
+        RecvWindow::new(&settings, SeqNum(0), 1000, Instant::ZERO)
     }
 
     #[test]
     fn the_shift_expresses_the_largest_buffer() {
-        let shift = |max| shift_for(&Settings { recv_buffer: BufferSize::Auto { max }, ..Settings::default() });
-        assert_eq!([shift(65_535), shift(65_536), shift(16 << 20), shift(usize::MAX)], [0, 1, 9, 14]);
+        let fixed = |size| shift_for(&Settings { recv_buffer: BufferSize::Fixed(size), ..Settings::default() });
+        assert_eq!([fixed(65_535), fixed(65_536), fixed(16 << 20), fixed(usize::MAX)], [0, 1, 9, 14]);
+        let knob = |most| {
+            let knobs = Knobs { rmem: Sizes { least: 4096, first: 131_072, most }, ..Knobs::default() };
+            shift_for(&Settings { knobs: knobs.into(), ..Settings::default() })
+        };
+        assert_eq!([knob(32 << 20), knob(15 << 20), knob(6_291_456), knob(100_000)], [10, 8, 7, 7]);
+        let clamped = Settings { window_clamp: 30_000, ..Settings::default() };
+        assert_eq!(shift_for(&clamped), 0);
+    }
+
+    #[test]
+    fn the_first_offer_is_a_whole_number_of_segments() {
+        let first = |mss| RecvWindow::new(&Settings::default(), SeqNum(0), mss, Instant::ZERO).syn_field();
+        assert_eq!([first(1460), first(1448), first(536), first(8960)], [64_240, 65_160, 65_392, 62_720]);
+        assert_eq!(window(100).syn_field(), 100);
+        assert_eq!(window(1 << 20).syn_field(), u16::MAX);
     }
 
     #[test]
@@ -207,9 +303,9 @@ mod tests {
         assert_eq!(window.offer(SeqNum(4000), 4000, 1000), 6000);
         assert_eq!(window.offer(SeqNum(4000), 3001, 1000), 6000);
         assert_eq!(window.offer(SeqNum(4000), 3000, 1000), 7000);
+        assert_eq!(window.offer(SeqNum(11_000), 9100, 1000), 0, "less than a segment is as good as nothing");
         let small = Settings { recv_buffer: BufferSize::Fixed(100), ..Settings::default() };
         window.on_settings_changed(&small);
-        assert_eq!(window.offer(SeqNum(4000), 3000, 1000), 7000);
         assert_eq!(window.offer(SeqNum(11_000), 0, 1000), 100);
     }
 
@@ -217,16 +313,38 @@ mod tests {
     fn a_kept_offer_is_rounded_up_when_scaled() {
         let mut window = window(1 << 20);
         window.set_shift(8);
-        assert_eq!(u32::from(window.offer(SeqNum(0), 0, 1000)) << 8, 1 << 20);
+        assert_eq!(u32::from(window.offer(SeqNum(0), 0, 1000)) << 8, 1_048_064_u32.next_multiple_of(256));
         let edge = window.edge();
         window.offer(SeqNum(1), 1, 1000);
         assert!(window.edge() >= edge && window.edge() - edge < 256);
     }
 
     #[test]
+    fn a_window_smaller_than_the_unit_is_not_scaled_away() {
+        let mut window = window(600);
+        window.set_shift(10);
+        assert_eq!(window.offer(SeqNum(0), 0, 1000), 1);
+    }
+
+    #[test]
+    fn what_comes_lets_more_be_offered() {
+        let mut window = RecvWindow::new(&Settings::default(), SeqNum(0), 1460, Instant::ZERO);
+        window.set_shift(10);
+        window.on_segment(100, 0, 1460);
+        assert_eq!(window.ssthresh(), 64_240);
+        window.capacity = 100_000;
+        window.on_segment(1000, 1000, 1460);
+        assert_eq!(window.ssthresh(), 64_240 + 2 * 1460);
+        window.on_segment(60_000, 60_000, 1460);
+        assert_eq!(window.ssthresh(), 64_240 + 2 * 1460, "what is not read makes no room");
+        window.on_segment(60_000, 0, 1460);
+        assert_eq!(window.ssthresh(), 100_000);
+    }
+
+    #[test]
     fn the_buffer_grows_with_what_is_read_in_a_round_trip() {
         let settings = Settings::default();
-        let mut window = RecvWindow::new(&settings, SeqNum(0), Instant::ZERO);
+        let mut window = RecvWindow::new(&settings, SeqNum(0), 1460, Instant::ZERO);
         window.on_handshake_rtt(Duration::from_millis(10));
         let mut now = Instant::ZERO;
         for _ in 0..20 {

@@ -1,4 +1,8 @@
-//! TCP segments (RFC 9293 section 3.1) and their options (RFC 9293 3.2, 7323, 2018, 7413).
+//! TCP segments (RFC 9293 section 3.1) and their options (RFC 9293 3.2, 7323, 2018, 7413, 9768).
+
+mod accecn;
+
+pub use accecn::{AccEcnOption, Order};
 
 use super::{checksum, protocol, seq::SeqNum};
 use std::{fmt, net::IpAddr};
@@ -89,6 +93,13 @@ pub struct SackBlocks {
 }
 
 impl SackBlocks {
+    /// The first `count` of them.
+    #[must_use]
+    pub fn first(mut self, count: usize) -> Self {
+        self.len = self.len.min(count.min(4) as u8);
+        self
+    }
+
     /// Appends a block; false when there are four already.
     pub fn push(&mut self, start: SeqNum, end: SeqNum) -> bool {
         let Some(slot) = self.blocks.get_mut(usize::from(self.len)) else { return false };
@@ -160,6 +171,8 @@ pub struct Options {
     pub sack: SackBlocks,
     /// Fast Open (SYN only).
     pub fast_open: Option<FastOpen>,
+    /// Accurate ECN.
+    pub accecn: Option<AccEcnOption>,
 }
 
 /// A TCP header in host order.
@@ -193,6 +206,8 @@ mod kind {
     pub const SACK: u8 = 5;
     pub const TIMESTAMPS: u8 = 8;
     pub const FAST_OPEN: u8 = 34;
+    pub const ACCECN_0: u8 = 172;
+    pub const ACCECN_1: u8 = 174;
     pub const EXPERIMENT: u8 = 254;
 }
 
@@ -251,6 +266,7 @@ impl Options {
             (kind::EXPERIMENT, 2..) if syn && u16_at(data, 0) == FAST_OPEN_EXPERIMENT => {
                 self.fast_open = FastOpen::parse(&data[2..], true);
             }
+            (kind::ACCECN_0 | kind::ACCECN_1, _) => self.accecn = AccEcnOption::parse(kind, data),
             (kind::SACK, len) if !syn && len % 8 == 0 => {
                 self.sack = SackBlocks::default();
                 for block in data.chunks_exact(8) {
@@ -272,14 +288,33 @@ impl Options {
     }
 
     /// How many of the SACK blocks fit (three beside timestamps, four alone: RFC 2018 section 3).
-    fn sack_room(&self) -> usize {
-        let room = (MAX_OPTIONS - self.fixed_len()).saturating_sub(4) / 8;
+    pub fn sack_room(&self) -> usize {
+        let room = MAX_OPTIONS.saturating_sub(self.fixed_len() + self.accecn_len()).saturating_sub(4) / 8;
         room.min(self.sack.as_slice().len())
+    }
+
+    /// Bytes of padding that Accurate ECN's option may use, which comes before it: two NOPs before SACK's options, one before
+    /// the window scale.
+    fn padding(&self) -> usize {
+        let sack_permitted = self.sack_permitted && self.timestamps.is_none();
+        let used = self.fixed_len() + self.accecn.map_or(0, |option| option.added(2));
+        let sack = !self.sack.as_slice().is_empty() && used + 12 <= MAX_OPTIONS;
+        match () {
+            () if sack_permitted || sack => 2,
+            () if self.window_scale.is_some() => 1,
+            () => 0,
+        }
+    }
+
+    /// Bytes that Accurate ECN's option adds.
+    fn accecn_len(&self) -> usize {
+        self.accecn.map_or(0, |option| option.added(self.padding()))
     }
 
     /// Bytes the options take, a multiple of four and at most 40. SACK blocks that do not fit are left out.
     pub fn len(&self) -> usize {
         self.fixed_len()
+            + self.accecn_len()
             + match self.sack_room() {
                 0 => 0,
                 blocks => 4 + 8 * blocks,
@@ -292,7 +327,8 @@ impl Options {
     }
 
     /// Writes the options in Linux's order: MSS, timestamps (with SACK-permitted in place of the two NOPs when both are
-    /// there), SACK-permitted, window scale, SACK blocks; each aligned to four bytes by NOPs in front.
+    /// there), Accurate ECN, SACK-permitted, window scale, Fast Open, SACK blocks; each aligned to four bytes by NOPs in
+    /// front, of which Accurate ECN takes what it needs.
     fn emit(&self, out: &mut [u8]) {
         let mut at = 0;
         let mut put = |bytes: &[u8]| {
@@ -305,17 +341,33 @@ impl Options {
         }
         match (self.sack_permitted, self.timestamps.is_some()) {
             (true, true) => put(&[kind::SACK_PERMITTED, 2]),
-            (true, false) => put(&[kind::NOP, kind::NOP, kind::SACK_PERMITTED, 2]),
             (false, true) => put(&[kind::NOP, kind::NOP]),
-            (false, false) => {}
+            (_, false) => {}
         }
         if let Some(Timestamps { val, ecr }) = self.timestamps {
             put(&[kind::TIMESTAMPS, 10]);
             put(&val.to_be_bytes());
             put(&ecr.to_be_bytes());
         }
+        // What is left of Accurate ECN's option after whole words.
+        let mut rest = [kind::NOP; 2];
+        let mut rest_len = 0;
+        if let Some(option) = self.accecn {
+            let (bytes, len) = (option.emit(), option.bytes());
+            let whole = option.added(self.padding());
+            put(&bytes[..whole.min(len)]);
+            put(&[kind::NOP; 3][..whole.saturating_sub(len)]);
+            rest_len = len.saturating_sub(whole);
+            rest[..rest_len].copy_from_slice(&bytes[whole.min(len)..len]);
+        }
+        if self.sack_permitted && self.timestamps.is_none() {
+            put(&std::mem::replace(&mut rest, [kind::NOP; 2]));
+            put(&[kind::SACK_PERMITTED, 2]);
+            rest_len = 0;
+        }
         if let Some(shift) = self.window_scale {
-            put(&[kind::NOP, kind::WINDOW_SCALE, 3, shift]);
+            let pad = if rest_len == 1 { std::mem::replace(&mut rest[0], kind::NOP) } else { kind::NOP };
+            put(&[pad, kind::WINDOW_SCALE, 3, shift]);
         }
         if let Some(option) = self.fast_open {
             let len = option.len + if option.experimental { 4 } else { 2 };
@@ -328,7 +380,8 @@ impl Options {
         }
         let blocks = self.sack_room();
         if blocks > 0 {
-            put(&[kind::NOP, kind::NOP, kind::SACK, 2 + 8 * blocks as u8]);
+            put(&rest);
+            put(&[kind::SACK, 2 + 8 * blocks as u8]);
             for (start, end) in &self.sack.as_slice()[..blocks] {
                 put(&start.0.to_be_bytes());
                 put(&end.0.to_be_bytes());
@@ -414,7 +467,7 @@ impl fmt::Display for Header {
 
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mss, window_scale, sack_permitted, timestamps, sack, fast_open } = self;
+        let Self { mss, window_scale, sack_permitted, timestamps, sack, fast_open, accecn } = self;
         let mut words = Vec::new();
         words.extend(mss.map(|mss| format!("mss {mss}")));
         words.extend(sack_permitted.then(|| "sackOK".to_owned()));
@@ -429,6 +482,7 @@ impl fmt::Display for Options {
             let name = if option.experimental { "FOEXP" } else { "FO" };
             words.push(if hex.is_empty() { name.to_owned() } else { format!("{name} {hex}") });
         }
+        words.extend(accecn.map(|option| option.to_string()));
         f.write_str(&words.join(","))
     }
 }

@@ -9,6 +9,7 @@ mod netns;
 
 mod bad_input;
 mod bulk;
+mod bytes;
 mod close;
 mod connect;
 mod crowds;

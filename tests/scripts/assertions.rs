@@ -1,10 +1,11 @@
 //! Code blocks: lines of Python's `assert`, on what TCP_INFO tells. Names that are not known are errors.
 
 use sockeye::tcp::info::Info;
+use std::collections::BTreeMap;
 
 /// A value of the little language.
 #[derive(Copy, Clone, Debug, PartialEq)]
-enum Value {
+pub enum Value {
     Int(i128),
     Float(f64),
     Bool(bool),
@@ -49,6 +50,10 @@ macro_rules! fields {
                 $(concat!("tcpi_", stringify!($name)) => Some(Value::Int(info.$name.into())),)*
                 "tcpi_snd_wscale" => Some(Value::Int((info.wscale & 15).into())),
                 "tcpi_rcv_wscale" => Some(Value::Int((info.wscale >> 4).into())),
+                "tcpi_ecn_mode" => Some(Value::Int((info.ecn & 3).into())),
+                "tcpi_accecn_opt_seen" => Some(Value::Int((info.ecn >> 2 & 3).into())),
+                "tcpi_accecn_fail_mode" => Some(Value::Int((info.ecn >> 4 & 15).into())),
+                "tcpi_options2" => Some(Value::Int((info.ecn >> 8).into())),
                 "tcpi_delivery_rate_app_limited" => Some(Value::Int((info.flags & 1).into())),
                 "tcpi_fastopen_client_fail" => Some(Value::Int((info.flags >> 1 & 3).into())),
                 _ => None,
@@ -63,11 +68,24 @@ fields! {
     reordering rcv_rtt rcv_space total_retrans pacing_rate max_pacing_rate bytes_acked bytes_received segs_out segs_in
     notsent_bytes min_rtt data_segs_in data_segs_out delivery_rate busy_time rwnd_limited sndbuf_limited delivered
     delivered_ce bytes_sent bytes_retrans dsack_dups reord_seen rcv_ooopack snd_wnd rcv_wnd rehash total_rto
-    total_rto_recoveries total_rto_time
+    total_rto_recoveries total_rto_time received_ce delivered_e1_bytes delivered_e0_bytes delivered_ce_bytes
+    received_e1_bytes received_e0_bytes received_ce_bytes
 }
 
 /// linux/tcp.h and net/tcp_states.h.
-const CONSTANTS: [(&str, i128); 24] = [
+const CONSTANTS: [(&str, i128); 36] = [
+    ("TCPI_ECN_MODE_DISABLED", 0),
+    ("TCPI_ECN_MODE_RFC3168", 1),
+    ("TCPI_ECN_MODE_ACCECN", 2),
+    ("TCPI_ECN_MODE_PENDING", 3),
+    ("TCP_ACCECN_OPT_NOT_SEEN", 0),
+    ("TCP_ACCECN_OPT_EMPTY_SEEN", 1),
+    ("TCP_ACCECN_OPT_COUNTER_SEEN", 2),
+    ("TCP_ACCECN_OPT_FAIL_SEEN", 3),
+    ("TCP_ACCECN_ACE_FAIL_SEND", 1),
+    ("TCP_ACCECN_ACE_FAIL_RECV", 2),
+    ("TCP_ACCECN_OPT_FAIL_SEND", 4),
+    ("TCP_ACCECN_OPT_FAIL_RECV", 8),
     ("TCPI_OPT_TIMESTAMPS", 1),
     ("TCPI_OPT_SACK", 2),
     ("TCPI_OPT_WSCALE", 4),
@@ -94,24 +112,56 @@ const CONSTANTS: [(&str, i128); 24] = [
     ("None", 0),
 ];
 
-/// Runs a code block. The error says which assertion does not hold, with the values of its names.
-pub fn run(code: &str, info: &Info) -> Result<(), String> {
+/// Runs a code block; `names` are those that blocks before it have given values. The error says which assertion does not
+/// hold, with the values of its names.
+pub fn run(code: &str, info: &Info, names: &mut BTreeMap<String, Value>) -> Result<(), String> {
     for line in statements(code) {
-        let Some(rest) = line.strip_prefix("assert").filter(|rest| rest.starts_with([' ', '('])) else {
-            return Err(format!("`{line}`: only assertions are known"));
-        };
-        let mut expr =
-            Expr { tokens: tokens(rest).map_err(|why| format!("`{line}`: {why}"))?, at: 0, info, seen: Vec::new() };
-        let value = expr.or().map_err(|why| format!("`{line}`: {why}"))?;
-        // What comes behind a comma is the message; what is read is told anyhow.
-        if !matches!(expr.peek(), None | Some(Token::Sign(","))) {
-            return Err(format!("`{line}`: what follows the expression is not understood"));
-        }
-        if !value.is_true() {
-            let seen: Vec<_> = expr.seen.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-            return Err(format!("expected  {line}\nactual    {}", seen.join(", ")));
-        }
+        run_one(&line, info, names)
+            .map_err(|why| if why.starts_with("expected") { why } else { format!("`{line}`: {why}") })?;
     }
+    Ok(())
+}
+
+fn run_one(line: &str, info: &Info, names: &mut BTreeMap<String, Value>) -> Result<(), String> {
+    // What a block prints is for those who watch.
+    if line.starts_with("print") {
+        return Ok(());
+    }
+    let Some(rest) = line.strip_prefix("assert").filter(|rest| rest.starts_with([' ', '('])) else {
+        return assign(line, info, names);
+    };
+    let mut expr = Expr { tokens: tokens(rest)?, at: 0, info, names, seen: Vec::new() };
+    let value = expr.or()?;
+    // What comes behind a comma is the message; what is read is told anyhow.
+    if !matches!(expr.peek(), None | Some(Token::Sign(","))) {
+        return Err("what follows the expression is not understood".into());
+    }
+    if value.is_true() {
+        return Ok(());
+    }
+    let seen: Vec<_> = expr.seen.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    Err(format!("expected  {line}\nactual    {}", seen.join(", ")))
+}
+
+/// `name = expression` or `name += expression`.
+fn assign(line: &str, info: &Info, names: &mut BTreeMap<String, Value>) -> Result<(), String> {
+    let tokens = tokens(line)?;
+    let (name, sign, rest) = match tokens.as_slice() {
+        [Token::Name(name), Token::Sign("="), rest @ ..] => (name.clone(), None, rest),
+        [Token::Name(name), Token::Sign(sign @ ("+" | "-" | "*")), Token::Sign("="), rest @ ..] => {
+            (name.clone(), Some(*sign), rest)
+        }
+        _ => return Err("only assertions are known, and names that are given values".into()),
+    };
+    let mut expr = Expr { tokens: rest.to_vec(), at: 0, info, names, seen: Vec::new() };
+    let mut value = expr.or()?;
+    if expr.peek().is_some() {
+        return Err("what follows the expression is not understood".into());
+    }
+    if let Some(sign) = sign {
+        value = operate(expr.name(name.clone())?, sign, value)?;
+    }
+    names.insert(name, value);
     Ok(())
 }
 
@@ -120,7 +170,7 @@ fn statements(code: &str) -> Vec<String> {
     let mut statements = vec![String::new()];
     let (mut depth, mut in_text) = (0, false);
     for line in code.lines() {
-        let line = line.split('#').next().unwrap_or_default();
+        let line = line.split('#').next().unwrap_or_default().trim_end().trim_end_matches('\\');
         for c in line.chars() {
             match c {
                 '"' | '\'' => in_text = !in_text,
@@ -197,6 +247,7 @@ struct Expr<'a> {
     tokens: Vec<Token>,
     at: usize,
     info: &'a Info,
+    names: &'a BTreeMap<String, Value>,
     /// Names that were looked up.
     seen: Vec<(String, Value)>,
 }
@@ -320,7 +371,8 @@ impl Expr<'_> {
         if let Some((_, value)) = CONSTANTS.iter().find(|(known, _)| *known == name) {
             return Ok(Value::Int(*value));
         }
-        let value = field(self.info, &name).ok_or_else(|| format!("`{name}` is not known"))?;
+        let given = self.names.get(&name).copied();
+        let value = given.or_else(|| field(self.info, &name)).ok_or_else(|| format!("`{name}` is not known"))?;
         if !self.seen.iter().any(|(seen, _)| *seen == name) {
             self.seen.push((name, value));
         }

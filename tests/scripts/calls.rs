@@ -225,8 +225,8 @@ fn address(expr: &Expr, usual: Endpoint) -> Result<Option<Endpoint>> {
     let mut endpoint = usual;
     for (name, value) in fields {
         match (name.as_str(), value) {
-            ("sa_family", Expr::Int(family, _)) if *family == libc::AF_UNSPEC.into() => return Ok(None),
-            ("sa_family", Expr::Int(family, _)) if *family == libc::AF_INET.into() => {}
+            ("sa_family", Expr::Int(family, _)) if *family == i64::from(libc::AF_UNSPEC) => return Ok(None),
+            ("sa_family", Expr::Int(family, _)) if *family == i64::from(libc::AF_INET) => {}
             ("sin_port", Expr::Apply(function, port)) if function == "htons" => match port.as_slice() {
                 [Expr::Int(port, _)] if (0..65_536).contains(port) => endpoint.port = *port as u16,
                 _ => return Err(Stop::Script(format!("{value} is no port"))),

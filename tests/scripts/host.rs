@@ -1,10 +1,11 @@
 //! The machine a script runs on: one stack behind a device that keeps what it is given, in virtual time, and the
 //! descriptors of the one program there.
 
-use super::wire::Ends;
+use super::{assertions::Value, wire::Ends};
 use sockeye::{
     addr::{Cidr, Endpoint},
     buf::Packet,
+    counters::Counters,
     error::Error,
     ready::Ready,
     rng::SeededRng,
@@ -28,8 +29,14 @@ pub struct Setup {
     pub bind_port: u16,
     /// What `...` connects to.
     pub connect_port: u16,
+    /// How far a time stamp may be from the one named, ticks; `None`: time stamps are not looked at.
+    pub stamp_tolerance: Option<u32>,
     /// How far from its time a packet may leave, or a call return.
     pub tolerance: Duration,
+    /// The device takes frames of many segments (`--tso=on`).
+    pub tso: bool,
+    /// The script was written for the kernel.
+    pub foreign: bool,
 }
 
 impl Default for Setup {
@@ -44,7 +51,10 @@ impl Default for Setup {
             mtu: 1500,
             bind_port: 8080,
             connect_port: 8080,
+            stamp_tolerance: Some(1),
             tolerance: Duration::from_millis(4),
+            tso: false,
+            foreign: false,
         }
     }
 }
@@ -89,6 +99,10 @@ pub struct Watch {
 pub struct Host {
     pub setup: Setup,
     pub stack: Stack,
+    /// Where counters stood when they were last set to nothing.
+    pub counted: Counters,
+    /// Names that code blocks have given values.
+    pub names: BTreeMap<String, Value>,
     pub now: Instant,
     pub start: Instant,
     /// What left the stack, and when.
@@ -104,21 +118,25 @@ pub struct Host {
 
 impl Host {
     pub fn new(setup: Setup) -> Self {
-        let Setup { ends, prefix, mtu, .. } = setup;
+        let Setup { ends, prefix, mtu, tso, .. } = setup;
         let mut config = Config::new(Kind::Tun, "script");
         config.addresses = vec![Cidr { addr: IpAddr::V4(ends.local), prefix }];
         config.gateways = vec![IpAddr::V4(ends.gateway)];
-        config.offload = false;
-        let caps = Capabilities { medium: Medium::Ip, mtu, max_frame: mtu, tx_checksum: false };
+        config.offload = tso;
+        let max_frame = if tso { 65_535 } else { mtu };
+        let caps = Capabilities { medium: Medium::Ip, mtu, max_frame, tx_checksum: false };
         let now = Instant::ZERO + Duration::from_secs(1000);
         let stack = Stack::new(&config, Some(caps), Box::new(SeededRng::new([7, 7])), now);
+        let counted = stack.counters().clone();
         Self {
             setup,
             stack,
+            counted,
             now,
             start: now,
             sent: VecDeque::new(),
             files: BTreeMap::new(),
+            names: BTreeMap::new(),
             defaults: Settings::default(),
             is_checked: true,
             is_connecting: false,

@@ -10,7 +10,7 @@ use sockeye::{
     error::Error,
     socket::errno,
     stack::{MtuDiscover, Protocol, SocketSettings},
-    tcp::{BufferSize, Settings, State, congestion::NAMES, knobs::KnobError, settings::MAX_BUFFER},
+    tcp::{BufferSize, Settings, State, congestion::NAMES, settings::MAX_BUFFER},
     time::Duration,
 };
 
@@ -57,7 +57,8 @@ pub fn set(host: &mut Host, args: &mut Args<'_>) -> Result<i64> {
     if len < 4 && right == 4 && level != libc::IPPROTO_IP {
         return Err(Error::Invalid.into());
     }
-    if len != right {
+    let is_byte = level == libc::IPPROTO_IP && len == 1;
+    if len != right && !is_byte {
         return Err(Stop::Script(format!("{value} has {right} bytes, not {len}")));
     }
     let id = host.socket(fd)?.id;
@@ -261,7 +262,7 @@ fn set_tcp(host: &mut Host, fd: i64, name: i32, value: &Expr) -> Result<()> {
     let value = int(value)?;
     let keep = |value| Ok::<_, Stop>(Duration::from_secs(within(value, 1..=32_767)?.into()));
     match name {
-        libc::TCP_NODELAY => tcp.nodelay = value != 0,
+        libc::TCP_NODELAY => (tcp.nodelay, tcp.pushes) = (value != 0, value != 0),
         libc::TCP_CORK => tcp.cork = value != 0,
         libc::TCP_QUICKACK => tcp.quickack = value != 0,
         libc::TCP_MAXSEG if value == 0 => tcp.maxseg = None,
@@ -357,57 +358,13 @@ fn set_ip(host: &mut Host, fd: i64, name: i32, value: &Expr) -> Result<()> {
                 libc::IP_PMTUDISC_WANT => MtuDiscover::Want,
                 libc::IP_PMTUDISC_DO => MtuDiscover::Do,
                 libc::IP_PMTUDISC_PROBE => MtuDiscover::Probe,
+                // IP_PMTUDISC_INTERFACE and IP_PMTUDISC_OMIT
+                4 => MtuDiscover::Interface,
+                5 => MtuDiscover::Omit,
                 _ => return Err(Error::Invalid.into()),
             }
         }
         _ => return unknown("IPPROTO_IP", name),
-    }
-    Ok(())
-}
-
-/// `sysctl -q net.ipv4.tcp_syn_retries=3`: what sockets opened from here on start with.
-pub fn sysctl(host: &mut Host, command: &str) -> Result<(), String> {
-    let mut words = command.split_whitespace();
-    if words.next() != Some("sysctl") {
-        return Err(format!("`{}`: only sysctl is known", command.trim()));
-    }
-    for word in words.filter(|word| !matches!(*word, "-q" | "-w")) {
-        let (name, value) = word.split_once('=').ok_or_else(|| format!("`{word}` is not NAME=VALUE"))?;
-        let numbers: Option<Vec<u64>> = value.trim_matches(['"', '\'']).split(',').map(|n| n.parse().ok()).collect();
-        let numbers = || numbers.clone().ok_or_else(|| format!("`{value}` is no number"));
-        let number = || {
-            numbers()
-                .and_then(|numbers| <[u64; 1]>::try_from(numbers).map_err(|_| format!("`{value}` is not one number")))
-        };
-        let of_seconds = || number().map(|[seconds]| Duration::from_secs(seconds));
-        let largest = || {
-            numbers().and_then(|numbers| match numbers.as_slice() {
-                [_, _, max] => Ok(BufferSize::Auto { max: *max as usize }),
-                _ => Err(format!("`{value}` is not MIN,DEFAULT,MAX")),
-            })
-        };
-        let defaults = &mut host.defaults;
-        match name.strip_prefix("net.ipv4.").unwrap_or_default() {
-            "tcp_syn_retries" => defaults.syn_retries = number()?[0] as u32,
-            "tcp_keepalive_time" => defaults.keep_idle = of_seconds()?,
-            "tcp_keepalive_intvl" => defaults.keep_interval = of_seconds()?,
-            "tcp_keepalive_probes" => defaults.keep_count = number()?[0] as u32,
-            "tcp_fin_timeout" => defaults.fin_timeout = Some(of_seconds()?),
-            "tcp_notsent_lowat" => defaults.notsent_lowat = Some(number()?[0] as u32),
-            "tcp_rmem" => defaults.recv_buffer = largest()?,
-            "tcp_wmem" => defaults.send_buffer = largest()?,
-            "tcp_congestion_control" => {
-                let known = NAMES.iter().find(|known| **known == value);
-                defaults.congestion = known.ok_or_else(|| format!("no congestion control is called `{value}`"))?;
-            }
-            _ => {
-                let value = u32::try_from(number()?[0]).map_err(|_| format!("{value} is too much for {name}"))?;
-                host.stack.knobs_mut().set(name, value).map_err(|error| match error {
-                    KnobError::Unknown => format!("the stack has no knob `{name}`"),
-                    KnobError::OutOfRange => format!("{value} is out of range for {name}"),
-                })?;
-            }
-        }
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use super::{
     lexer::{Fault, Kind},
     names,
     parser::Parser,
-    script::{ACK, Body, FLAGS, Icmp, Ip, Packet, SYN, Segment, TcpOption},
+    script::{ACE, ACK, Body, FLAGS, Icmp, Ip, Packet, SYN, Segment, TcpOption},
 };
 
 impl Parser<'_> {
@@ -129,9 +129,13 @@ impl Parser<'_> {
         let mut letters = String::new();
         loop {
             let joined = self.is_joined();
+            let source = self.source().to_owned();
             match self.next() {
+                // `.5`: a dot and a number of Accurate ECN.
+                Kind::Decimal(_) if source.starts_with('.') => letters.push_str(&source),
                 Kind::Word(word) => letters.push_str(&word),
                 Kind::Sign('.') => letters.push('.'),
+                Kind::Int(ace @ 0..=7) if !letters.is_empty() => letters.push_str(&ace.to_string()),
                 Kind::Sign('-') if letters.is_empty() => return Ok(0),
                 other => return self.fault(format!("expected the flags of a segment, found {other}")),
             }
@@ -143,6 +147,14 @@ impl Parser<'_> {
         for letter in letters.chars() {
             // tcpdump calls CWR `W`, others `C`.
             let letter = if letter == 'C' { 'W' } else { letter };
+            if let Some(ace) = letter.to_digit(8) {
+                // AE, CWR and ECE as one number, which may be 0.
+                if flags & ACE != 0 {
+                    return self.fault(format!("`{letters}` has flags of Accurate ECN twice"));
+                }
+                flags |= (ace as u16) << 6;
+                continue;
+            }
             let Some((_, bit)) = FLAGS.iter().find(|(known, _)| *known == letter) else {
                 return self.fault(format!("`{letters}` are no flags: `{letter}` is none"));
             };
@@ -200,6 +212,7 @@ impl Parser<'_> {
                 }
                 TcpOption::Timestamps(val, self.or_any()?)
             }
+            "ECN" => self.accecn()?,
             "FO" => TcpOption::FastOpen(self.hex()?),
             "FOEXP" => TcpOption::FastOpenExp(self.hex()?),
             "opt" => TcpOption::Unknown(self.number("the kind of an option")?, self.hex()?),
@@ -208,6 +221,20 @@ impl Parser<'_> {
                 return self.fault(format!("no option{place} is called `{word}`"));
             }
         })
+    }
+
+    /// `ECN e1b 1 ceb 0 e0b 1`: the first name says which order it is.
+    fn accecn(&mut self) -> Result<TcpOption, Fault> {
+        let one_first = self.is_word("e1b");
+        let names = if one_first { ["e1b", "ceb", "e0b"] } else { ["e0b", "ceb", "e1b"] };
+        let mut counters = Vec::new();
+        for name in names {
+            if !self.take_word(name) || !matches!(self.peek(), Kind::Int(_)) {
+                break;
+            }
+            counters.push(self.number("a counter")?);
+        }
+        Ok(TcpOption::AccEcn(one_first, counters))
     }
 
     fn or_any(&mut self) -> Result<Option<u32>, Fault> {

@@ -150,7 +150,9 @@ impl Parser<'_> {
 
     fn event(&mut self) -> Result<Event, Fault> {
         let (line, start) = (self.line(), self.tokens[self.at].start);
-        let when = self.when()?;
+        // What is set up before everything and put back at the end needs no time.
+        let is_bare = matches!(self.peek(), Kind::Command(_));
+        let when = if is_bare { When { base: Base::Before, from: 0, to: 0, until: None } } else { self.when()? };
         let action = match self.peek().clone() {
             Kind::Sign('<') => {
                 self.next();

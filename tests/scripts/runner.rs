@@ -5,8 +5,9 @@ use super::{
     calls::{self, Attempt, Progress},
     host::{Host, Setup},
     lexer::Fault,
-    options, parser,
+    parser,
     script::{Action, Base, Body, Call, Event, Expr, Outcome, Packet, Segment, When},
+    shell,
     wire::{self, Flow, Sent},
 };
 use sockeye::time::{Duration, Instant};
@@ -38,10 +39,15 @@ struct Runner {
     trace: Vec<String>,
 }
 
-/// Runs the script in `text`; says what went wrong, with the script's line.
-pub fn run(text: &str) -> Result<(), Fault> {
+/// Runs the script in `text`; says what went wrong, with the script's line. One that is `foreign` was written for the
+/// kernel: its device takes frames of many segments, and time stamps count only where it says how.
+pub fn run(text: &str, foreign: bool) -> Result<(), Fault> {
     let script = parser::parse(text)?;
-    let mut setup = Setup::default();
+    let tso = foreign && !text.contains("tso off");
+    let mut setup = Setup { tso, foreign, ..Setup::default() };
+    if foreign {
+        setup.stamp_tolerance = None;
+    }
     for (line, name, value) in &script.options {
         configure(&mut setup, name, value).map_err(|what| Fault { line: *line, what })?;
     }
@@ -82,9 +88,19 @@ fn configure(setup: &mut Setup, name: &str, value: &str) -> Result<(), String> {
         ("mtu", _) => setup.mtu = u32::try_from(number()?).map_err(|_| "the MTU is too large")?,
         ("bind_port", _) => setup.bind_port = u16::try_from(number()?).map_err(|_| "the port is too large")?,
         ("connect_port", _) => setup.connect_port = u16::try_from(number()?).map_err(|_| "the port is too large")?,
-        ("tolerance_usecs", _) => setup.tolerance = Duration::from_micros(number()?),
+        ("tolerance_usecs", _) => {
+            setup.tolerance = Duration::from_micros(number()?);
+            let ticks = setup.tolerance.as_millis() as u32;
+            setup.stamp_tolerance = setup.stamp_tolerance.map(|least| least.max(ticks));
+        }
         // The clock of time stamps ticks in milliseconds.
-        ("tcp_ts_tick_usecs", "1000") => {}
+        ("tcp_ts_tick_usecs", "1000") => {
+            setup.stamp_tolerance = Some(1.max(setup.tolerance.as_millis() as u32));
+        }
+        ("tcp_ts_tick_usecs", "0") => setup.stamp_tolerance = None,
+        ("tso", "on") => setup.tso = true,
+        // How long the segments are that the peer's are merged from; the stack sees each as it comes.
+        ("mss", _) => drop(number()?),
         _ => return Err(format!("the option --{name}={value} is not known")),
     }
     Ok(())
@@ -126,7 +142,7 @@ impl Runner {
         match &event.action {
             Action::Call(call) => self.call(event, call)?,
             Action::Inbound(packet) => self.inject(packet)?,
-            Action::Command(command) => options::sysctl(&mut self.host, command)?,
+            Action::Command(command) => shell::run(&mut self.host, command)?,
             Action::Code(code) => self.assert(code)?,
             Action::Outbound(_) => {}
         }
@@ -241,7 +257,7 @@ impl Runner {
         let socket = flow.and_then(|flow| self.host.socket_of(flow.local_port, flow.remote_port));
         let socket = socket.ok_or("there is no connection whose TCP_INFO could be read")?;
         let info = self.host.stack.tcp_info(socket, self.host.now).map_err(|error| error.to_string())?;
-        assertions::run(code, &info)
+        assertions::run(code, &info, &mut self.host.names)
     }
 
     // ---- packets to the stack ----
@@ -304,7 +320,8 @@ impl Runner {
             return Err(side_by_side("the stack does not send", &event.text, "nothing"));
         };
         self.last = at;
-        let actual = self.identify(&bytes, expected)?;
+        let sent = self.whole(Sent::parse(&bytes)?, expected, limit)?;
+        let actual = self.identify(sent, expected)?;
         self.note(at, &format!("> {actual}"));
         let is_right = actual == *expected;
         let in_time = event.when.base == Base::Any || at + tolerance >= from && at <= limit;
@@ -327,11 +344,24 @@ impl Runner {
         Err(side_by_side(what, &format!("{span} > {expected}"), &format!("{actual_at:<width$} > {actual}")))
     }
 
+    /// The packet with those behind it that make up the expected one: a device that splits would have got them as one.
+    fn whole(&mut self, mut sent: Sent, expected: &Packet, limit: Instant) -> Result<Sent, String> {
+        let Body::Tcp(segment) = &expected.body else { return Ok(sent) };
+        while !sent.payload.is_empty() && sent.payload.len() < segment.len as usize {
+            while self.host.sent.is_empty() && self.step(limit)? {}
+            let Some((_, bytes)) = self.host.sent.front() else { break };
+            if sent.join(Sent::parse(bytes)?).is_err() {
+                break;
+            }
+            self.host.sent.pop_front();
+        }
+        Ok(sent)
+    }
+
     /// A packet of the stack in the words of the expected one.
-    fn identify(&mut self, bytes: &[u8], expected: &Packet) -> Result<Packet, String> {
-        let sent = Sent::parse(bytes)?;
+    fn identify(&mut self, sent: Sent, expected: &Packet) -> Result<Packet, String> {
         if !sent.is_tcp() {
-            return Ok(sent.describe(None, Some(expected)));
+            return Ok(sent.describe(None, Some((expected, None))));
         }
         let known = self.flows.len();
         let index = self.flow(sent.ports.0, sent.ports.1);
@@ -356,7 +386,7 @@ impl Runner {
                 sent.describe(Some(&self.flows[index]), None)
             ));
         }
-        Ok(sent.describe(Some(&self.flows[index]), Some(expected)))
+        Ok(sent.describe(Some(&self.flows[index]), Some((expected, self.host.setup.stamp_tolerance))))
     }
 
     /// Nothing is left: no call that waits, no packet the script does not know of.
@@ -366,7 +396,8 @@ impl Runner {
             self.advance(limit)?;
         }
         self.host.pump();
-        let Some((at, bytes)) = self.host.sent.pop_front() else { return Ok(()) };
+        // Where scripts say which packets they look at, the others do not matter.
+        let Some((at, bytes)) = self.host.sent.pop_front().filter(|_| !self.host.setup.foreign) else { return Ok(()) };
         let sent = Sent::parse(&bytes)?;
         let flow = self.flows.iter().find(|flow| (flow.local_port, flow.remote_port) == sent.ports);
         let actual = format!("{:.6} > {}", self.host.seconds(at), sent.describe(flow, None));

@@ -145,6 +145,8 @@ pub enum TcpOption {
     FastOpen(Vec<u8>),
     /// RFC 6994 with the magic number of fast open.
     FastOpenExp(Vec<u8>),
+    /// Accurate ECN (RFC 9768): the counters in their order, and whether that of ECT(1) is the first.
+    AccEcn(bool, Vec<u32>),
     /// `md5 valid`-like signatures are not known; the bytes are.
     Unknown(u8, Vec<u8>),
 }
@@ -164,6 +166,8 @@ pub const FLAGS: [(char, u16); 9] =
 
 pub const SYN: u16 = 2;
 pub const ACK: u16 = 16;
+/// AE, CWR and ECE.
+pub const ACE: u16 = 0x1c0;
 
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -218,6 +222,14 @@ impl fmt::Display for TcpOption {
             Self::Timestamps(val, ecr) => write!(f, "TS val {} ecr {}", or_any(val), or_any(ecr)),
             Self::FastOpen(cookie) => write!(f, "FO {}", hex(cookie)),
             Self::FastOpenExp(cookie) => write!(f, "FOEXP {}", hex(cookie)),
+            Self::AccEcn(one_first, counters) => {
+                let names = if *one_first { ["e1b", "ceb", "e0b"] } else { ["e0b", "ceb", "e1b"] };
+                f.write_str("ECN")?;
+                if counters.is_empty() && *one_first {
+                    return f.write_str(" e1b");
+                }
+                names.iter().zip(counters).try_for_each(|(name, counter)| write!(f, " {name} {counter}"))
+            }
             Self::Unknown(kind, data) => write!(f, "opt {kind} {}", hex(data)),
         }
     }

@@ -23,6 +23,8 @@ mod kind {
     pub const SACK: u8 = 5;
     pub const TIMESTAMPS: u8 = 8;
     pub const FAST_OPEN: u8 = 34;
+    pub const ACCECN_0: u8 = 172;
+    pub const ACCECN_1: u8 = 174;
     pub const EXPERIMENT: u8 = 254;
 }
 
@@ -114,13 +116,29 @@ impl Sent {
         self.ip.protocol == protocol::TCP
     }
 
+    /// Takes the data of the packet that follows this one, as if both had been one; gives it back if it does not.
+    pub fn join(&mut self, next: Self) -> Result<(), Self> {
+        let end = u32_at(&self.header, 4).wrapping_add(self.payload.len() as u32);
+        // What may differ: the number, the push flag, the checksum.
+        let rest = |sent: &Self| (sent.flags() & !8, sent.header[8..12].to_vec(), sent.header[20..].to_vec());
+        let follows = self.is_tcp() && next.is_tcp() && self.ports == next.ports && self.ip.tos == next.ip.tos;
+        if !follows || u32_at(&next.header, 4) != end || next.payload.is_empty() || rest(self) != rest(&next) {
+            return Err(next);
+        }
+        self.payload.extend(next.payload);
+        self.header[13] = next.header[13];
+        Ok(())
+    }
+
     /// Whether it opens a connection.
     pub fn is_syn(&self) -> bool {
         self.flags() & (SYN | ACK) == SYN
     }
 
-    /// The packet as a script would describe it, as closely as `expected` does.
-    pub fn describe(&self, flow: Option<&Flow>, expected: Option<&Packet>) -> Packet {
+    /// The packet as a script would describe it, as closely as `expected` does, beside which time stamps may be so many ticks
+    /// off.
+    pub fn describe(&self, flow: Option<&Flow>, expected: Option<(&Packet, Option<u32>)>) -> Packet {
+        let (expected, ticks) = expected.map_or((None, None), |(packet, ticks)| (Some(packet), ticks));
         let expected_ip = expected.map_or_else(Ip::default, |packet| packet.ip);
         let ip = Ip {
             ecn: expected_ip.ecn.map(|_| self.ip.tos & 3),
@@ -134,7 +152,7 @@ impl Sent {
                     Some(Body::Tcp(segment)) => Some(segment),
                     _ => None,
                 };
-                Body::Tcp(self.segment(flow, segment))
+                Body::Tcp(self.segment(flow, segment, ticks))
             }
             protocol::UDP => Body::Udp(self.payload.len() as u16),
             _ => Body::Icmp(Icmp { kind: self.header[0], code: self.header[1], mtu: None, quote: None }),
@@ -142,7 +160,7 @@ impl Sent {
         Packet { ip, ports, body }
     }
 
-    fn segment(&self, flow: Option<&Flow>, expected: Option<&Segment>) -> Segment {
+    fn segment(&self, flow: Option<&Flow>, expected: Option<&Segment>, ticks: Option<u32>) -> Segment {
         let (flags, seq) = (self.flags(), u32_at(&self.header, 4));
         let local_base = flow.and_then(|flow| flow.local_base);
         let guess = expected.map_or(0, |segment| segment.seq);
@@ -151,7 +169,7 @@ impl Sent {
         if let (Some(wanted), Some(found)) = (expected, options.as_mut()) {
             match &wanted.options {
                 None => options = None,
-                Some(wanted) => blur_stamps(wanted, found),
+                Some(wanted) => blur_stamps(wanted, found, ticks),
             }
         }
         let wants = |what: fn(&Segment) -> bool| expected.is_none_or(what);
@@ -210,10 +228,10 @@ impl Sent {
 }
 
 /// A time stamp that is as near to the expected one as the clock's tick allows is the expected one.
-fn blur_stamps(wanted: &[TcpOption], found: &mut [TcpOption]) {
+fn blur_stamps(wanted: &[TcpOption], found: &mut [TcpOption], ticks: Option<u32>) {
     for (wanted, found) in wanted.iter().zip(found) {
         if let (TcpOption::Timestamps(val, ecr), TcpOption::Timestamps(found_val, found_ecr)) = (wanted, found) {
-            let is_near = |a: u32, b: u32| a.wrapping_sub(b).min(b.wrapping_sub(a)) <= 1;
+            let is_near = |a: u32, b: u32| ticks.is_none_or(|ticks| a.wrapping_sub(b).min(b.wrapping_sub(a)) <= ticks);
             match (*val, *found_val) {
                 (None, _) => *found_val = None,
                 (Some(a), Some(b)) if is_near(a, b) => *found_val = Some(a),
@@ -256,6 +274,10 @@ fn parse_option(kind: u8, data: &[u8]) -> TcpOption {
         }
         (kind::TIMESTAMPS, 8) => TcpOption::Timestamps(Some(u32_at(data, 0)), Some(u32_at(data, 4))),
         (kind::FAST_OPEN, _) => TcpOption::FastOpen(data.to_vec()),
+        (kind::ACCECN_0 | kind::ACCECN_1, 0 | 3 | 6 | 9) => {
+            let counters = data.chunks_exact(3).map(|bytes| u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]));
+            TcpOption::AccEcn(kind == kind::ACCECN_1, counters.collect())
+        }
         (kind::EXPERIMENT, _) if data.starts_with(&FAST_OPEN_MAGIC) => TcpOption::FastOpenExp(data[2..].to_vec()),
         _ => TcpOption::Unknown(kind, data.to_vec()),
     }
@@ -273,6 +295,7 @@ impl TcpOption {
             Self::Timestamps(..) => 10,
             Self::FastOpen(cookie) => 2 + cookie.len(),
             Self::FastOpenExp(cookie) => 4 + cookie.len(),
+            Self::AccEcn(_, counters) => 2 + 3 * counters.len(),
             Self::Unknown(_, data) => 2 + data.len(),
         }
     }
@@ -302,6 +325,10 @@ impl TcpOption {
             Self::Timestamps(..) => return Err("a time stamp to the stack needs its numbers".into()),
             Self::FastOpen(cookie) => put(kind::FAST_OPEN, cookie),
             Self::FastOpenExp(cookie) => put(kind::EXPERIMENT, &[&FAST_OPEN_MAGIC[..], cookie].concat()),
+            Self::AccEcn(one_first, counters) => {
+                let bytes: Vec<_> = counters.iter().flat_map(|counter| counter.to_be_bytes()[1..].to_vec()).collect();
+                put(if *one_first { kind::ACCECN_1 } else { kind::ACCECN_0 }, &bytes);
+            }
             Self::Unknown(kind, data) => put(*kind, data),
         }
         Ok(())

@@ -169,7 +169,7 @@ fn byte(sender_port: u16, position: usize) -> u8 {
 
 impl End {
     pub fn new(name: &'static str, flow: Flow, plan: Plan, secret: Key, mtu: u32) -> Self {
-        let path = Path { mtu, max_frame: if plan.super_frames { 65_535 } else { mtu } };
+        let path = Path { mtu, link_mtu: mtu, max_frame: if plan.super_frames { 65_535 } else { mtu } };
         Self {
             name,
             flow,

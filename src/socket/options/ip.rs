@@ -24,6 +24,9 @@ const IP_CHECKSUM: i32 = 23;
 const IP_RECVFRAGSIZE: i32 = 25;
 const IP_MULTICAST_ALL: i32 = 49;
 const IP_UNICAST_IF: i32 = 50;
+/// Values of IP_MTU_DISCOVER (linux/in.h).
+const IP_PMTUDISC_INTERFACE: i32 = 4;
+const IP_PMTUDISC_OMIT: i32 = 5;
 /// sizeof(struct ip_mreq)
 const MREQ: usize = 8;
 
@@ -157,13 +160,18 @@ const fn discover_number(discover: MtuDiscover) -> i32 {
         MtuDiscover::Want => libc::IP_PMTUDISC_WANT,
         MtuDiscover::Do => libc::IP_PMTUDISC_DO,
         MtuDiscover::Probe => libc::IP_PMTUDISC_PROBE,
+        MtuDiscover::Interface => IP_PMTUDISC_INTERFACE,
+        MtuDiscover::Omit => IP_PMTUDISC_OMIT,
     }
 }
 
 fn set_discover(s: &Handle, value: &[u8]) -> Result<()> {
-    const ALL: [MtuDiscover; 4] = [MtuDiscover::Dont, MtuDiscover::Want, MtuDiscover::Do, MtuDiscover::Probe];
+    use MtuDiscover::{Do, Dont, Interface, Omit, Probe, Want};
     let value = loose(value);
-    let discover = ALL.into_iter().find(|discover| discover_number(*discover) == value).ok_or(Error::Invalid)?;
+    let discover = [Dont, Want, Do, Probe, Interface, Omit]
+        .into_iter()
+        .find(|discover| discover_number(*discover) == value)
+        .ok_or(Error::Invalid)?;
     change(s, |o| o.ip.mtu_discover = discover)
 }
 

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 /// Names that the C library does not have for every target (asm-generic/socket.h).
 const SO_RCVTIMEO_NEW: i32 = 66;
 const SO_SNDTIMEO_NEW: i32 = 67;
+const SO_MEMINFO: i32 = 55;
 const SO_INCOMING_NAPI_ID: i32 = 56;
 const SO_COOKIE: i32 = 57;
 const SO_BINDTOIFINDEX: i32 = 62;
@@ -202,6 +203,7 @@ pub(super) const TABLE: &[Row] = &[
     Row { name: libc::SO_BUSY_POLL, get: zero, set: |_, v| only_off(v, Error::NotPermitted) },
     Row { name: libc::SO_MAX_PACING_RATE, get: pacing, set: set_pacing },
     Row { name: libc::SO_INCOMING_CPU, get: |_| Ok(Value::Int(-1)), set: read_only },
+    Row { name: SO_MEMINFO, get: memory, set: read_only },
     Row { name: SO_INCOMING_NAPI_ID, get: zero, set: read_only },
     Row { name: SO_COOKIE, get: |s| Ok(Value::whole(&s.file.to_bits().to_ne_bytes())), set: read_only },
     Row { name: libc::SO_ZEROCOPY, get: zero, set: |_, v| only_off(v, Error::NotSupported) },
@@ -236,6 +238,19 @@ fn recv_buffer(s: &Handle) -> Result<Value> {
         Protocol::Tcp => tcp_setting(s, |o| reported(o.recv_buffer, AUTO_RCVBUF)),
         Protocol::Udp => setting(s, |o| i32::try_from(o.recv_buffer).unwrap_or(i32::MAX)),
     }
+}
+
+/// SO_MEMINFO: SK_MEMINFO_RMEM_ALLOC, RCVBUF, WMEM_ALLOC, SNDBUF, FWD_ALLOC, WMEM_QUEUED, OPTMEM, BACKLOG and DROPS
+/// (linux/sock_diag.h). What waits in a queue counts by its bytes, without Linux's book-keeping; there is no backlog,
+/// and nothing is set aside.
+fn memory(s: &Handle) -> Result<Value> {
+    let buffer = |value| if let Value::Int(bytes) = value { bytes.unsigned_abs() } else { 0 };
+    let (recv, send) = (buffer(recv_buffer(s)?), buffer(send_buffer(s)?));
+    // A socket without a connection has nothing queued.
+    let queued = |bytes: Result<usize>| u32::try_from(bytes.unwrap_or(0)).unwrap_or(u32::MAX);
+    let read = queued(s.with(|stack, id, _| stack.readable(id)));
+    let sent = queued(s.with(|stack, id, _| stack.unacknowledged(id)));
+    Ok(Value::bytes(&[read, recv, sent, send, 0, sent, 0, 0, 0].map(u32::to_ne_bytes).concat()))
 }
 
 /// Clamped and doubled as Linux does. The limit (net.core.wmem_max, rmem_max) is what buffers grow to by themselves.

@@ -63,7 +63,7 @@ pub(super) const TABLE: &[Row] = &[
     Row {
         name: libc::TCP_NODELAY,
         get: |s| tcp_setting(s, |o| o.nodelay.into()),
-        set: |s, v| int(v).and_then(|v| tcp_change(s, |o| o.nodelay = v != 0)),
+        set: |s, v| int(v).and_then(|v| tcp_change(s, |o| (o.nodelay, o.pushes) = (v != 0, v != 0))),
     },
     Row {
         name: libc::TCP_MAXSEG,

@@ -123,8 +123,13 @@ fn parse_knobs(text: &str) -> Result<Knobs> {
             return Err(bad(name, "is given twice"));
         }
         seen.push(name);
-        let value = value.parse().map_err(|_| bad(text, "has a value that is no number"))?;
-        knobs.set(name, value).map_err(|error| match error {
+        let numbers: std::result::Result<Vec<u32>, _> = value.split('/').map(str::parse).collect();
+        let set = match numbers.as_deref() {
+            Ok([value]) => knobs.set(name, *value),
+            Ok(&[least, first, most]) => knobs.set_sizes(name, [least, first, most]),
+            _ => return Err(bad(text, "has a value that is no number")),
+        };
+        set.map_err(|error| match error {
             KnobError::Unknown => bad(name, "is no setting of this stack"),
             KnobError::OutOfRange => bad(text, "goes too far"),
         })?;

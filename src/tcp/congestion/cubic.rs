@@ -206,8 +206,11 @@ impl Controller for Cubic {
         }
     }
 
-    fn on_idle(&mut self, idle: Duration, rto: Duration) {
-        self.window.on_idle(idle, rto);
+    fn on_restart(&mut self, idle: Duration, rto: Duration) {
+        self.window.on_restart(idle, rto);
+    }
+
+    fn on_idle(&mut self, idle: Duration) {
         self.epoch.start += idle;
         self.acked_at += idle;
     }
@@ -367,7 +370,7 @@ mod tests {
         let mut idle = after_loss(1000);
         run(&mut idle, 0, 3000);
         let mut busy = idle.clone();
-        idle.on_idle(Duration::from_secs(6), Duration::from_secs(60));
+        idle.on_idle(Duration::from_secs(6));
         run(&mut idle, 9000, 10_000);
         run(&mut busy, 3000, 4000);
         assert_eq!(idle.window(), busy.window());
@@ -377,7 +380,7 @@ mod tests {
                 acked: MSS,
                 in_flight: MSS,
                 advanced: true,
-                app_limited: true,
+                unused: true,
                 now: at(ms),
                 ..AckSample::default()
             };

@@ -26,13 +26,16 @@ pub const MAX_WINDOW: u32 = 1 << 30;
 pub struct AckSample {
     /// Bytes newly acknowledged, cumulatively or by SACK.
     pub acked: u32,
-    /// It acknowledges new data cumulatively.
+    /// It acknowledges new data cumulatively; where reordering is known, also if it reports some by SACK (as Linux).
     pub advanced: bool,
+    /// The congestion window was not made use of: it says nothing about the network that this much got through (RFC 7661).
+    pub unused: bool,
     /// Bytes in flight before this acknowledgement.
     pub in_flight: u32,
-    /// The sender had less to send (or the peer's window took less) than the congestion window allowed: it says nothing
-    /// about the network that this much got through (RFC 7661).
+    /// The sender had less to send (or the peer's window took less) than the congestion window allowed.
     pub app_limited: bool,
+    /// Bytes of which the peer tells that they were marked, about; `None` if it does not count them (RFC 9768).
+    pub marked: Option<u32>,
     /// The round-trip time this acknowledgement measured.
     pub rtt: Option<Duration>,
     /// The shortest round trip of the path.
@@ -75,7 +78,10 @@ pub trait Controller {
     fn undo(&mut self, now: Instant);
 
     /// Nothing was in flight for `idle`, and data is to be sent now.
-    fn on_idle(&mut self, idle: Duration, rto: Duration);
+    fn on_idle(&mut self, idle: Duration);
+
+    /// Nothing was sent for `idle`, and the application writes again: the window decays (RFC 2861 section 2.2).
+    fn on_restart(&mut self, idle: Duration, rto: Duration);
 
     /// For a whole time-out no more than `used` bytes of the window were in flight.
     fn on_unused(&mut self, used: u32);
@@ -173,8 +179,12 @@ impl Controller for AnyController {
         each!(self, it => it.undo(now));
     }
 
-    fn on_idle(&mut self, idle: Duration, rto: Duration) {
-        each!(self, it => it.on_idle(idle, rto));
+    fn on_idle(&mut self, idle: Duration) {
+        each!(self, it => it.on_idle(idle));
+    }
+
+    fn on_restart(&mut self, idle: Duration, rto: Duration) {
+        each!(self, it => it.on_restart(idle, rto));
     }
 
     fn on_unused(&mut self, used: u32) {

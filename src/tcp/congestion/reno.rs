@@ -69,8 +69,10 @@ impl Controller for Reno {
         self.window.undo();
     }
 
-    fn on_idle(&mut self, idle: Duration, rto: Duration) {
-        self.window.on_idle(idle, rto);
+    fn on_idle(&mut self, _idle: Duration) {}
+
+    fn on_restart(&mut self, idle: Duration, rto: Duration) {
+        self.window.on_restart(idle, rto);
     }
 
     fn on_unused(&mut self, used: u32) {
@@ -177,10 +179,10 @@ mod tests {
     #[test]
     fn a_window_that_is_not_used_does_not_grow() {
         let mut reno = reno();
-        let idle = AckSample { acked: MSS, in_flight: MSS, advanced: true, app_limited: true, ..AckSample::default() };
+        let idle = AckSample { acked: MSS, in_flight: MSS, advanced: true, unused: true, ..AckSample::default() };
         (0..100).for_each(|_| reno.on_ack(&idle));
         assert_eq!(reno.window(), 10 * MSS);
-        reno.on_ack(&AckSample { in_flight: 6 * MSS, ..idle });
+        reno.on_ack(&AckSample { unused: false, ..idle });
         assert_eq!(reno.window(), 11 * MSS);
     }
 
@@ -189,11 +191,11 @@ mod tests {
         let second = Duration::from_secs(1);
         let mut reno = reno();
         ack(&mut reno, 70 * MSS);
-        reno.on_idle(second / 2, second);
+        reno.on_restart(second / 2, second);
         assert_eq!(reno.window(), 80 * MSS);
-        reno.on_idle(2 * second, second);
+        reno.on_restart(2 * second, second);
         assert_eq!(reno.window(), 20 * MSS);
-        reno.on_idle(Duration::from_secs(1 << 40), second);
+        reno.on_restart(Duration::from_secs(1 << 40), second);
         assert_eq!((reno.window(), reno.ssthresh()), (10 * MSS, u32::MAX));
     }
 

@@ -1,32 +1,73 @@
 //! How much of the congestion window is used (RFC 2861 section 3, RFC 7661; Linux's tcp_cwnd_validate).
 
-use crate::time::{Duration, Instant};
+use crate::{
+    time::{Duration, Instant},
+    wire::seq::SeqNum,
+};
 
-/// The most that was in flight since the window was last found full.
-#[derive(Debug, Default)]
+/// What was made of the window, in this window of data and since it was last found full.
+#[derive(Debug)]
 pub struct WindowUse {
-    since: Instant,
+    /// Nothing but the window held the sender back.
+    full: bool,
+    /// The most that was out, bytes.
     most: u32,
+    /// Both hold until this is acknowledged.
+    until: SeqNum,
+    /// Since when the window has not been full.
+    since: Instant,
+    /// The most that was out since then, bytes.
+    most_since: u32,
+}
+
+/// What is out when something was sent, or could not be.
+#[derive(Copy, Clone, Debug)]
+pub struct Moment {
+    /// Bytes sent and not acknowledged.
+    pub outstanding: u32,
+    /// The congestion window takes no more.
+    pub full: bool,
+    /// SND.UNA.
+    pub una: SeqNum,
+    /// SND.NXT.
+    pub nxt: SeqNum,
+    /// The congestion window; 0 outside of slow start.
+    pub slow_start: u32,
 }
 
 impl WindowUse {
-    /// Begins anew.
-    pub fn reset(&mut self, now: Instant) {
-        *self = Self { since: now, most: 0 };
+    /// Nothing was sent yet on a connection that begins at `iss`.
+    pub fn new(iss: SeqNum) -> Self {
+        Self { full: false, most: 0, until: iss, since: Instant::ZERO, most_since: 0 }
     }
 
-    /// An acknowledgement came while `in_flight` bytes were in flight. If for a whole time-out the window was not what held
-    /// the sender back, returns the most that was in flight in that time.
-    pub fn on_ack(&mut self, in_flight: u32, app_limited: bool, rto: Duration, now: Instant) -> Option<u32> {
-        if !app_limited {
+    /// Whether an acknowledgement may make the window grow. In slow start, whose window is `slow_start` and not 0, half in
+    /// use is enough, as in Linux: the other half is the growth of this round trip, which nobody had the time to use yet.
+    pub fn is_used(&self, slow_start: u32) -> bool {
+        self.full || slow_start / 2 < self.most && slow_start > 0
+    }
+
+    /// The window begins anew after a silence.
+    pub fn reset(&mut self, now: Instant) {
+        (self.since, self.most_since) = (now, 0);
+    }
+
+    /// Data was sent, or the window kept it from being sent. If the window was not what held the sender back for a whole
+    /// time-out, returns the most that was out in that time.
+    pub fn on_sent(&mut self, moment: &Moment, rto: Duration, now: Instant) -> Option<u32> {
+        let &Moment { outstanding, full, una, nxt, slow_start } = moment;
+        if una >= self.until || full || (!self.full && outstanding > self.most) {
+            (self.full, self.most, self.until) = (full, outstanding, nxt);
+        }
+        if self.is_used(slow_start) {
             self.reset(now);
             return None;
         }
-        self.most = self.most.max(in_flight);
-        let most = self.most;
+        self.most_since = self.most_since.max(outstanding);
         if now.since(self.since) < rto {
             return None;
         }
+        let most = self.most_since;
         self.reset(now);
         Some(most)
     }
@@ -36,15 +77,39 @@ impl WindowUse {
 mod tests {
     use super::*;
 
+    const RTO: Duration = Duration::from_secs(1);
+
+    fn moment(outstanding: u32, full: bool, una: u32) -> Moment {
+        Moment { outstanding, full, una: SeqNum(una), nxt: SeqNum(una + outstanding), slow_start: 0 }
+    }
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_nanos(ms * 1_000_000)
+    }
+
     #[test]
-    fn a_whole_time_out_without_a_full_window_tells_what_was_used() {
-        let (at, rto) = (|ms: u64| Instant::from_nanos(ms * 1_000_000), Duration::from_millis(200));
-        let mut used = WindowUse::default();
-        used.reset(at(0));
-        assert_eq!(used.on_ack(5_000, true, rto, at(100)), None);
-        assert_eq!(used.on_ack(7_000, false, rto, at(150)), None);
-        assert_eq!(used.on_ack(3_000, true, rto, at(250)), None);
-        assert_eq!(used.on_ack(2_000, true, rto, at(350)), Some(3_000));
-        assert_eq!(used.on_ack(1_000, true, rto, at(360)), None);
+    fn a_window_once_full_counts_as_used_until_that_is_acknowledged() {
+        let mut window = WindowUse::new(SeqNum(0));
+        window.on_sent(&moment(10, true, 0), RTO, at(0));
+        window.on_sent(&moment(5, false, 5), RTO, at(1));
+        assert!(window.is_used(0));
+        window.on_sent(&moment(5, false, 10), RTO, at(2));
+        assert!(!window.is_used(0));
+    }
+
+    #[test]
+    fn in_slow_start_half_a_window_is_enough() {
+        let mut window = WindowUse::new(SeqNum(0));
+        window.on_sent(&moment(9, false, 0), RTO, at(0));
+        assert_eq!([0, 16, 18, 20].map(|cwnd| window.is_used(cwnd)), [false, true, false, false]);
+    }
+
+    #[test]
+    fn a_time_out_without_a_full_window_tells_what_was_used_of_it() {
+        let mut window = WindowUse::new(SeqNum(0));
+        assert_eq!(window.on_sent(&moment(10, true, 0), RTO, at(1000)), None);
+        assert_eq!(window.on_sent(&moment(7, false, 10), RTO, at(1500)), None);
+        assert_eq!(window.on_sent(&moment(3, false, 20), RTO, at(2000)), Some(7));
+        assert_eq!(window.on_sent(&moment(3, false, 30), RTO, at(2100)), None);
     }
 }

@@ -50,12 +50,9 @@ impl Window {
     }
 
     /// Whether this acknowledgement may make the window grow: none is being repaired, it acknowledges new data (reports
-    /// of disorder do not count, as in Linux), and the window was in use (RFC 7661 section 4.1). In slow start half in
-    /// use is enough, as in Linux: the other half is the growth of this round trip, which nobody had the time to use yet.
+    /// of disorder do not count, as in Linux), and the window was in use (RFC 7661 section 4.1).
     pub fn may_grow(&self, ack: &AckSample) -> bool {
-        self.phase != Phase::Recovery
-            && ack.advanced
-            && (!ack.app_limited || (self.is_slow_start() && self.cwnd / 2 < ack.in_flight))
+        self.phase != Phase::Recovery && ack.advanced && !ack.unused
     }
 
     /// Makes the window larger.
@@ -113,7 +110,7 @@ impl Window {
     /// Nothing was sent for `idle`. RFC 5681 section 4.1 restarts at once from the initial window; as Linux
     /// (tcp_slow_start_after_idle), the window is halved for each time-out of silence down to that, and the threshold
     /// remembers three quarters of it (RFC 2861 section 2.2).
-    pub fn on_idle(&mut self, idle: Duration, rto: Duration) {
+    pub fn on_restart(&mut self, idle: Duration, rto: Duration) {
         if rto.is_zero() || idle <= rto {
             return;
         }

@@ -18,12 +18,20 @@ impl Connection {
         self.snd.pipe().saturating_sub(self.recovery.departed)
     }
 
-    /// What may be in the network now, bytes: the congestion window, which fast recovery approaches step by step.
+    /// What may be in the network now, bytes: the congestion window, which fast recovery and the answer to a mark approach
+    /// step by step (RFC 9937; Linux's tcp_cwnd_reduction does both).
     pub(in crate::tcp) fn window_now(&self) -> u32 {
         match self.recovery.phase {
             Phase::Recovery if self.cc.is_reduced_in_proportion() => self.recovery.prr.window(),
+            // As Linux: the window shrinks for marks as it does for losses (RFC 9937 section 1).
+            Phase::Cwr if self.is_marked_down_in_proportion() => self.recovery.prr.window(),
             _ => self.cc.window(),
         }
+    }
+
+    /// Whether the window shrinks in proportion when marks are told: not where the algorithm has no threshold to shrink to.
+    fn is_marked_down_in_proportion(&self) -> bool {
+        self.cc.is_reduced_in_proportion() && self.cc.ssthresh() != u32::MAX
     }
 
     /// Takes what an acknowledgement told to be delivered.
@@ -42,7 +50,8 @@ impl Connection {
         let departed = self.count_departures(news);
         if news.advanced > 0 {
             self.recovery.dup_acks = 0;
-        } else if news.repeats || news.sacked > 0 {
+        } else if if self.opening.sack { news.sacked > 0 } else { news.repeats } {
+            // Where SACK is there, an acknowledgement without a block tells of nothing.
             self.recovery.dup_acks += 1;
         }
         let delivered = if self.opening.sack { news.unsacked + news.sacked } else { departed };
@@ -64,10 +73,15 @@ impl Connection {
         }
         let suspicious = self.snd.sacked() > 0 || self.snd.resent() > 0;
         let lost = if self.opening.sack { suspicious && self.detect(cx) > 0 } else { self.lost_first() };
+        if lost && self.is_lost_mtu_probe(cx) {
+            return;
+        }
         if lost {
             self.enter_recovery(news.in_flight, cx);
             self.step(delivered, false);
-        } else if self.recovery.phase != Phase::Cwr {
+        } else if self.recovery.phase == Phase::Cwr {
+            self.step(delivered, news.advanced > 0);
+        } else {
             let disorder = self.snd.sacked() > 0 || self.recovery.dup_acks > 0;
             self.recovery.phase = if disorder { Phase::Disorder } else { Phase::Open };
         }
@@ -159,7 +173,8 @@ impl Connection {
 
     /// Lets fast recovery send what it may.
     fn step(&mut self, delivered: u32, safe: bool) {
-        if self.recovery.phase == Phase::Recovery {
+        let in_cwr = self.recovery.phase == Phase::Cwr && self.is_marked_down_in_proportion();
+        if self.recovery.phase == Phase::Recovery || in_cwr {
             let (in_flight, ssthresh, mss) = (self.pipe(), self.cc.ssthresh(), u32::from(self.mss()));
             self.recovery.prr.on_step(&Step { delivered, safe, in_flight, ssthresh, mss });
         }

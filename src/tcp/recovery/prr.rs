@@ -1,4 +1,4 @@
-//! Proportional rate reduction: during fast recovery as much is sent as comes out of the network, in the proportion to
+//! Proportional rate reduction: during fast recovery, and while the window is reduced for marks, as much is sent as comes out of the network, in the proportion to
 //! which the window is to shrink, so that the end of it is neither a pause nor a burst (RFC 9937).
 
 /// The state of one recovery; all amounts are bytes.
@@ -32,7 +32,7 @@ pub struct Step {
 impl Prr {
     /// Recovery begins with `in_flight` bytes in flight before the acknowledgement that showed the loss.
     pub fn new(in_flight: u32) -> Self {
-        Self { start: in_flight.max(1), ..Self::default() }
+        Self { start: in_flight.max(1), window: in_flight, ..Self::default() }
     }
 
     /// What may be in flight.

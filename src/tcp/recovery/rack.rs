@@ -18,6 +18,9 @@ const PERSIST: u8 = 16;
 /// The most reordering that is reported (Linux's tcp_max_reordering).
 const REORDERING_MAX: u32 = 300;
 
+/// What was sent within this time is judged together (Linux's TCP_TIMEOUT_MIN).
+const TOGETHER: Duration = Duration::from_millis(2);
+
 /// The state of RACK.
 #[derive(Clone, Debug)]
 pub struct Rack {
@@ -69,6 +72,12 @@ impl Rack {
             && min_rtt.is_none_or(|min| now.since(at) >= min)
         {
             self.on_delivered(at, end, now);
+        }
+        // The round trip is that of the highest, not of the latest (as in the RFC): what came with it may be as old.
+        if let Some((at, again)) = heard.last
+            && (!again || min_rtt.is_none_or(|min| now.since(at) >= min))
+        {
+            self.rtt = now.since(at);
         }
         if let Some((start, end)) = heard.lowest
             && end < self.fack
@@ -129,9 +138,10 @@ impl Rack {
         Horizon { at: self.at, end: self.end, due: now - (self.rtt + window) }
     }
 
-    /// When all that was sent before the latest delivered transmission is due.
-    fn deadline(&self, window: Duration) -> Instant {
-        self.at + self.rtt + window
+    /// When what was sent at `oldest` and before the latest delivered transmission is due, and with it what was sent soon
+    /// after.
+    fn deadline(&self, oldest: Instant, window: Duration) -> Instant {
+        self.at.min(oldest + TOGETHER) + self.rtt + window
     }
 }
 
@@ -148,8 +158,8 @@ impl Connection {
     pub(in crate::tcp) fn detect_losses(&mut self, now: Instant) -> Judged {
         let window = self.reordering_window();
         let judged = self.snd.mark_before(&self.recovery.rack.horizon(window, now));
-        if judged.waiting {
-            let at = self.recovery.rack.deadline(window).max(now + Duration::from_micros(1));
+        if let Some(oldest) = judged.waiting {
+            let at = self.recovery.rack.deadline(oldest, window).max(now + Duration::from_micros(1));
             self.timers.set(Timer::Reo, at);
         } else {
             self.timers.stop(Timer::Reo);

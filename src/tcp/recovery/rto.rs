@@ -19,6 +19,7 @@ impl Connection {
             self.time_out(cx);
             return;
         }
+        self.suspect_black_hole(cx.now);
         cx.mib.tcp_timeouts += 1;
         self.stats.on_timeout(self.recovery.phase != Phase::Loss);
         let (in_flight, resent) = (self.pipe(), self.snd.resent());

@@ -66,7 +66,8 @@ impl Connection {
     /// no loss is being repaired, and no probe is out.
     fn probe_time_out(&self) -> Option<Duration> {
         let quiet = self.recovery.phase == Phase::Open && self.snd.sacked() == 0 && self.recovery.timeouts == 0;
-        if !self.opening.sack || !quiet || self.recovery.tlp.end.is_some() {
+        let wanted = matches!(self.settings.knobs.early_retrans, 3 | 4);
+        if !wanted || !self.opening.sack || !quiet || self.recovery.tlp.end.is_some() {
             return None;
         }
         let srtt = self.rtt.srtt()?;

@@ -65,11 +65,30 @@ pub struct Heard {
     pub lowest: Option<(SeqNum, SeqNum)>,
     /// Behind the highest number delivered.
     pub highest: Option<SeqNum>,
+    /// When the highest was sent, and whether again; of what was acknowledged cumulatively, if anything was.
+    pub last: Option<(Instant, bool)>,
+    /// Something was acknowledged cumulatively.
+    pub is_acked: bool,
 }
 
 impl Heard {
-    /// `sent` was delivered up to `end`.
-    pub(super) fn on_delivered(&mut self, sent: &Sent, end: SeqNum) {
+    /// `sent` was acknowledged cumulatively.
+    pub(super) fn on_acked(&mut self, sent: &Sent) {
+        self.on_delivered(sent);
+        self.last = Some((sent.at, sent.retransmitted));
+        self.is_acked = true;
+    }
+
+    /// `sent` was reported by SACK.
+    pub(super) fn on_sacked(&mut self, sent: &Sent) {
+        self.on_delivered(sent);
+        if !self.is_acked {
+            self.last = Some((sent.at, sent.retransmitted));
+        }
+    }
+
+    fn on_delivered(&mut self, sent: &Sent) {
+        let end = sent.end;
         let latest = if sent.retransmitted { &mut self.resent } else { &mut self.original };
         if latest.is_none_or(|(at, upto)| sent.at > at || (sent.at == at && end > upto)) {
             *latest = Some((sent.at, end));
@@ -105,8 +124,8 @@ pub struct Judged {
     pub lost: u32,
     /// Of these, bytes whose retransmission is lost.
     pub lost_again: u32,
-    /// Something will be lost if it is not delivered in time.
-    pub waiting: bool,
+    /// Something will be lost if it is not delivered in time: when the oldest of it was sent.
+    pub waiting: Option<Instant>,
 }
 
 impl SendQueue {
@@ -141,7 +160,7 @@ impl SendQueue {
                     break;
                 }
                 if sent.at > horizon.due {
-                    judged.waiting = true;
+                    judged.waiting = Some(sent.at);
                     break;
                 }
                 judged.lost += self.set_fate(index, Fate::Lost);
@@ -160,7 +179,7 @@ impl SendQueue {
                         return;
                     }
                     if at > horizon.due {
-                        judged.waiting = true;
+                        judged.waiting = Some(judged.waiting.map_or(at, |other| other.min(at)));
                         return;
                     }
                     let len = self.set_fate(index, Fate::Lost);
@@ -233,8 +252,8 @@ mod tests {
     fn only_what_was_sent_before_the_delivered_and_is_old_enough_is_lost() {
         let mut queue = ten();
         queue.on_sack(SeqNum(400), SeqNum(500), 100);
-        assert_eq!(queue.mark_before(&horizon(5, 500, 2)), Judged { lost: 200, lost_again: 0, waiting: true });
-        assert_eq!(queue.mark_before(&horizon(5, 500, 5)), Judged { lost: 200, lost_again: 0, waiting: false });
+        assert_eq!(queue.mark_before(&horizon(5, 500, 2)), Judged { lost: 200, lost_again: 0, waiting: Some(at(3)) });
+        assert_eq!(queue.mark_before(&horizon(5, 500, 5)), Judged { lost: 200, lost_again: 0, waiting: None });
         assert_eq!(queue.mark_before(&horizon(5, 500, 9)), Judged::default());
         assert_eq!((queue.lost(), queue.pipe()), (400, 500));
     }
@@ -247,8 +266,11 @@ mod tests {
         queue.on_resent(SeqNum(0), 100, at(20));
         queue.on_resent(SeqNum(100), 100, at(21));
         queue.on_sack(SeqNum(100), SeqNum(200), 100);
-        assert_eq!(queue.mark_before(&horizon(21, 200, 19)), Judged { lost: 500, lost_again: 0, waiting: true });
-        assert_eq!(queue.mark_before(&horizon(21, 200, 20)), Judged { lost: 100, lost_again: 100, waiting: false });
+        assert_eq!(
+            queue.mark_before(&horizon(21, 200, 19)),
+            Judged { lost: 500, lost_again: 0, waiting: Some(at(20)) }
+        );
+        assert_eq!(queue.mark_before(&horizon(21, 200, 20)), Judged { lost: 100, lost_again: 100, waiting: None });
         assert_eq!(queue.next_lost().map(|sent| sent.start), Some(SeqNum(0)));
     }
 

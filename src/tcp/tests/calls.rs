@@ -69,7 +69,7 @@ fn tcp_info_tells_the_truth() {
     t.output();
     t.wait(20 * MS);
     let info = t.connection.info(t.world.now);
-    assert_eq!((info.state, info.options, info.wscale), (1, 7, 7 | 9 << 4));
+    assert_eq!((info.state, info.options, info.wscale), (1, 7, 7 | 10 << 4));
     assert_eq!((info.snd_mss, info.advmss, info.pmtu), (1448, 1448, 1500));
     assert_eq!((info.unacked, info.snd_cwnd, info.rtt, info.rto), (3, 10, 10_000, 210_000));
     assert_eq!((info.bytes_sent, info.segs_out, info.data_segs_out, info.last_data_sent), (3000, 5, 3, 20));

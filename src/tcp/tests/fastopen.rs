@@ -29,7 +29,7 @@ fn syn_ack(ack: u32) -> Seg {
 fn without_a_cookie_the_syn_asks_for_one_and_keeps_what_comes() {
     let mut t = Tester::connecting(Settings::default());
     t.connection.open_fast(Ticket::Ask);
-    assert_eq!(t.output(), ["S 0:0(0) win 65535 <mss 1460,sackOK,TS,wscale 9,FO>"]);
+    assert_eq!(t.output(), ["S 0:0(0) win 64240 <mss 1460,sackOK,TS,wscale 10,FO>"]);
     let mut answer = syn_ack(1);
     answer.header.options.fast_open = Some(cookie());
     t.answer(answer);
@@ -52,7 +52,7 @@ fn with_a_cookie_the_syn_waits_for_data_and_takes_it_along() {
     let mut t = waiting();
     assert_eq!((t.output(), t.ready().as_str()), (vec![], "out"));
     assert_eq!(t.write(100), Ok(100));
-    assert_eq!(t.output(), ["S 0:100(100) win 65535 <mss 1460,sackOK,TS,wscale 9,FO 1111111111111111>"]);
+    assert_eq!(t.output(), ["S 0:100(100) win 64240 <mss 1460,sackOK,TS,wscale 10,FO 1111111111111111>"]);
     assert_eq!(t.ready(), "");
     assert_eq!(t.answer(syn_ack(101)), [". 101:101(0) ack 1"]);
     let info = t.connection.info(t.world.now);
@@ -86,7 +86,7 @@ fn a_syn_whose_data_is_swallowed_on_the_way_is_sent_again_without() {
     let mut t = waiting();
     t.write(100).unwrap();
     t.output();
-    assert_eq!(t.wait(1100 * MS), ["S 0:0(0) win 65535 <mss 1460,sackOK,TS,wscale 9>"]);
+    assert_eq!(t.wait(1100 * MS), ["S 0:0(0) win 64240 <mss 1460,sackOK,TS,wscale 10>"]);
     assert_eq!(t.answer(syn_ack(1)), ["P. 1:101(100) ack 1"]);
     assert_eq!(t.connection.info(t.world.now).flags >> 1, 3, "TFO_SYN_RETRANSMITTED");
 }
@@ -104,12 +104,12 @@ fn an_acknowledgement_of_more_than_was_sent_is_refused() {
 fn a_trusted_syn_gives_its_data_before_the_handshake_is_complete_and_is_answered() {
     let mut t = Tester::accepting(Settings::default(), seg("S", 0, 0, 5).mss(1000).sack_ok());
     t.connection.accept_fast(Packet::copy_from(b"hello"), None, &mut t.world.cx());
-    assert_eq!(t.output(), ["S. 0:0(0) ack 6 win 65535 <mss 1460,sackOK>"]);
+    assert_eq!(t.output(), ["S. 0:0(0) ack 6 win 64240 <mss 1460,sackOK>"]);
     assert_eq!((t.state(), t.ready().as_str()), (State::SynReceived, "in out"));
     assert_eq!(t.read(100), Ok(b"hello".to_vec()));
     t.write(10).unwrap();
     assert_eq!(t.output(), ["P. 1:11(10) ack 6"]);
-    assert_eq!(t.wait(1100 * MS)[0], "S. 0:0(0) ack 6 win 65535 <mss 1460,sackOK>", "the SYN-ACK is confirmed first");
+    assert_eq!(t.wait(1100 * MS)[0], "S. 0:0(0) ack 6 win 64240 <mss 1460,sackOK>", "the SYN-ACK is confirmed first");
     assert_eq!(t.answer(seg(".", 6, 11, 0)), [""; 0]);
     assert_eq!((t.state(), t.connection.unacknowledged()), (State::Established, 0));
 }

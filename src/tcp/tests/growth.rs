@@ -7,7 +7,6 @@ use crate::{
             cubic::Cubic,
             hystart::{HyStart, Verdict},
             reno::Reno,
-            used::WindowUse,
             window::{Phase, Window},
         },
         rate::RateSample,
@@ -38,16 +37,12 @@ fn window(segments: u32) -> Window {
 #[test]
 fn only_new_data_outside_of_recovery_that_used_the_window_makes_it_grow() {
     let used = AckSample { advanced: true, ..AckSample::default() };
-    let limited = |in_flight| AckSample { app_limited: true, in_flight, ..used };
     for (phase, ssthresh, ack, grows) in [
         (Phase::Open, u32::MAX, used, true),
         (Phase::Loss, u32::MAX, used, true),
         (Phase::Recovery, u32::MAX, used, false),
         (Phase::Open, u32::MAX, AckSample { advanced: false, ..used }, false),
-        (Phase::Open, u32::MAX, limited(10_001), true),
-        (Phase::Open, u32::MAX, limited(10_000), false),
-        (Phase::Open, 20_001, limited(10_001), true),
-        (Phase::Open, 20_000, limited(10_001), false),
+        (Phase::Open, u32::MAX, AckSample { unused: true, ..used }, false),
         (Phase::Open, 20_000, used, true),
     ] {
         let mut window = window(20);
@@ -99,11 +94,11 @@ fn silence_longer_than_a_time_out_halves_for_each_and_the_threshold_keeps_three_
     ] {
         let mut window = window(80);
         window.ssthresh = 5;
-        window.on_idle(Duration::from_millis(idle), Duration::from_millis(rto));
+        window.on_restart(Duration::from_millis(idle), Duration::from_millis(rto));
         assert_eq!((window.cwnd, window.ssthresh), (cwnd, ssthresh), "{idle} of {rto} ms");
     }
     let mut little = window(3);
-    little.on_idle(Duration::from_secs(9), Duration::from_secs(1));
+    little.on_restart(Duration::from_secs(9), Duration::from_secs(1));
     assert_eq!(little.cwnd, 3_000);
 }
 
@@ -140,22 +135,6 @@ fn another_segment_size_renews_the_first_window_only() {
     none.set_mss(0);
     assert_eq!(none.segment(), 1);
     assert_eq!(Window::new(0).segment(), 1);
-}
-
-#[test]
-fn what_was_used_is_told_after_a_whole_time_out() {
-    let rto = Duration::from_millis(200);
-    for (ms, told) in [(199, None), (200, Some(9)), (500, Some(9))] {
-        let mut used = WindowUse::default();
-        used.reset(at(0));
-        assert_eq!(used.on_ack(9, true, rto, at(1)), None);
-        assert_eq!(used.on_ack(5, true, rto, at(ms)), told, "after {ms} ms");
-        // Then it begins anew.
-        if told.is_some() {
-            assert_eq!(used.on_ack(3, true, rto, at(ms + 199)), None);
-            assert_eq!(used.on_ack(2, true, rto, at(ms + 200)), Some(3));
-        }
-    }
 }
 
 /// HyStart++ after a round of 100 ms, and `samples` of 120 ms in the next.
@@ -302,7 +281,7 @@ fn a_reduction_of_cubic_is_exact_to_the_byte() {
 
 #[test]
 fn time_in_which_the_window_is_not_used_does_not_move_the_curve() {
-    let limited = |ms| AckSample { app_limited: true, in_flight: 5, ..ack(1000, at(ms)) };
+    let limited = |ms| AckSample { unused: true, in_flight: 5, ..ack(1000, at(ms)) };
     let (mut busy, mut idle) = (lossy(), lossy());
     busy.on_ack(&ack(700_000, at(2_000)));
     idle.on_ack(&limited(500));
@@ -310,7 +289,8 @@ fn time_in_which_the_window_is_not_used_does_not_move_the_curve() {
     idle.on_ack(&ack(700_000, at(5_000)));
     assert_eq!(busy.window(), idle.window());
     let mut silent = lossy();
-    silent.on_idle(Duration::from_secs(3), Duration::from_secs(4));
+    silent.on_restart(Duration::from_secs(3), Duration::from_secs(4));
+    silent.on_idle(Duration::from_secs(3));
     silent.on_ack(&ack(700_000, at(5_000)));
     assert_eq!(busy.window(), silent.window());
 }
@@ -339,7 +319,7 @@ fn each_algorithm_is_asked_for_what_is_its_own() {
         lossy.on_rto(10_000, at(0));
         assert_eq!(lossy.window(), 500, "{name}");
         let mut quiet = any.clone();
-        quiet.on_idle(Duration::from_secs(1), RTT);
+        quiet.on_restart(Duration::from_secs(1), RTT);
         let mut unused = any.clone();
         unused.on_unused(1);
         assert_eq!((quiet.window() == 5_000, unused.window() == 7_500), (*name != "bbr", *name != "bbr"), "{name}");
@@ -366,7 +346,7 @@ fn what_was_collected_in_avoidance_waits_while_slow_start_is_under_way() {
     reno.on_loss(30_000, at(0));
     reno.on_recovered(at(0));
     reno.on_ack(&ack(14_999, at(0)));
-    reno.on_idle(Duration::from_secs(9), Duration::from_secs(1));
+    reno.on_restart(Duration::from_secs(9), Duration::from_secs(1));
     assert_eq!((reno.window(), reno.ssthresh()), (10_000, 15_000));
     reno.on_ack(&ack(100, at(0)));
     assert_eq!(reno.window(), 10_100);

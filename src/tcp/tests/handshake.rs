@@ -12,7 +12,7 @@ use crate::{
 #[test]
 fn an_active_open_offers_what_linux_offers_in_its_order() {
     let mut t = Tester::connecting(Settings::default());
-    assert_eq!(t.output(), ["S 0:0(0) win 65535 <mss 1460,sackOK,TS,wscale 9>"]);
+    assert_eq!(t.output(), ["S 0:0(0) win 64240 <mss 1460,sackOK,TS,wscale 10>"]);
     assert_eq!((t.state(), t.ready().as_str(), t.write(1)), (State::SynSent, "", Err(Error::WouldBlock)));
     assert_eq!(t.read(1), Err(Error::WouldBlock));
     let syn_ack = seg("S.", 0, 1, 0).mss(1460).sack_ok().wscale(7).ts(5, 0);
@@ -36,12 +36,12 @@ fn options_the_peer_does_not_have_are_not_used() {
 #[test]
 fn a_passive_open_answers_only_what_was_offered() {
     let mut t = Tester::accepting(Settings::default(), seg("S", 0, 0, 0).mss(1000).wscale(2));
-    assert_eq!(t.output(), ["S. 0:0(0) ack 1 win 65535 <mss 1460,wscale 9>"]);
+    assert_eq!(t.output(), ["S. 0:0(0) ack 1 win 64240 <mss 1460,wscale 10>"]);
     assert_eq!((t.state(), t.ready().as_str()), (State::SynReceived, ""));
     assert_eq!(t.answer(seg(".", 1, 1, 0)), [""; 0]);
     assert_eq!((t.state(), t.events().as_str()), (State::Established, "out"));
     let mut t = Tester::accepting(Settings::default(), seg("S", 0, 0, 0).mss(1000).sack_ok().ts(1, 0));
-    assert_eq!(t.output(), ["S. 0:0(0) ack 1 win 65535 <mss 1460,sackOK,TS>"]);
+    assert_eq!(t.output(), ["S. 0:0(0) ack 1 win 65160 <mss 1460,sackOK,TS>"]);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn data_and_fin_may_come_with_the_last_segment_of_the_handshake() {
 fn both_sides_may_open_at_once() {
     let mut t = Tester::connecting(Settings::default());
     t.output();
-    assert_eq!(t.answer(seg("S", 0, 0, 0).mss(1000)), ["S. 0:0(0) ack 1 win 65535 <mss 1460>"]);
+    assert_eq!(t.answer(seg("S", 0, 0, 0).mss(1000)), ["S. 0:0(0) ack 1 win 64240 <mss 1460>"]);
     assert_eq!(t.state(), State::SynReceived);
     assert_eq!(t.answer(seg("S.", 0, 1, 0).mss(1000)), [""; 0]);
     assert_eq!(t.state(), State::Established);
@@ -144,7 +144,7 @@ fn with_deferred_accept_the_bare_acknowledgement_is_not_enough() {
     let mut t = Tester::accepting(settings, seg("S", 0, 0, 0));
     t.output();
     t.inject(seg(".", 1, 1, 0));
-    assert_eq!(t.wait(5 * 1000 * MS), ["S. 0:0(0) ack 1 win 65535 <mss 1460>"]);
+    assert_eq!(t.wait(5 * 1000 * MS), ["S. 0:0(0) ack 1 win 64240 <mss 1460>"]);
     t.inject(seg(".", 1, 1, 0));
     assert_eq!(t.state(), State::Established);
 }

@@ -89,7 +89,7 @@ fn random_call(t: &mut Tester, rng: &mut SeededRng) {
 
 fn run(seed: u64) {
     let mut rng = SeededRng::new([seed, 3]);
-    let path = if seed.is_multiple_of(2) { ethernet() } else { Path { mtu: 1500, max_frame: 65_535 } };
+    let path = if seed.is_multiple_of(2) { ethernet() } else { Path { mtu: 1500, link_mtu: 1500, max_frame: 65_535 } };
     let settings = Settings { keepalive: seed.is_multiple_of(5), ..Settings::default() };
     let mut t = match seed % 4 {
         0 => Tester::connecting_over(settings, path),

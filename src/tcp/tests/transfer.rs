@@ -70,8 +70,8 @@ fn run(seed: u64, link: Link, path: Path, settings: Settings, sizes: [u64; 2]) -
     Run { took, retransmitted: mib.tcp_retrans_segs, timeouts: mib.tcp_timeouts }
 }
 
-const PLAIN: Path = Path { mtu: 1500, max_frame: 1500 };
-const OFFLOAD: Path = Path { mtu: 1500, max_frame: 65_535 };
+const PLAIN: Path = Path { mtu: 1500, link_mtu: 1500, max_frame: 1500 };
+const OFFLOAD: Path = Path { mtu: 1500, link_mtu: 1500, max_frame: 65_535 };
 
 #[test]
 fn a_clean_link_carries_everything_once() {

@@ -9,8 +9,10 @@
 //! | `probe_bw` | ProbeBW: Down, Cruise, Refill, Up | 5.3.3 |
 //! | `probe_rtt` | the shortest round trip and ProbeRTT | 5.3.4, 5.5.7 |
 //! | `filter` | the largest of a while | 2.11 |
+//! | `marks` | what counted marks say about bounds | none |
 
 mod filter;
+mod marks;
 mod model;
 mod probe_bw;
 mod probe_rtt;
@@ -143,6 +145,8 @@ pub struct Model {
     loss_events: u32,
     lost_in_round: u32,
 
+    marks: marks::Marks,
+
     // Bunched acknowledgements (section 5.5.9).
     extra_acked: WindowedMax<2>,
     extra_since: Option<Instant>,
@@ -233,6 +237,7 @@ impl Bbr {
             loss_in_round: false,
             loss_events: 0,
             lost_in_round: 0,
+            marks: marks::Marks::default(),
             extra_acked: WindowedMax::default(),
             extra_since: None,
             extra_delivered: 0,
@@ -390,8 +395,11 @@ impl Controller for Bbr {
     }
 
     fn on_ecn(&mut self, _in_flight: u32, now: Instant) {
-        // The draft leaves marks open: they bound the model as losses above the threshold do.
+        // The draft leaves marks open: they bound the model as losses above the threshold do, unless they are counted.
         let model = &mut *self.0;
+        if model.follows_marks() {
+            return;
+        }
         model.save_undo();
         model.loss_in_round = true;
         if model.probe_samples {
@@ -401,7 +409,9 @@ impl Controller for Bbr {
 
     fn on_recovered(&mut self, _now: Instant) {
         let model = &mut *self.0;
-        model.in_recovery = false;
+        if !std::mem::take(&mut model.in_recovery) {
+            return;
+        }
         model.cwnd = model.cwnd.max(model.prior_cwnd);
     }
 
@@ -431,7 +441,9 @@ impl Controller for Bbr {
         }
     }
 
-    fn on_idle(&mut self, _idle: Duration, _rto: Duration) {
+    fn on_restart(&mut self, _idle: Duration, _rto: Duration) {}
+
+    fn on_idle(&mut self, _idle: Duration) {
         // The model keeps; what was sent is paced, so no burst follows the silence (section 5.4.3).
         let model = &mut *self.0;
         model.idle_restart = true;

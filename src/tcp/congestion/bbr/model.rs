@@ -18,6 +18,7 @@ impl Model {
         self.update_latest(&ack, rate);
         self.update_bandwidth(&ack, rate);
         self.update_bounds(&ack);
+        self.update_marks(&ack);
         self.update_extra_acked(&ack);
         self.check_full_bw(&ack, rate);
         self.check_startup_done(&ack);

@@ -35,7 +35,14 @@ impl Model {
     /// At the end of a round in recovery: many losses say that the pipe is full too (section 5.3.1.3).
     pub(super) fn check_startup_losses(&mut self, ack: &AckSample) {
         let many = self.loss_events >= FULL_LOSSES && self.lost_in_round > part(ack.rate.tx_in_flight, LOSS_THRESHOLD);
-        if self.state == State::Startup && self.in_recovery && many && !self.full_bw_reached {
+        if self.state == State::Startup && self.in_recovery && many {
+            self.fill_pipe();
+        }
+    }
+
+    /// Losses or marks say that the pipe is full.
+    pub(super) fn fill_pipe(&mut self) {
+        if !self.full_bw_reached {
             self.full_bw_reached = true;
             let bound = self.bdp(self.max_bw.max(), 100).max(self.inflight_latest);
             self.inflight_long = if self.inflight_long == NO_BOUND { bound } else { self.inflight_long.min(bound) };

@@ -517,7 +517,7 @@ fn after_a_silence_in_probe_bw_the_rate_is_the_bandwidth() {
     for (state, rate) in [(State::Down, 990_000), (State::Up, 990_000), (State::Drain, 1_000_000)] {
         let mut bbr = Bbr(Box::new(model(state)));
         bbr.0.extra_since = Some(at(0));
-        bbr.on_idle(MS, MS);
+        bbr.on_idle(MS);
         assert_eq!((bbr.0.pacing_rate, bbr.0.idle_restart, bbr.0.extra_since), (rate, true, None), "{state:?}");
     }
 }
