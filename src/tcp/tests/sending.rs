@@ -148,3 +148,13 @@ fn much_in_flight_lets_small_frames_wait_for_more() {
     // In slow start each lets out two segments; an eighth of the window, which is 5 to 8 segments, is worth a frame.
     assert_eq!(sizes, [6000, 6000, 6000, 8000, 8000, 8000]);
 }
+
+#[test]
+fn a_segment_that_carries_a_report_is_shorter_by_its_option() {
+    let mut t = established(PLAIN, 65_535);
+    t.answer(seg(".", 101, 1, 10));
+    t.write(3_000).unwrap();
+    let lines = t.output();
+    assert!(lines[0].contains(" 1:989(988) ack 1 <") && lines[0].contains("sack 101:111"), "{lines:?}");
+    assert_eq!(lines.len(), 4);
+}
