@@ -29,7 +29,7 @@
 use crate::address::Address;
 
 /// The version of everything here and of [`crate::name`]; both sides must have the same.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Proves that a program may use a stack: 128 random bits, 32 hexadecimal digits in `SOCKEYE_TOKEN`.
 ///

@@ -17,6 +17,7 @@ use crate::{
 pub(super) struct Reset {
     seq: SeqNum,
     ack: Option<SeqNum>,
+    window: u16,
     /// It is of our own accord, and a segment of the connection like any other: with its time stamps (as Linux).
     active: bool,
 }
@@ -54,14 +55,17 @@ impl Connection {
     /// The reset that we send of our own accord.
     pub(super) fn active_reset(&self) -> Reset {
         let seq = if self.state == State::SynReceived { self.opening.iss + 1 } else { self.snd.nxt() };
-        Reset { seq, ack: Some(self.rcv.rcv_nxt()), active: true }
+        let (rcv_nxt, unread) = (self.rcv.rcv_nxt(), self.rcv.readable());
+        let window = self.window.select(rcv_nxt, unread, self.acks.rcv_mss().into()) >> self.window.shift();
+        let window = u16::try_from(window).unwrap_or(u16::MAX);
+        Reset { seq, ack: Some(rcv_nxt), window, active: true }
     }
 
     /// Answers a segment that cannot be for this connection.
     pub(super) fn refuse(&mut self, seg: &Header, payload: usize) {
         if let Some(header) = reset_for(seg, payload) {
             let ack = header.flags.contains(Flags::ACK).then_some(header.ack);
-            self.pending.reset = Some(Reset { seq: header.seq, ack, active: false });
+            self.pending.reset = Some(Reset { seq: header.seq, ack, window: 0, active: false });
         }
     }
 
@@ -74,6 +78,7 @@ impl Connection {
             seq: reset.seq,
             ack: reset.ack.unwrap_or_default(),
             flags,
+            window: reset.window,
             options: Options { timestamps: self.clock.option(now).filter(|_| reset.active), ..Options::default() },
             ..Header::default()
         }

@@ -11,7 +11,7 @@ use crate::{
     time::{Duration, Instant},
 };
 
-/// Linux's `struct tcp_info` (include/uapi/linux/tcp.h, 6.18); times are microseconds, or milliseconds where the name
+/// Linux's `struct tcp_info` (include/uapi/linux/tcp.h, 6.18, the last word as 7.0 has it); times are microseconds, or milliseconds where the name
 /// begins with `last`.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 #[repr(C)]

@@ -3,7 +3,7 @@
 use super::{
     Connection, SendFlags, State,
     congestion::Controller,
-    send_window::{buffer_limit, is_writable},
+    send_window::{buffer_limit, charge, is_writable, room},
     timer::Timer,
 };
 use crate::{
@@ -13,6 +13,9 @@ use crate::{
     time::Instant,
 };
 use std::io::IoSlice;
+
+/// The most Linux gathers in one buffer, bytes.
+const MOST_GATHERED: usize = 65_215;
 
 impl Connection {
     /// Queues as much of `data` as there is room for; returns how many bytes.
@@ -83,6 +86,9 @@ impl Connection {
         if !self.pending.more && !self.settings.cork {
             self.timers.stop(Timer::Cork);
         }
+        if flags.end_of_record && taken == wanted && taken > 0 {
+            self.pending.end_record(self.snd.end());
+        }
         // The urgent byte is the last one, if it found room.
         if flags.oob && taken == wanted && taken > 0 {
             self.urgent.on_written(self.snd.end());
@@ -124,11 +130,24 @@ impl Connection {
         if self.awaits_data() {
             return self.syn_room();
         }
-        self.send_limit().saturating_sub(self.snd.held())
+        room(&self.settings, self.snd.held(), self.snd.unsent_data(), self.chunk(), self.send_limit())
     }
 
     /// Whether poll(2) says there is room.
     pub(super) fn is_writable(&self) -> bool {
-        is_writable(&self.settings, self.snd.held(), self.snd.unsent_data(), self.send_limit())
+        let queued = charge(&self.settings, self.snd.held(), self.chunk());
+        is_writable(&self.settings, queued, self.snd.unsent_data(), self.send_limit())
+    }
+
+    /// What Linux would gather in one buffer: whole segments, no more than half of the peer's window (tcp_bound_to_half_wnd).
+    fn chunk(&self) -> usize {
+        let segment = usize::from(self.mss()).max(1);
+        let window = self.peer.max() as usize;
+        let most = match window {
+            0 => MOST_GATHERED,
+            ..=536 => window,
+            _ => (window / 2).min(MOST_GATHERED),
+        };
+        (most - most % segment).max(segment)
     }
 }

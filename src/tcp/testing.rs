@@ -249,7 +249,7 @@ impl Tester {
                 return lines;
             }
             lines.push(self.show(&frame));
-            assert!(lines.len() < 30_000, "output without end: {:?}", &lines[..5]);
+            assert!(lines.len() < 300_000, "output without end: {:?}", &lines[..5]);
         }
     }
 

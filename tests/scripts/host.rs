@@ -11,7 +11,6 @@ use sockeye::{
     ready::Ready,
     rng::SeededRng,
     stack::{Capabilities, Config, IfaceId, Medium, Protocol, SocketId, Stack, config::Kind},
-    tcp::Settings,
     time::{Duration, Instant},
     wire::checksum,
 };
@@ -19,6 +18,9 @@ use std::{
     collections::{BTreeMap, VecDeque},
     net::{IpAddr, Ipv4Addr},
 };
+
+/// Bytes of headers without options.
+const HEADERS: usize = 40;
 
 /// What the lines at the top of a script may change.
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ pub struct Setup {
     pub tolerance: Duration,
     /// The device takes frames of many segments (`--tso=on`).
     pub tso: bool,
+    /// How long the segments are that the peer's packets were merged from, if they are longer.
+    pub segment: u16,
     /// The script was written for the kernel.
     pub foreign: bool,
 }
@@ -56,6 +60,7 @@ impl Default for Setup {
             tolerance: Duration::from_millis(4),
             tso: false,
             foreign: false,
+            segment: u16::MAX,
         }
     }
 }
@@ -109,10 +114,10 @@ pub struct Host {
     /// What left the stack, and when.
     pub sent: VecDeque<(Instant, Vec<u8>)>,
     pub files: BTreeMap<i64, File>,
-    /// What a new socket starts with.
-    pub defaults: Settings,
     /// Whether data is checked to be that of its position.
     pub is_checked: bool,
+    /// The socket that was made last.
+    pub latest: Option<SocketId>,
     /// A connect() was called whose SYN the script has not seen.
     pub is_connecting: bool,
 }
@@ -138,8 +143,8 @@ impl Host {
             sent: VecDeque::new(),
             files: BTreeMap::new(),
             names: BTreeMap::new(),
-            defaults: Settings::default(),
             is_checked: true,
+            latest: None,
             is_connecting: false,
         }
     }
@@ -168,7 +173,11 @@ impl Host {
 
     /// A packet comes in.
     pub fn receive(&mut self, bytes: &[u8]) {
-        self.stack.receive(IfaceId::DEVICE, Packet::copy_from(bytes), self.now);
+        let mut packet = Packet::copy_from(bytes);
+        if bytes.len() > usize::from(self.setup.segment) + HEADERS {
+            packet.meta.gso_size = self.setup.segment;
+        }
+        self.stack.receive(IfaceId::DEVICE, packet, self.now);
         self.pump();
     }
 
@@ -207,6 +216,7 @@ impl Host {
             written: 0,
             read: 0,
         };
+        self.latest = Some(id);
         self.install_file(fd, File::Socket(socket))
     }
 

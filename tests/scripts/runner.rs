@@ -99,8 +99,7 @@ fn configure(setup: &mut Setup, name: &str, value: &str) -> Result<(), String> {
         }
         ("tcp_ts_tick_usecs", "0") => setup.stamp_tolerance = None,
         ("tso", "on") => setup.tso = true,
-        // How long the segments are that the peer's are merged from; the stack sees each as it comes.
-        ("mss", _) => drop(number()?),
+        ("mss", _) => setup.segment = u16::try_from(number()?).map_err(|_| "the segments are too large")?,
         _ => return Err(format!("the option --{name}={value} is not known")),
     }
     Ok(())
@@ -255,6 +254,7 @@ impl Runner {
     fn assert(&mut self, code: &str) -> Result<(), String> {
         let flow = self.current.map(|current| &self.flows[current]);
         let socket = flow.and_then(|flow| self.host.socket_of(flow.local_port, flow.remote_port));
+        let socket = socket.or(self.host.latest);
         let socket = socket.ok_or("there is no connection whose TCP_INFO could be read")?;
         let info = self.host.stack.tcp_info(socket, self.host.now).map_err(|error| error.to_string())?;
         assertions::run(code, &info, &mut self.host.names)

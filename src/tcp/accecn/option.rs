@@ -6,7 +6,6 @@ use crate::{
     time::{Duration, Instant},
     wire::tcp::{AccEcnOption, MAX_OPTIONS, Options},
 };
-use std::sync::Arc;
 
 /// SACK blocks that the option leaves (as Linux).
 const LEAST_BLOCKS: usize = 2;
@@ -75,12 +74,9 @@ pub(super) fn fit(options: &mut Options, whole: AccEcnOption, needed: u8) -> boo
 }
 
 impl Connection {
-    /// Whether the option is sent is the administrator's to say for open connections, too.
-    pub fn note_knobs(&mut self, knobs: &Arc<Knobs>) {
-        if self.ecn.accecn.is_some() && !Arc::ptr_eq(&self.settings.knobs, knobs) {
-            self.settings.knobs = Arc::clone(knobs);
-            self.on_segment_size_changed();
-        }
+    /// Whether the administrator's settings hold for it as they are now: whether the option is sent is asked for each segment.
+    pub fn follows_knobs(&self) -> bool {
+        self.ecn.accecn.is_some()
     }
 
     /// Bytes of every segment that the option takes.

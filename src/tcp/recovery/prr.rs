@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn halving_sends_one_segment_for_two_delivered() {
-        assert_eq!(run(24, 11, 8), [1, 0, 0, 1, 0, 1, 0, 1]);
+        assert_eq!(run(24, 11, 8), [1, 0, 1, 0, 1, 0, 1, 0]);
     }
 
     #[test]

@@ -124,19 +124,18 @@ fn an_echo_halves_the_window_once_for_each_window_of_data() {
     t.wait(10 * MS);
     assert_eq!(t.answer(seg("E.", 1, 1001, 0)), ["W. 10001:11001(1000) ack 1 ect0"], "new data says so, once");
     assert_eq!((window(&t), t.connection.info(t.world.now).ca_state), (5000, 2));
-    // One segment leaves for two that arrive, until half is left (RFC 9937).
-    let mut left = Vec::new();
-    for ack in (2001..=10_001).step_by(1000) {
-        left.push(t.answer(seg("E.", 1, ack, 0)).len());
-    }
-    assert_eq!(left, [0, 0, 1, 0, 1, 0, 0, 1, 1]);
+    // On the way down to half one segment leaves for two that arrive (RFC 9937, as Linux).
+    let sent: Vec<_> = (2..=6).map(|n| t.answer(seg("E.", 1, 1 + n * 1000, 0)).len()).collect();
+    assert_eq!(sent, [0, 1, 0, 1, 0]);
     assert_eq!(window(&t), 5000, "the echoes of one window are one");
+    assert_eq!(t.answer(seg(".", 1, 7001, 0)), [". 13001:14001(1000) ack 1 ect0"]);
+    t.answer(seg(".", 1, 10_001, 0));
     assert_eq!(t.connection.info(t.world.now).ca_state, 2, "until the CWR has arrived");
     t.answer(seg(".", 1, 11_001, 0));
     assert_eq!(t.connection.info(t.world.now).ca_state, 0);
     t.answer(seg("E.", 1, 12_001, 0));
     assert_eq!(t.connection.info(t.world.now).ca_state, 2, "a later mark counts anew");
-    assert_eq!(t.world.mib.tcp_delivered_ce, 11);
+    assert_eq!(t.world.mib.tcp_delivered_ce, 7);
 }
 
 #[test]
