@@ -11,6 +11,7 @@ here=$PWD/tests/mutants
 seed=${1:-9293}
 work=$(realpath -m "${CARGO_TARGET_DIR:-target}/mutants")
 tree=$work/tree
+command -v cargo-mutants >/dev/null || { echo "cargo-mutants is missing: cargo install cargo-mutants" >&2; exit 1; }
 sample=${SAMPLE:-recovery=82 congestion=82 input=82 output=82 rest=82}
 
 # The pure layers, and the tests that run on them in virtual time: nothing else has to be built.
@@ -55,7 +56,7 @@ done
 (cd "$tree" && SOCKEYE_SEEDS=10 cargo test --quiet -- "${quick[@]}")
 while "$here/sample.py" next "$work" quick 30 > "$work/next"; do
   mapfile -t chosen < "$work/next"
-  SOCKEYE_SEEDS=10 mutants "$work/quick" --baseline skip --timeout 40 "${chosen[@]}" -- -- "${quick[@]}"
+  SOCKEYE_SEEDS=10 mutants "$work/quick" --baseline skip --timeout 20 "${chosen[@]}" -- -- "${quick[@]}"
   "$here/sample.py" take "$work" quick
 done
 while "$here/sample.py" next "$work" thorough 1 > "$work/next"; do
