@@ -209,9 +209,6 @@ fn set_socket(host: &mut Host, fd: i64, name: i32, value: &Expr) -> Result<()> {
         libc::SO_REUSEPORT => host.stack.settings(id)?.reuse_port = value != 0,
         libc::SO_BROADCAST => host.stack.settings(id)?.broadcast = value != 0,
         libc::SO_DONTROUTE => host.stack.settings(id)?.dont_route = value != 0,
-        libc::SO_MAX_PACING_RATE => {
-            host.stack.tcp_settings(id)?.max_pacing_rate = u64::try_from(value).unwrap_or(u64::MAX);
-        }
         libc::SO_KEEPALIVE => host.stack.tcp_settings(id)?.keepalive = value != 0,
         libc::SO_OOBINLINE => host.stack.tcp_settings(id)?.oob_inline = value != 0,
         // All ones of 32 bits are no limit.
