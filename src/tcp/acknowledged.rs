@@ -76,13 +76,11 @@ impl Connection {
                 self.window_use.touch(cx.now);
             }
         }
-        if released.bytes > 0 {
-            self.note_room();
-            if self.snd.is_fin_acked() {
-                self.on_fin_acked(cx);
-            }
+        if released.bytes > 0 && self.snd.is_fin_acked() {
+            self.on_fin_acked(cx);
         }
         if released.bytes > 0 || sacked.bytes > 0 {
+            self.note_room();
             self.restart_loss_timer(released.bytes > 0, cx.now);
         }
     }

@@ -219,6 +219,7 @@ impl Connection {
     pub fn congestion_info(&self) -> Option<BbrInfo> {
         match &self.cc {
             AnyController::Bbr(bbr) => Some(bbr.info()),
+            AnyController::Bbr1(bbr) => Some(bbr.info()),
             AnyController::Cubic(_) | AnyController::Reno(_) => None,
         }
     }

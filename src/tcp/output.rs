@@ -390,7 +390,7 @@ impl Connection {
             self.note_room();
         }
         self.pending.sent_at = Some(cx.now);
-        self.note_paced(header.len() as u32 * count + data, cx.now);
+        self.note_paced(data, cx.now);
         self.stats.on_data_sent(count, data, cx.now);
         self.recovery.prr.on_sent(len);
         if !again {

@@ -118,10 +118,10 @@ impl Connection {
         }
     }
 
-    /// Bytes that may be queued in all. What grew with the connection is not there while memory is short (as Linux's
-    /// tcp_should_expand_sndbuf).
+    /// Bytes that may be queued in all. What arrived behind a hole takes no room from what is to be sent while the hole is
+    /// filled. What grew with the connection is not there while memory is short (as Linux's tcp_should_expand_sndbuf).
     fn send_limit(&self) -> usize {
-        let window = if self.share.is_short() { 0 } else { self.cc.window() };
+        let window = if self.share.is_short() { 0 } else { self.cc.window().saturating_add(self.snd.sacked()) };
         self.share.send_limit(buffer_limit(&self.settings, window, self.rtt.min_rtt()))
     }
 

@@ -3,8 +3,8 @@
 # which of these mutants no test notices. docs/mutants.md says what comes of it. Takes an hour or two; it goes on where
 # it was stopped. Needs cargo-mutants (cargo install cargo-mutants) and python3.
 #
-# SAMPLE='recovery=80 ...' takes other numbers of mutants, ONLY='a regular expression' runs those of the sample again
-# whose names match it, COPY=only makes the copy and lists the sample.
+# SAMPLE='recovery=80 ...' takes other numbers of mutants, AGAIN=yes begins with the survivors of the last run, after
+# tests were added for them, COPY=only makes the copy and chooses the sample.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=$PWD/tests/mutants
@@ -42,7 +42,7 @@ mutants() {
 
 (cd "$tree" && cargo mutants --list --json --config "$here/mutants.toml" --file 'src/tcp/**') > "$work/all.json"
 echo "seed $seed, $sample"
-"$here/sample.py" choose "$work" "$seed" "$sample" "${ONLY:-}"
+"$here/sample.py" choose "$work" "$seed" "$sample" "${AGAIN:-}"
 [ "${COPY:-}" != only ] || exit 0
 
 # Few simulations, none that move megabytes, and the tests of TCP alone for all mutants; all there is for those that
