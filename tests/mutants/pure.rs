@@ -19,6 +19,11 @@ pub mod time;
 pub mod udp;
 pub mod wire;
 
+/// What cuts frames where no device does.
+pub mod device {
+    pub mod segment;
+}
+
 /// What the scripts know errors by.
 pub mod socket {
     pub mod errno;

@@ -15,15 +15,16 @@ command -v cargo-mutants >/dev/null || { echo "cargo-mutants is missing: cargo i
 sample=${SAMPLE:-recovery=82 congestion=82 input=82 output=82 rest=82}
 
 # The pure layers, and the tests that run on them in virtual time: nothing else has to be built.
-mkdir -p "$tree/src/socket"
+mkdir -p "$tree/src/socket" "$tree/src/device"
 rm -rf "$tree/src" "$tree/tests"
-mkdir -p "$tree/src/socket"
+mkdir -p "$tree/src/socket" "$tree/src/device"
 for layer in addr buf counters cx error icmp ip neigh ready rng stack tcp time udp wire; do
   for part in "src/$layer" "src/$layer.rs"; do
     if [ -e "$part" ]; then cp -rp "$part" "$tree/src/"; fi
   done
 done
 cp -p src/socket/errno.rs "$tree/src/socket/"
+cp -rp src/device/segment.rs src/device/segment "$tree/src/device/"
 cp -rp tests "$tree/tests"
 cp -p "$here/pure.rs" "$tree/src/"
 cp -p "$here/Cargo.toml" Cargo.lock "$tree/"
@@ -49,8 +50,8 @@ echo "seed $seed, $sample"
 # Few simulations, none that move megabytes, and the tests of TCP alone for all mutants; all there is for those that
 # survive these.
 quick=()
-for test in tests::transfer:: goodput:: sharing:: random_segments the_offered_window_grows_beyond alternating_bytes \
-  {buf,icmp,ip,neigh,stack,udp,wire}::; do
+for test in goodput tests::transfer:: random_segments the_offered_window_grows_beyond alternating_bytes \
+  {buf,device,icmp,ip,neigh,stack,udp,wire}::; do
   quick+=(--skip "$test")
 done
 (cd "$tree" && SOCKEYE_SEEDS=10 cargo test --quiet -- "${quick[@]}")
