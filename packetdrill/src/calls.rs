@@ -67,9 +67,10 @@ pub unsafe extern "C-unwind" fn socket(userdata: *mut c_void, domain: c_int, kin
     // SAFETY: packetdrill hands us our own.
     let bench = unsafe { Bench::at(userdata) };
     virtual_time::call(|| {
-        sysctl::apply(bench);
+        let settings = sysctl::read();
+        sysctl::apply(bench, &settings);
         let opened = open::mapped_socket_in(bench.stack, domain, kind, protocol);
-        opened.unwrap_or_else(|error| fail(errno::of(error)))
+        opened.inspect(|fd| sysctl::apply_to(*fd, &settings)).unwrap_or_else(|error| fail(errno::of(error)))
     })
 }
 
