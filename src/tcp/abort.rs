@@ -17,8 +17,6 @@ use crate::{
 pub(super) struct Reset {
     seq: SeqNum,
     ack: Option<SeqNum>,
-    /// It is of our own accord, and a segment of the connection like any other: with its time stamps (as Linux).
-    active: bool,
 }
 
 /// The reset that answers a segment nobody wants (RFC 9293 section 3.10.7.1); none for a reset.
@@ -54,19 +52,22 @@ impl Connection {
     /// The reset that we send of our own accord.
     pub(super) fn active_reset(&self) -> Reset {
         let seq = if self.state == State::SynReceived { self.opening.iss + 1 } else { self.snd.nxt() };
-        Reset { seq, ack: Some(self.rcv.rcv_nxt()), active: true }
+        Reset { seq, ack: Some(self.rcv.rcv_nxt()) }
     }
 
     /// Answers a segment that cannot be for this connection.
     pub(super) fn refuse(&mut self, seg: &Header, payload: usize) {
         if let Some(header) = reset_for(seg, payload) {
             let ack = header.flags.contains(Flags::ACK).then_some(header.ack);
-            self.pending.reset = Some(Reset { seq: header.seq, ack, active: false });
+            self.pending.reset = Some(Reset { seq: header.seq, ack });
         }
     }
 
     /// The header of a reset.
     pub(super) fn reset_header(&self, reset: &Reset, now: Instant) -> Header {
+        // Of our own accord it is a segment of the connection like any other, with its time stamps (as Linux); what answers a
+        // segment has no number of ours and an acknowledgement.
+        let active = reset.ack.is_some() && reset.seq != SeqNum::default();
         let flags = if reset.ack.is_some() { Flags::RST.with(Flags::ACK) } else { Flags::RST };
         Header {
             src_port: self.flow.local.port,
@@ -74,7 +75,7 @@ impl Connection {
             seq: reset.seq,
             ack: reset.ack.unwrap_or_default(),
             flags,
-            options: Options { timestamps: self.clock.option(now).filter(|_| reset.active), ..Options::default() },
+            options: Options { timestamps: self.clock.option(now).filter(|_| active), ..Options::default() },
             ..Header::default()
         }
     }

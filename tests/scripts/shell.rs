@@ -127,8 +127,7 @@ fn sysctl(host: &mut Host, word: &str) -> Result<(), String> {
         return Ok(());
     }
     let separators = [',', ' ', '\t'];
-    let numbers: Option<Vec<u64>> =
-        value.split(separators).filter(|number| !number.is_empty()).map(|number| parse(number)).collect();
+    let numbers: Option<Vec<u64>> = value.split(separators).filter(|number| !number.is_empty()).map(parse).collect();
     let numbers = || numbers.clone().ok_or_else(|| format!("`{value}` is no number"));
     let number =
         || numbers().and_then(|it| <[u64; 1]>::try_from(it).map_err(|_| format!("`{value}` is not one number")));
