@@ -129,7 +129,7 @@ impl Datagram {
             ttl: is(DatagramHeader::TTL).then_some(header.ttl),
             tos: is(DatagramHeader::TOS).then_some(header.tos),
         };
-        let flags = SendFlags { oob: false, more: is(DatagramHeader::MORE) };
+        let flags = SendFlags { more: is(DatagramHeader::MORE), ..SendFlags::default() };
         self.socket.with(|stack, id, now| {
             let before = stack.settings(id)?.dont_route;
             stack.settings(id)?.dont_route |= is(DatagramHeader::DONTROUTE);

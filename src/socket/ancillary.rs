@@ -3,8 +3,9 @@
 use super::file::Handle;
 use crate::{
     error::{Error, Result},
-    stack::{IfaceId, Received, SendTo, config::Kind},
+    stack::{Family, IfaceId, Received, SendTo, config::Kind},
     sys::wall,
+    tcp::reports::Report,
     time::Instant,
 };
 use std::{
@@ -56,6 +57,45 @@ pub struct Ancillary {
     pub ttl: Option<u8>,
     /// IP_RECVTOS.
     pub tos: Option<u8>,
+    /// What came from the error queue.
+    pub report: Option<Told>,
+}
+
+/// A report as the application sees it.
+#[derive(Copy, Clone, Debug)]
+pub struct Told {
+    report: Report,
+    /// When, in nanoseconds since 1970, by the wall clock.
+    nanos: u64,
+    /// The socket is one of IPv6.
+    is_v6: bool,
+}
+
+impl Told {
+    /// `struct scm_timestamping` for a stamp, and `struct sock_extended_err` with the address nobody sent it from.
+    fn emit(&self, writer: &mut Writer<'_>) {
+        // Error, origin, type and code, information, data (linux/errqueue.h).
+        let (errno, [origin, code], info, data) = match self.report {
+            Report::Released { first, last } => (0, [SO_EE_ORIGIN_ZEROCOPY, SO_EE_CODE_ZEROCOPY_COPIED], first, last),
+            Report::Stamp { milestone, key, .. } => {
+                let [seconds, nanos] = [self.nanos / 1_000_000_000, self.nanos % 1_000_000_000].map(u64::to_ne_bytes);
+                let mut stamps = [0; 48];
+                stamps[..8].copy_from_slice(&seconds);
+                stamps[8..16].copy_from_slice(&nanos);
+                writer.put(libc::SOL_SOCKET, libc::SO_TIMESTAMPING, &stamps);
+                (libc::ENOMSG as u32, [SO_EE_ORIGIN_TIMESTAMPING, 0], milestone as u32, key)
+            }
+        };
+        let mut error = [0; 44];
+        error[..4].copy_from_slice(&errno.to_ne_bytes());
+        (error[4], error[6]) = (origin, code);
+        error[8..12].copy_from_slice(&info.to_ne_bytes());
+        error[12..16].copy_from_slice(&data.to_ne_bytes());
+        match self.is_v6 {
+            false => writer.put(libc::IPPROTO_IP, libc::IP_RECVERR, &error[..32]),
+            true => writer.put(libc::IPPROTO_IPV6, libc::IPV6_RECVERR, &error),
+        }
+    }
 }
 
 /// When something came, by the wall clock.
@@ -83,7 +123,18 @@ impl Ancillary {
             pktinfo: destination,
             ttl: ttl.then_some(received.ttl),
             tos: tos.then_some(received.tos),
+            report: None,
         }
+    }
+
+    /// Of a report from the error queue.
+    pub fn of_report(socket: &Handle, report: Report) -> Self {
+        let nanos = match report {
+            Report::Stamp { at, .. } => wall::since_epoch().saturating_sub(socket.engine.now().since(at)).as_nanos(),
+            Report::Released { .. } => 0,
+        };
+        let told = Told { report, nanos: u64::try_from(nanos).unwrap_or(u64::MAX), is_v6: socket.family == Family::V6 };
+        Self { report: Some(told), ..Self::default() }
     }
 
     /// Writes the control messages, in Linux's order. Returns the bytes used and whether some had no room (MSG_CTRUNC).
@@ -110,10 +161,17 @@ impl Ancillary {
         if let Some(tos) = self.tos {
             writer.put(libc::IPPROTO_IP, libc::IP_TOS, &[tos]);
         }
+        if let Some(told) = self.report {
+            told.emit(&mut writer);
+        }
         (writer.used, writer.truncated)
     }
 }
 
+/// linux/errqueue.h.
+const SO_EE_ORIGIN_TIMESTAMPING: u8 = 4;
+const SO_EE_ORIGIN_ZEROCOPY: u8 = 5;
+const SO_EE_CODE_ZEROCOPY_COPIED: u8 = 1;
 /// linux/tcp.h: the option's number is the message's.
 pub const TCP_CM_INQ: i32 = 36;
 /// SO_TIMESTAMP with 64-bit time on every machine (asm-generic/socket.h).
@@ -204,6 +262,7 @@ mod tests {
         pktinfo: Some((2, Ipv4Addr::new(10, 0, 0, 2))),
         ttl: Some(64),
         tos: Some(0x10),
+        report: None,
     };
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     ready::Ready,
     stack::{Protocol, Received, SocketId, Stack},
     sys::user::{Buffers, WINDOW},
-    tcp::{RecvFlags, State},
+    tcp::{RecvFlags, State, reports::Report},
     time::Instant,
 };
 use std::{io::IoSliceMut, sync::atomic::Ordering};
@@ -66,9 +66,12 @@ pub fn recv(fd: i32, buffers: Buffers<'_>, flags: i32) -> Result<Message> {
     let flags = if socket.protocol == Protocol::Udp { flags & !libc::MSG_OOB } else { flags };
     let dontwait = flags & (libc::MSG_DONTWAIT | libc::MSG_OOB) != 0;
     let call = Call { socket, buffers, flags, patience: socket.recv_patience(dontwait) };
-    // Nothing is ever queued there: ICMP errors come by the socket's pending error.
+    // Never waited for. ICMP errors are not there: they come by the socket's pending error.
     if call.has(libc::MSG_ERRQUEUE) {
-        return Err(Error::WouldBlock);
+        let report = socket.with(|stack, id, _| stack.take_report(id))?;
+        let cut = if matches!(report, Report::Stamp { with_packet: true, .. }) { libc::MSG_TRUNC } else { 0 };
+        let ancillary = Ancillary::of_report(&socket, report);
+        return Ok(Message { flags: libc::MSG_ERRQUEUE | cut, ancillary, ..Message::default() });
     }
     match socket.protocol {
         Protocol::Tcp => stream(&call),
@@ -147,7 +150,7 @@ fn before(
     target: usize,
 ) -> Option<Result<Received>> {
     let ready = stack.ready(id);
-    if done > 0 && ready.intersects(Ready::ERR) {
+    if done > 0 && stack.has_error(id) {
         return Some(Ok(Received::default()));
     }
     // No connection, no urgent byte: Linux looks for the byte first.

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     ready::Ready,
-    stack::{Protocol, SendTo},
+    stack::{Begun, Protocol, SendTo},
     sys::{
         sigpipe,
         user::{Buffers, WINDOW},
@@ -75,7 +75,9 @@ pub fn send(fd: i32, call: Send<'_>) -> Result<usize> {
 /// As Linux, a stream ignores the destination address.
 fn stream(socket: &Handle, call: &Send<'_>, mut patience: Patience) -> Result<usize> {
     let total = call.buffers.len();
-    let mut done = if call.has(libc::MSG_FASTOPEN) { open_fast(socket, call, patience)? } else { 0 };
+    let is_deferred = || socket.with(|stack, id, _| Ok(stack.awaits_data(id).is_some()));
+    let opens = call.has(libc::MSG_FASTOPEN) || is_deferred()?;
+    let mut done = if opens { open_fast(socket, call, patience)? } else { 0 };
     if done > 0 && (done >= total || patience == Patience::None) {
         return Ok(done);
     }
@@ -96,19 +98,32 @@ fn stream(socket: &Handle, call: &Send<'_>, mut patience: Patience) -> Result<us
     }
 }
 
-/// MSG_FASTOPEN: connects, with the first data in the SYN if there is a cookie. How much that was.
+/// MSG_FASTOPEN, and the first data after a connect(2) that waits for it (TCP_FASTOPEN_CONNECT): connects, with the data
+/// in the SYN if there is a cookie. How much that was.
 fn open_fast(socket: &Handle, call: &Send<'_>, patience: Patience) -> Result<usize> {
-    let dest = call.dest.ok_or(Error::Invalid)?;
-    if address::is_unspecified(dest) {
-        return Err(Error::NotSupported);
-    }
-    let remote = address::parse(dest, socket.family, Unspec::Refuse)?;
+    let begun = socket.with(|stack, id, _| Ok(stack.awaits_data(id)))?;
+    let remote = match (begun, call.dest) {
+        (_, Some(dest)) if call.has(libc::MSG_FASTOPEN) && address::is_unspecified(dest) => {
+            return Err(Error::NotSupported);
+        }
+        (Some(remote), _) => remote,
+        (None, Some(dest)) => address::parse(dest, socket.family, Unspec::Refuse)?,
+        (None, None) => return Err(Error::Invalid),
+    };
     let window = call.buffers.window::<PIECES>(0, WINDOW)?;
     let (data, to) = (window.slices(), SendTo::default());
-    let sent = socket.with(|stack, id, now| match stack.connect_fast(id, remote, now)? {
-        true => stack.send(id, data, &to, SendFlags::default(), now),
-        false => Ok(0),
+    let flags = SendFlags { zerocopy: call.has(libc::MSG_ZEROCOPY), ..SendFlags::default() };
+    let (begun, sent) = socket.with(|stack, id, now| {
+        let begun = stack.connect_fast(id, remote, now)?;
+        let sent = if begun == Begun::Waits { stack.send(id, data, &to, flags, now)? } else { 0 };
+        if patience != Patience::None && sent < call.buffers.len() {
+            stack.on_writer_waits(id);
+        }
+        Ok((begun, sent))
     })?;
+    if begun == Begun::Open {
+        return Ok(0);
+    }
     match connect::finish(socket, remote, Err(Error::InProgress), patience) {
         Ok(()) => Ok(sent),
         Err(Error::InProgress) if sent > 0 => Ok(sent),
@@ -119,11 +134,17 @@ fn open_fast(socket: &Handle, call: &Send<'_>, patience: Patience) -> Result<usi
 fn stream_window(socket: &Handle, call: &Send<'_>, patience: Patience, done: usize) -> Result<usize> {
     let window = call.buffers.window::<PIECES>(done, WINDOW)?;
     let last = done + window.len() >= call.buffers.len();
-    let flags = SendFlags { oob: call.has(libc::MSG_OOB) && last, more: call.has(libc::MSG_MORE) || !last };
+    let flags = SendFlags {
+        oob: call.has(libc::MSG_OOB) && last,
+        more: call.has(libc::MSG_MORE) || !last,
+        end_of_record: call.has(libc::MSG_EOR) && last,
+        zerocopy: call.has(libc::MSG_ZEROCOPY),
+        continues: done > 0,
+    };
     let (data, to) = (window.slices(), SendTo::default());
     socket.transfer(Ready::OUT, patience, |stack, id, now| {
         // What was sent is the result, and the error the next call's.
-        if done > 0 && stack.ready(id).intersects(Ready::ERR) {
+        if done > 0 && stack.has_error(id) {
             return Ok(0);
         }
         stack.send(id, data, &to, flags, now)
@@ -151,7 +172,7 @@ fn datagram<const N: usize>(socket: &Handle, call: &Send<'_>, patience: Patience
         return Err(Error::Fault);
     }
     let to = SendTo { dest, ..ancillary::parse(call.control, socket)? };
-    let flags = SendFlags { oob: false, more: call.has(libc::MSG_MORE) };
+    let flags = SendFlags { more: call.has(libc::MSG_MORE), ..SendFlags::default() };
     let (data, dont_route) = (window.slices(), call.has(libc::MSG_DONTROUTE));
     socket.transfer(Ready::OUT, patience, |stack, id, now| {
         let before = stack.settings(id)?.dont_route;

@@ -2,11 +2,12 @@
 
 use super::{SocketId, Stack, sockets::Body};
 use crate::{
+    addr::Endpoint,
     error::{Error, Result},
-    rng::Key,
+    rng::siphash_2_4,
     tcp::{
-        Connection, State,
-        fastopen::{FastOpenSettings, Ticket},
+        Connection, KnobError, State,
+        fastopen::{FastOpenSettings, Lesson, Retry, Ticket},
     },
     time::{Duration, Instant},
     wire::tcp::{FastOpen, Header},
@@ -33,21 +34,38 @@ const RESET_COUNTS: Duration = Duration::from_secs(60);
 /// What a listener of [`knob::EVERY_LISTENER`] has for a queue beside its backlog.
 const DEFAULT_QUEUE: u32 = 4096;
 
-/// The cookies of servers.
-#[derive(Default)]
-pub struct Cookies {
-    of: HashMap<IpAddr, FastOpen>,
+/// What is known of a server.
+#[derive(Copy, Clone, Debug, Default)]
+struct Known {
+    cookie: Option<FastOpen>,
+    /// The largest segment it takes; 0 is not known.
+    mss: u16,
+    /// It did not answer a request for a cookie: how the next one asks.
+    retry: Retry,
 }
 
-impl Cookies {
-    fn learn(&mut self, server: IpAddr, cookie: FastOpen) {
+/// What is known of servers.
+#[derive(Default)]
+pub struct Servers {
+    of: HashMap<IpAddr, Known>,
+}
+
+impl Servers {
+    fn learn(&mut self, server: IpAddr, lesson: &Lesson) {
         if self.of.len() >= SERVERS && !self.of.contains_key(&server) {
             // Which one goes is the hash table's choice, which nobody can predict.
             if let Some(other) = self.of.keys().next().copied() {
                 self.of.remove(&other);
             }
         }
-        self.of.insert(server, cookie);
+        let known = self.of.entry(server).or_default();
+        known.mss = lesson.mss;
+        match lesson.cookie {
+            Some(cookie) => known.cookie = Some(cookie),
+            // Both options have been tried then: it is the first one from there on (as Linux).
+            None if known.cookie.is_none() => known.retry = known.retry.max(lesson.retry),
+            None => {}
+        }
     }
 }
 
@@ -56,6 +74,17 @@ impl Cookies {
 pub struct Unconfirmed {
     open: Vec<SocketId>,
     reset: VecDeque<Instant>,
+}
+
+/// Where a connection stands that [`Stack::connect_fast`] was to begin.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// Its SYN waits for the first data, and takes it along.
+    Waits,
+    /// Its SYN is on its way without data.
+    Asked,
+    /// The handshake was complete before.
+    Open,
 }
 
 /// What a listener does with a SYN.
@@ -69,9 +98,29 @@ pub enum Verdict {
     Trust(Option<FastOpen>),
 }
 
-/// The cookie for a client (RFC 7413 section 4.1.2).
+/// The cookie for a client (RFC 7413 section 4.1.2). It is Linux's, so that servers behind one address may share a key.
 fn cookie(key: &[u8; 16], client: IpAddr, server: IpAddr, experimental: bool) -> FastOpen {
-    FastOpen::new(&Key::from_bytes(key).hash(&(client, server)).to_be_bytes(), experimental)
+    let hash = match (client, server) {
+        (IpAddr::V4(client), IpAddr::V4(server)) => siphash_2_4(key, &[client.octets(), server.octets()].concat()),
+        (IpAddr::V6(client), IpAddr::V6(server)) => siphash_2_4(key, &[client.octets(), server.octets()].concat()),
+        // A connection has both ends in one family.
+        _ => 0,
+    };
+    FastOpen::new(&hash.to_le_bytes(), experimental)
+}
+
+/// `net.ipv4.tcp_fastopen_key`: one key, or two with a comma between, each of four numbers of 32 bits in hexadecimal.
+fn parse_keys(text: &str) -> Option<Vec<[u8; 16]>> {
+    let key = |text: &str| {
+        let mut parts = text.trim().split('-');
+        let mut key = [0; 16];
+        for word in key.chunks_exact_mut(4) {
+            word.copy_from_slice(&u32::from_str_radix(parts.next()?, 16).ok()?.to_le_bytes());
+        }
+        parts.next().is_none().then_some(key)
+    };
+    let keys: Option<Vec<_>> = text.split(',').map(key).collect();
+    keys.filter(|keys| keys.len() <= 2)
 }
 
 /// Judges the option of a SYN: a cookie made by the first key is good, one by another is good and replaced.
@@ -97,54 +146,85 @@ impl Stack {
     /// `BadDescriptor`, `NoProtocolOption` (datagram).
     pub fn fast_open_keys(&mut self, id: SocketId) -> Result<Vec<[u8; 16]>> {
         let own = self.tcp_settings(id)?.fast_open.as_ref().map(|fast| fast.keys.clone());
-        Ok(own.filter(|keys| !keys.is_empty()).unwrap_or_else(|| vec![self.fast_key]))
+        Ok(own.filter(|keys| !keys.is_empty()).unwrap_or_else(|| self.fast_keys.clone()))
+    }
+
+    /// Sets the keys by which listeners without their own make cookies (`net.ipv4.tcp_fastopen_key`).
+    ///
+    /// # Errors
+    /// `OutOfRange`: it is no key.
+    pub fn set_fast_open_keys(&mut self, text: &str) -> std::result::Result<(), KnobError> {
+        self.fast_keys = parse_keys(text).ok_or(KnobError::OutOfRange)?;
+        Ok(())
+    }
+
+    /// Forgets what is known of servers.
+    pub fn forget_servers(&mut self) {
+        self.servers = Servers::default();
     }
 
     /// A connection to `server` was begun: how it opens, if its socket or the call (`now`) wants it fast.
     pub(super) fn open_fast(&mut self, id: SocketId, server: IpAddr, at_once: bool) {
         let allowed = self.may_open_fast();
         let no_cookie = self.knobs.fastopen & knob::CLIENT_NO_COOKIE != 0;
-        let kept = self.cookies.of.get(&server).copied();
+        let known = self.servers.of.get(&server).copied().unwrap_or_default();
         let Ok(entry) = self.sockets.owned_mut(id) else { return };
         let Body::Connection(connection) = &mut entry.body else { return };
         let wants = connection.settings.fast_open.as_deref();
         if !allowed || !(at_once || wants.is_some_and(|fast| fast.connect)) {
             return;
         }
-        connection.open_fast(match kept {
+        let ticket = match known.cookie {
             _ if no_cookie || wants.is_some_and(|fast| fast.no_cookie) => Ticket::NotNeeded,
             Some(cookie) => Ticket::Cookie(cookie),
-            None => Ticket::Ask,
-        });
+            None => Ticket::Ask { experimental: known.retry == Retry::Experimental },
+        };
+        connection.open_fast(ticket, known.mss);
     }
 
-    /// Begins a connection for sendto(2) with MSG_FASTOPEN. The first data sent on it leaves with the SYN if `true` is
-    /// returned; otherwise there is no cookie yet, and the data waits for the handshake.
+    /// Begins a connection for sendto(2) with MSG_FASTOPEN, unless there is one.
     ///
     /// # Errors
     /// `NotSupported`, and as connect(2).
-    pub fn connect_fast(&mut self, id: SocketId, remote: crate::addr::Endpoint, now: Instant) -> Result<bool> {
+    pub fn connect_fast(&mut self, id: SocketId, remote: Endpoint, now: Instant) -> Result<Begun> {
         if !self.may_open_fast() {
             return Err(Error::NotSupported);
+        }
+        if self.awaits_data(id).is_some() {
+            return Ok(Begun::Waits);
         }
         self.fast_call = true;
         let begun = self.connect(id, remote, now);
         self.fast_call = false;
         match begun {
-            Ok(()) | Err(Error::InProgress) => {
-                let Body::Connection(connection) = &self.sockets.owned(id)?.body else { return Err(Error::Invalid) };
-                Ok(connection.awaits_data())
-            }
+            Ok(()) | Err(Error::InProgress) if self.awaits_data(id).is_some() => Ok(Begun::Waits),
+            Ok(()) => Ok(Begun::Open),
+            Err(Error::InProgress) => Ok(Begun::Asked),
             Err(error) => Err(error),
         }
     }
 
-    /// The handshake of an active open has moved on: a cookie may have come.
-    pub(super) fn learn_cookie(&mut self, id: SocketId) {
+    /// Who called sleeps with more data than the SYN took.
+    pub fn on_writer_waits(&mut self, id: SocketId) {
+        if let Ok(Body::Connection(connection)) = self.sockets.owned_mut(id).map(|entry| &mut entry.body) {
+            connection.on_writer_waits();
+        }
+    }
+
+    /// Where a connection goes that was begun and whose SYN waits for the first data (TCP_FASTOPEN_CONNECT).
+    pub fn awaits_data(&self, id: SocketId) -> Option<Endpoint> {
+        match &self.sockets.owned(id).ok()?.body {
+            Body::Connection(connection) if connection.awaits_data() => Some(connection.flow().remote),
+            _ => None,
+        }
+    }
+
+    /// The handshake of an active open has moved on: something may have been learned of the server.
+    pub(super) fn learn_server(&mut self, id: SocketId) {
         let Some(entry) = self.sockets.lookup_mut(id) else { return };
         let Body::Connection(connection) = &mut entry.body else { return };
-        if let Some(cookie) = connection.take_cookie() {
-            self.cookies.learn(connection.flow().remote.addr, cookie);
+        if let Some(lesson) = connection.take_lesson() {
+            self.servers.learn(connection.flow().remote.addr, &lesson);
         }
     }
 
@@ -167,10 +247,10 @@ impl Stack {
             return Verdict::Slow;
         }
         let free = settings.no_cookie || bits & knob::SERVER_NO_COOKIE != 0;
-        let keys = if settings.keys.is_empty() { vec![self.fast_key] } else { settings.keys.clone() };
+        let keys = if settings.keys.is_empty() { &self.fast_keys } else { &settings.keys };
         let verdict = match syn.options.fast_open {
             _ if free => Verdict::Trust(None),
-            Some(asked) => judge(asked, &keys, client, server),
+            Some(asked) => judge(asked, keys, client, server),
             None => Verdict::Slow,
         };
         let mib = &mut self.world.mib;
@@ -266,11 +346,40 @@ mod tests {
     }
 
     #[test]
-    fn the_cookies_of_servers_are_bounded() {
-        let mut cookies = Cookies::default();
+    fn a_cookie_is_the_one_linux_makes() {
+        let [client, server]: [IpAddr; 2] = ["192.0.2.1", "192.168.0.1"].map(|addr| addr.parse().unwrap());
+        let keys = parse_keys("a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4,0-0-0-0").unwrap();
+        let cookies: Vec<_> = keys.iter().map(|key| cookie(key, client, server, false)).collect();
+        assert_eq!(cookies[0].bytes(), 0x3021_b9d8_8901_7eeb_u64.to_be_bytes());
+        assert_eq!(cookies[1].bytes(), 0xb7c1_2350_a90d_c8f5_u64.to_be_bytes());
+        assert_eq!(parse_keys("00000001-2-3-4").unwrap()[0][..5], [1, 0, 0, 0, 2]);
+        assert!(
+            ["", "1-2-3", "1-2-3-4-5", "1-2-3-x", "1-2-3-4,1-2-3-4,1-2-3-4"]
+                .map(parse_keys)
+                .iter()
+                .all(Option::is_none)
+        );
+    }
+
+    #[test]
+    fn what_is_known_of_servers_is_bounded() {
+        let mut servers = Servers::default();
         for n in 0..2 * SERVERS as u32 {
-            cookies.learn(IpAddr::from(n.to_be_bytes()), FastOpen::new(&[1; 8], false));
+            let lesson = Lesson { cookie: Some(FastOpen::new(&[1; 8], false)), mss: 536, retry: Retry::Usual };
+            servers.learn(IpAddr::from(n.to_be_bytes()), &lesson);
         }
-        assert_eq!(cookies.of.len(), SERVERS);
+        assert_eq!(servers.of.len(), SERVERS);
+    }
+
+    #[test]
+    fn a_server_that_gives_no_cookie_is_asked_by_the_other_option_once() {
+        let (mut servers, server) = (Servers::default(), "10.0.0.1".parse().unwrap());
+        let mut hear = |retry| {
+            servers.learn(server, &Lesson { cookie: None, mss: 1000, retry });
+            servers.of[&server].retry
+        };
+        assert_eq!(hear(Retry::Experimental), Retry::Experimental);
+        assert_eq!(hear(Retry::Settled), Retry::Settled);
+        assert_eq!(hear(Retry::Experimental), Retry::Settled);
     }
 }

@@ -5,13 +5,10 @@ use crate::{
     buf::Rope,
     error::{Error, Result},
     ready::Ready,
-    tcp::{RecvFlags, SendFlags, Shutdown, State, run::Run},
+    tcp::{RecvFlags, SendFlags, Shutdown, State, reports::Report, run::Run},
     time::Instant,
 };
 use std::io::{IoSlice, IoSliceMut};
-
-/// Connections without an owner at most (of the order of Linux's tcp_max_orphans); more are reset.
-const MAX_ORPHANS: usize = 16_384;
 
 impl Stack {
     /// Queues data (TCP) or sends one datagram (UDP).
@@ -34,6 +31,7 @@ impl Stack {
             Body::Connection(connection) => {
                 self.memory.inform(connection);
                 let sent = connection.send(data, flags, &mut self.world.cx(now));
+                sent.iter().for_each(|taken| connection.on_written_by(*taken, flags));
                 self.after(id, now);
                 sent
             }
@@ -88,6 +86,43 @@ impl Stack {
         };
         self.settle(now);
         received
+    }
+
+    /// Takes the oldest report about a connection's data (MSG_ERRQUEUE).
+    ///
+    /// # Errors
+    /// `WouldBlock`: there is none; `BadDescriptor`.
+    pub fn take_report(&mut self, id: SocketId) -> Result<Report> {
+        match &mut self.sockets.owned_mut(id)?.body {
+            Body::Connection(connection) => connection.take_report().ok_or(Error::WouldBlock),
+            _ => Err(Error::WouldBlock),
+        }
+    }
+
+    /// SO_TIMESTAMPING has been set.
+    pub fn on_stamping_set(&mut self, id: SocketId) {
+        if let Ok(Body::Connection(connection)) = self.sockets.owned_mut(id).map(|entry| &mut entry.body) {
+            connection.on_stamping_set();
+        }
+    }
+
+    /// Whether an error is pending, which the socket's next call tells.
+    pub fn has_error(&self, id: SocketId) -> bool {
+        match self.sockets.owned(id).map(|entry| (&entry.body, entry.error.is_some())) {
+            Ok((Body::Connection(connection), is_own)) => is_own || connection.has_failed(),
+            _ => self.ready(id).intersects(Ready::ERR),
+        }
+    }
+
+    /// What is left to be read, if TCP_INQ asks for it.
+    ///
+    /// # Errors
+    /// `BadDescriptor`.
+    pub fn inq(&self, id: SocketId) -> Result<Option<u32>> {
+        match &self.sockets.owned(id)?.body {
+            Body::Connection(connection) => Ok(connection.inq()),
+            _ => Ok(None),
+        }
     }
 
     /// Takes a connection's data in the packets it came in; see [`crate::tcp::Connection::recv_run`].
@@ -155,7 +190,7 @@ impl Stack {
                 self.free(id);
             }
             Body::Connection(connection) => {
-                let scarce = self.orphans >= MAX_ORPHANS || self.memory.is_exhausted();
+                let scarce = self.orphans >= self.knobs.max_orphans as usize || self.memory.is_exhausted();
                 if scarce || entry.is_down {
                     self.world.mib.tcp_abort_on_memory += u64::from(scarce);
                     connection.abort(&mut self.world.cx(now));

@@ -272,9 +272,17 @@ impl Stack {
         entry.body = Body::Idle(Box::new(listener.settings.clone()));
         self.demux.remove_listener(port, id);
         let _fewer_claims_never_conflict = self.rebind(id, |binding| binding.listening = false);
-        let is_child = |entry: &Entry| matches!(entry.owner, Owner::Listener(parent, _) if parent == id);
-        let children: Vec<_> = self.sockets.iter().filter(|(_, entry)| is_child(entry)).map(|(id, _)| id).collect();
-        for child in children {
+        let stage = |entry: &Entry| match entry.owner {
+            Owner::Listener(parent, stage) if parent == id => Some(stage),
+            _ => None,
+        };
+        let children: Vec<_> = self.sockets.iter().filter_map(|(id, entry)| Some((id, stage(entry)?))).collect();
+        for (child, stage) in children {
+            // Half a handshake is forgotten without a word (as Linux).
+            if stage == Stage::Embryo {
+                self.free(child);
+                continue;
+            }
             if let Some(Entry { body: Body::Connection(connection), .. }) = self.sockets.lookup_mut(child) {
                 connection.abort(&mut self.world.cx(now));
             }

@@ -21,6 +21,7 @@ mod demux;
 mod device;
 pub mod diag;
 mod fastopen;
+pub use fastopen::Begun;
 mod icmp;
 pub mod iface;
 mod info;
@@ -35,6 +36,7 @@ mod route;
 pub mod settings;
 mod sockets;
 mod syncookie;
+mod sysctl;
 mod tcp;
 mod time_wait;
 mod timers;
@@ -156,11 +158,12 @@ pub struct Stack {
     events: VecDeque<(SocketId, Ready)>,
     /// Keys initial sequence numbers.
     secret: Key,
-    /// What the administrator has set for all connections.
+    /// What the administrator has set for all connections, and what new sockets begin with.
     knobs: Arc<Knobs>,
-    /// Fast Open: the cookies of servers, and the key of those for clients.
-    cookies: fastopen::Cookies,
-    fast_key: [u8; 16],
+    defaults: crate::tcp::Settings,
+    /// Fast Open: what is known of servers, and the keys of the cookies for clients.
+    servers: fastopen::Servers,
+    fast_keys: Vec<[u8; 16]>,
     /// The connection being begun was asked for by MSG_FASTOPEN.
     fast_call: bool,
     /// Memory of all connections.
@@ -186,8 +189,9 @@ impl Stack {
             events: VecDeque::new(),
             secret: Key::random(&mut *rng),
             knobs: Arc::new(config.sysctl),
-            cookies: fastopen::Cookies::default(),
-            fast_key: (u128::from(rng.u64()) << 64 | u128::from(rng.u64())).to_be_bytes(),
+            defaults: crate::tcp::Settings::default(),
+            servers: fastopen::Servers::default(),
+            fast_keys: vec![(u128::from(rng.u64()) << 64 | u128::from(rng.u64())).to_be_bytes()],
             fast_call: false,
             memory: crate::tcp::memory::Account::new(config.memory),
             orphans: 0,
@@ -206,7 +210,7 @@ impl Stack {
             Family::V6 => return Err(Error::FamilyNotSupported),
         };
         let body = match protocol {
-            Protocol::Tcp => sockets::Body::Idle(Box::default()),
+            Protocol::Tcp => sockets::Body::Idle(Box::new(self.defaults.clone())),
             Protocol::Udp => sockets::Body::Datagram(Box::default()),
         };
         self.sockets.insert(sockets::Entry::new(sockets::Owner::Application, Endpoint::new(addr, 0), body))

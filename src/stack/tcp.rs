@@ -54,6 +54,7 @@ impl Stack {
         if let Some(waiting) = self.time_waits.lookup(&flow) {
             match waiting.state.on_segment(&seg, packet.len(), now) {
                 TimeWaitVerdict::Drop => return,
+                TimeWaitVerdict::End => return self.forget_time_wait(&flow),
                 TimeWaitVerdict::Reply(reply) => return self.send_segment(flow, &reply, now),
                 TimeWaitVerdict::Reopen => self.forget_time_wait(&flow),
             }
@@ -85,6 +86,7 @@ impl Stack {
         let standing = Standing::of(connection);
         self.memory.inform(connection);
         connection.on_segment(seg, packet, &mut self.world.cx(now));
+        connection.note_reports(now);
         // An acknowledgement of new data proves that the neighbour passes our segments on (RFC 4861 section 7.3.1).
         if connection.unacknowledged() < unacknowledged
             && let Some(hop) = &entry.hop
@@ -95,7 +97,7 @@ impl Stack {
         }
         match standing {
             Standing::Other => {}
-            Standing::Asking => self.learn_cookie(id),
+            Standing::Asking => self.learn_server(id),
             Standing::Unconfirmed if seg.flags.contains(tcp::Flags::RST) && connection.state() == State::Closed => {
                 let flow = connection.flow();
                 if let Some(listener) = self.demux.listener(&flow, IfaceId::DEVICE) {
@@ -145,11 +147,14 @@ impl Stack {
             }
             entry.hop = hop;
         }
-        connection.note_knobs(&self.knobs);
+        if connection.follows_knobs() && connection.settings.follow(&self.knobs) {
+            connection.on_settings_changed(&mut cx);
+        }
         let mut frame = Frame::new();
         if !connection.poll_transmit(&mut frame, &mut cx) {
             return Transmit::Nothing;
         }
+        connection.note_reports(now);
         let (IpAddr::V4(src), IpAddr::V4(dst)) = (flow.local.addr, flow.remote.addr) else { return Transmit::Nothing };
         let Some(hop) = entry.hop else {
             cx.mib.ip_out_no_routes += 1;

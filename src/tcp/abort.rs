@@ -17,6 +17,9 @@ use crate::{
 pub(super) struct Reset {
     seq: SeqNum,
     ack: Option<SeqNum>,
+    window: u16,
+    /// It is of our own accord, and a segment of the connection like any other: with its time stamps (as Linux).
+    active: bool,
 }
 
 /// The reset that answers a segment nobody wants (RFC 9293 section 3.10.7.1); none for a reset.
@@ -52,22 +55,22 @@ impl Connection {
     /// The reset that we send of our own accord.
     pub(super) fn active_reset(&self) -> Reset {
         let seq = if self.state == State::SynReceived { self.opening.iss + 1 } else { self.snd.nxt() };
-        Reset { seq, ack: Some(self.rcv.rcv_nxt()) }
+        let (rcv_nxt, unread) = (self.rcv.rcv_nxt(), self.rcv.readable());
+        let window = self.window.select(rcv_nxt, unread, self.acks.rcv_mss().into()) >> self.window.shift();
+        let window = u16::try_from(window).unwrap_or(u16::MAX);
+        Reset { seq, ack: Some(rcv_nxt), window, active: true }
     }
 
     /// Answers a segment that cannot be for this connection.
     pub(super) fn refuse(&mut self, seg: &Header, payload: usize) {
         if let Some(header) = reset_for(seg, payload) {
             let ack = header.flags.contains(Flags::ACK).then_some(header.ack);
-            self.pending.reset = Some(Reset { seq: header.seq, ack });
+            self.pending.reset = Some(Reset { seq: header.seq, ack, window: 0, active: false });
         }
     }
 
     /// The header of a reset.
     pub(super) fn reset_header(&self, reset: &Reset, now: Instant) -> Header {
-        // Of our own accord it is a segment of the connection like any other, with its time stamps (as Linux); what answers a
-        // segment has no number of ours and an acknowledgement.
-        let active = reset.ack.is_some() && reset.seq != SeqNum::default();
         let flags = if reset.ack.is_some() { Flags::RST.with(Flags::ACK) } else { Flags::RST };
         Header {
             src_port: self.flow.local.port,
@@ -75,7 +78,8 @@ impl Connection {
             seq: reset.seq,
             ack: reset.ack.unwrap_or_default(),
             flags,
-            options: Options { timestamps: self.clock.option(now).filter(|_| active), ..Options::default() },
+            window: reset.window,
+            options: Options { timestamps: self.clock.option(now).filter(|_| reset.active), ..Options::default() },
             ..Header::default()
         }
     }

@@ -8,6 +8,8 @@ use crate::{
 
 /// How long an acknowledgement waits for company at least, and at first (Linux's TCP_ATO_MIN and TCP_DELACK_MIN).
 pub const DELAY: Duration = Duration::from_millis(40);
+/// What a timer that is to fire at once takes on Linux.
+const TICK: Duration = Duration::from_millis(1);
 /// The longest it waits (Linux's TCP_DELACK_MAX; RFC 9293 section 3.8.6.3, MUST-40, allows 500 ms).
 const LONGEST: Duration = Duration::from_millis(200);
 /// Acknowledgements sent at once while the peer's slow start is young (Linux's TCP_MAX_QUICKACKS).
@@ -94,12 +96,16 @@ impl Acks {
 
     /// The peer's pace as TCP_INFO tells it (tcpi_ato).
     pub fn ato(&self) -> Duration {
-        self.ato.max(DELAY)
+        self.ato
     }
 
     /// How long an acknowledgement waits now: as long as the peer's pace gives hope of company, but no longer than a round
     /// trip, or 40 ms where that is shorter (Linux's tcp_send_delayed_ack).
     pub fn delay(&self, srtt: Option<Duration>) -> Duration {
+        if self.ato.is_zero() {
+            // No data has come yet that shows a pace.
+            return TICK;
+        }
         self.ato.min(srtt.unwrap_or(LONGEST)).clamp(DELAY, LONGEST)
     }
 
@@ -143,6 +149,27 @@ impl Acks {
             // send this acknowledgement together with the larger window (as Linux does).
             self.owed = Owed::Now;
         } else if self.owed == Owed::Nothing {
+            self.owed = Owed::Delayed;
+        }
+    }
+
+    /// Data is about to be sent: it acknowledges.
+    pub fn await_answer(&mut self, now: Instant) {
+        self.owed = Owed::Delayed;
+        (self.ato, self.heard) = (DELAY, now);
+    }
+
+    /// What came was the peer's SYN with its data, which shows no pace.
+    pub fn forget_pace(&mut self) {
+        self.ato = Duration::ZERO;
+    }
+
+    /// The peer's FIN came while we may still send: our own soon follows, and acknowledges it (Linux's tcp_fin). Nothing is
+    /// missing any more.
+    pub fn on_fin(&mut self) {
+        self.duplicate = None;
+        self.interactive = true;
+        if self.owed == Owed::Nothing {
             self.owed = Owed::Delayed;
         }
     }

@@ -7,7 +7,7 @@ use crate::{
     wire::seq::SeqNum,
 };
 
-/// The least time between two answers (Linux's tcp_invalid_ratelimit); RFC 5961 section 7 has ten in five seconds.
+/// The least time between two answers, if `tcp_invalid_ratelimit` does not say; RFC 5961 section 7 has ten in five seconds.
 pub const INTERVAL: Duration = Duration::from_millis(500);
 
 /// What a reset that came in means (RFC 5961 section 3.2).
@@ -65,9 +65,9 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// Whether one more may be given now.
-    pub fn allow(&mut self, now: Instant) -> bool {
-        let allowed = self.last.is_none_or(|last| now.since(last) >= INTERVAL);
+    /// Whether one more may be given now, the last one at least `interval` ago.
+    pub fn allow(&mut self, now: Instant, interval: Duration) -> bool {
+        let allowed = self.last.is_none_or(|last| now.since(last) >= interval);
         if allowed {
             self.last = Some(now);
         }
@@ -101,7 +101,10 @@ mod tests {
         let mut limiter = Limiter::default();
         let start = Instant::ZERO + Duration::from_secs(100);
         let ms = Duration::from_millis(1);
-        assert_eq!((0..20).filter(|_| limiter.allow(start)).count(), 1);
-        assert_eq!([499, 500, 999, 1000].map(|at| limiter.allow(start + ms * at)), [false, true, false, true]);
+        assert_eq!((0..20).filter(|_| limiter.allow(start, INTERVAL)).count(), 1);
+        assert_eq!(
+            [499, 500, 999, 1000].map(|at| limiter.allow(start + ms * at, INTERVAL)),
+            [false, true, false, true]
+        );
     }
 }

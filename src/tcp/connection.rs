@@ -18,6 +18,7 @@ use super::{
     plpmtud::Search,
     recovery::Recovery,
     recv_queue::RecvQueue,
+    reports::Reports,
     rtt::RttEstimator,
     send_queue::SendQueue,
     send_window::SendWindow,
@@ -117,6 +118,8 @@ pub struct Connection {
     pub(super) stats: Stats,
     /// Its part in the memory of all connections.
     pub(super) share: Share,
+    /// What the application is told of its data, if it asks.
+    pub(super) reports: Option<Box<Reports>>,
 }
 
 impl Connection {
@@ -124,7 +127,8 @@ impl Connection {
     /// sequence number (RFC 6528) and the timestamp offset.
     pub fn connect(flow: Flow, settings: Settings, path: Path, secret: &Key, cx: &mut Cx<'_>) -> Self {
         cx.mib.tcp_active_opens += 1;
-        Self::new(flow, settings, path, Opening::active(&flow, secret, cx.now), secret, cx.now)
+        let opening = Opening::active(&flow, &settings, secret, cx.now);
+        Self::new(flow, settings, path, opening, secret, cx.now)
     }
 
     /// A connection without a peer yet.
@@ -140,6 +144,11 @@ impl Connection {
         let segment = mss::limit(mss::default_for(flow.remote.addr), &settings, &path, flow.remote.addr);
         let advertised = mss::advertised(&settings, &path, flow.remote.addr);
         let window = RecvWindow::new(&settings, SeqNum(0), advertised, now);
+        let is_own = settings.knobs.timestamps != 2;
+        let mut clock = Clock::new(if is_own { super::isn::timestamp_offset(&flow, secret) } else { 0 });
+        if settings.knobs.timestamps == 0 {
+            clock.turn_off();
+        }
         let cc = AnyController::named(settings.congestion, segment)
             .unwrap_or_else(|| AnyController::Cubic(super::congestion::cubic::Cubic::new(segment)));
         let rtt = RttEstimator::new().limited_to(crate::time::Duration::from_millis(settings.knobs.rto_max_ms.into()));
@@ -157,7 +166,7 @@ impl Connection {
             window,
             peer_fin: None,
             acks: Acks::new(SeqNum(0), now),
-            clock: Clock::new(super::isn::timestamp_offset(&flow, secret)),
+            clock,
             rtt,
             cc,
             window_use: WindowUse::new(opening.iss),
@@ -175,6 +184,7 @@ impl Connection {
             search: None,
             stats: Stats::new(now),
             share: Share::default(),
+            reports: None,
             opening,
         }
     }
@@ -243,6 +253,11 @@ impl Connection {
         if self.clock.is_on() { 12 } else { 0 }
     }
 
+    /// The payload of a full segment now, bytes: less than the maximum where every segment has Accurate ECN's option.
+    pub(super) fn segment_size(&self) -> u16 {
+        self.mss().saturating_sub(self.accecn_overhead()).max(1)
+    }
+
     /// The largest payload of a segment we take: what our MSS option said, without the time stamps each has.
     pub(super) fn advertised_mss(&self) -> u16 {
         let advertised = mss::advertised(&self.settings, &self.path, self.flow.remote.addr);
@@ -257,6 +272,11 @@ impl Connection {
     /// Takes the pending error (SO_ERROR).
     pub fn take_error(&mut self) -> Option<Error> {
         self.life.error.take()
+    }
+
+    /// Whether an error is pending.
+    pub fn has_failed(&self) -> bool {
+        self.life.error.is_some()
     }
 
     /// Bytes sent or queued and not acknowledged, our FIN included (SIOCOUTQ).
@@ -277,7 +297,7 @@ impl Connection {
         // TCP_NODELAY releases what waits, however often it is set, and corked or not (as Linux).
         self.pending.force |= std::mem::take(&mut self.settings.pushes) && self.snd.unsent_data() > 0;
         if self.cc.name() != self.settings.congestion
-            && let Some(cc) = AnyController::named(self.settings.congestion, self.mss())
+            && let Some(cc) = AnyController::named(self.settings.congestion, self.segment_size())
         {
             self.cc = cc;
         }

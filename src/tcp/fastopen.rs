@@ -5,7 +5,11 @@ use super::{Connection, State, mss};
 use crate::{
     buf::Packet,
     cx::Cx,
-    wire::tcp::{FastOpen, Header, MAX_OPTIONS},
+    time::Instant,
+    wire::{
+        seq::SeqNum,
+        tcp::{FastOpen, Header, MAX_OPTIONS},
+    },
 };
 
 /// TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE and TCP_FASTOPEN_KEY.
@@ -45,13 +49,40 @@ pub struct FastOpening {
     waits: bool,
     /// A listener made the connection of the data in a SYN: it is used before the handshake is complete.
     passive: bool,
+    /// A writer waits with more data: it acknowledges the SYN-ACK.
+    writer: bool,
     /// Bytes in the SYN.
     data: u32,
     /// The SYN-ACK acknowledged them (or, passive, there were some).
     acked: bool,
     failure: Failure,
-    /// The cookie in the SYN-ACK.
-    learned: Option<FastOpen>,
+    /// What the server's segments took at last, bytes; 0 is not known.
+    mss: u16,
+    /// What the SYN-ACK told of the server.
+    learned: Option<Lesson>,
+}
+
+/// How to ask a server that did not answer a request for a cookie (Linux's try_exp).
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Retry {
+    /// As the first time.
+    #[default]
+    Usual,
+    /// By the experimental option, which came before the one of its own.
+    Experimental,
+    /// Neither was answered: by the usual one, without end.
+    Settled,
+}
+
+/// What a SYN-ACK tells of a server.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Lesson {
+    /// A cookie that was asked for.
+    pub cookie: Option<FastOpen>,
+    /// Its MSS option.
+    pub mss: u16,
+    /// How to ask the next time, if there is no cookie.
+    pub retry: Retry,
 }
 
 /// What a client has for a server.
@@ -62,19 +93,23 @@ pub enum Ticket {
     /// None is needed.
     NotNeeded,
     /// None yet: the SYN asks for one.
-    Ask,
+    Ask {
+        /// By the experimental option.
+        experimental: bool,
+    },
 }
 
 impl Connection {
-    /// The connection just begun opens fast: with a cookie its SYN waits for data, without it asks for one.
-    pub fn open_fast(&mut self, ticket: Ticket) {
+    /// The connection just begun opens fast: with a cookie its SYN waits for data, without it asks for one. `mss` is what
+    /// the server's segments took at last, 0 if that is not known.
+    pub fn open_fast(&mut self, ticket: Ticket, mss: u16) {
         let (option, waits) = match ticket {
             Ticket::Cookie(cookie) => (Some(cookie), true),
             Ticket::NotNeeded => (None, true),
-            Ticket::Ask => (Some(FastOpen::REQUEST), false),
+            Ticket::Ask { experimental } => (Some(FastOpen::new(&[], experimental)), false),
         };
         let failure = if waits { Failure::None } else { Failure::NoCookie };
-        self.opening.fast = Some(Box::new(FastOpening { option, waits, failure, ..FastOpening::default() }));
+        self.opening.fast = Some(Box::new(FastOpening { option, waits, failure, mss, ..FastOpening::default() }));
         self.pending.syn = !waits;
     }
 
@@ -88,9 +123,16 @@ impl Connection {
         self.state == State::SynReceived && self.opening.fast.as_ref().is_some_and(|fast| fast.passive)
     }
 
+    /// Whether a listener made it of a SYN with a cookie (TCPI_OPT_TFO_CHILD).
+    pub(super) fn is_fast_child(&self) -> bool {
+        self.opening.fast.as_ref().is_some_and(|fast| fast.passive)
+    }
+
     /// Bytes that find room in the SYN: all options are taken off, for boxes on the way that add some (as Linux).
     pub(super) fn syn_room(&self) -> usize {
-        let segment = mss::advertised(&self.settings, &self.path, self.flow.remote.addr);
+        let known = self.opening.fast.as_ref().map_or(0, |fast| fast.mss);
+        let peer = if known == 0 { u16::MAX } else { known };
+        let segment = mss::limit(peer, &self.settings, &self.path, self.flow.remote.addr);
         usize::from(segment).saturating_sub(MAX_OPTIONS)
     }
 
@@ -104,7 +146,10 @@ impl Connection {
 
     /// The option of the SYN or SYN-ACK that is leaving.
     pub(super) fn fast_option(&self) -> Option<FastOpen> {
-        self.opening.fast.as_ref().filter(|_| self.opening.retries == 0)?.option
+        let fast = self.opening.fast.as_ref().filter(|_| self.opening.retries == 0)?;
+        // Two ends that open at once acknowledge each other without it.
+        let is_first = self.state == State::SynSent || fast.passive || self.life.embryo;
+        fast.option.filter(|_| is_first)
     }
 
     /// The data of the SYN that is leaving, bytes. It is sent again by itself, never with the SYN (as Linux).
@@ -130,6 +175,7 @@ impl Connection {
         cx.mib.tcp_fast_open_passive += 1;
         let first = self.opening.irs + 1;
         self.on_payload(first, payload, false, cx);
+        self.acks.forget_pace();
     }
 
     /// The SYN-ACK will have a cookie.
@@ -142,9 +188,20 @@ impl Connection {
     pub(super) fn on_fast_syn_ack(&mut self, seg: &Header, cx: &mut Cx<'_>) {
         let retries = self.opening.retries;
         let Some(fast) = &mut self.opening.fast else { return };
-        // A cookie nobody asked for is ignored.
-        let asked = fast.option.is_some();
-        fast.learned = seg.options.fast_open.filter(|cookie| asked && !cookie.is_request());
+        // A cookie nobody asked for is ignored. One that was asked for and does not come may be had by the other option,
+        // unless the request may have been lost.
+        let cookie = seg.options.fast_open.filter(|cookie| fast.option.is_some() && !cookie.is_request());
+        let retry = match (fast.option, seg.options.fast_open) {
+            (Some(asked), None) if retries == 0 && fast.data == 0 => {
+                if asked.experimental {
+                    Retry::Settled
+                } else {
+                    Retry::Experimental
+                }
+            }
+            _ => Retry::Usual,
+        };
+        fast.learned = Some(Lesson { cookie, mss: self.peer_mss, retry });
         if fast.data == 0 {
             return;
         }
@@ -164,8 +221,35 @@ impl Connection {
         }
     }
 
-    /// Takes the cookie that the SYN-ACK brought.
-    pub fn take_cookie(&mut self) -> Option<FastOpen> {
+    /// The SYN was too large for its path: it is sent again at once, without its data (as Linux).
+    pub(super) fn on_syn_too_big(&mut self) {
+        if self.state == State::SynSent && self.opening.fast.as_ref().is_some_and(|fast| fast.data > 0) {
+            self.opening.retries += 1;
+            self.pending.syn = true;
+        }
+    }
+
+    /// Who called waits with more data than the SYN took.
+    pub fn on_writer_waits(&mut self) {
+        self.opening.fast.iter_mut().for_each(|fast| fast.writer = true);
+    }
+
+    /// The SYN-ACK is acknowledged: at once, unless data is about to do it (as Linux, which knows who sleeps in a write).
+    pub(super) fn acknowledge_syn_ack(&mut self, now: Instant) {
+        if self.opening.fast.as_ref().is_some_and(|fast| fast.writer) {
+            self.acks.await_answer(now);
+        } else {
+            self.acks.owe_now();
+        }
+    }
+
+    /// Whether a segment ends where the SYN's data does: it is pushed then, however often it is sent.
+    pub(super) fn is_end_of_syn_data(&self, end: SeqNum) -> bool {
+        self.opening.fast.as_ref().is_some_and(|fast| fast.data > 0 && end == self.opening.iss + 1 + fast.data)
+    }
+
+    /// Takes what the SYN-ACK told of the server.
+    pub fn take_lesson(&mut self) -> Option<Lesson> {
         self.opening.fast.as_mut()?.learned.take()
     }
 

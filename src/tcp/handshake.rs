@@ -25,9 +25,6 @@ use crate::{
     },
 };
 
-/// How often a SYN-ACK is sent again (Linux's tcp_synack_retries).
-const SYN_ACK_RETRIES: u32 = 5;
-
 /// What the handshake needs to know.
 #[derive(Debug)]
 pub(super) struct Opening {
@@ -50,12 +47,12 @@ pub(super) struct Opening {
 
 impl Opening {
     /// An active open.
-    pub fn active(flow: &Flow, secret: &Key, now: Instant) -> Self {
+    pub fn active(flow: &Flow, settings: &Settings, secret: &Key, now: Instant) -> Self {
         Self {
             iss: isn::isn(flow, secret, now),
             irs: SeqNum(0),
-            scale: true,
-            sack: true,
+            scale: settings.knobs.window_scaling != 0,
+            sack: settings.knobs.sack != 0,
             retries: 0,
             sent_at: None,
             deferred: false,
@@ -67,8 +64,10 @@ impl Opening {
 impl Connection {
     /// Answers a SYN that came to a listener: SYN-RECEIVED, the SYN-ACK comes out of [`Connection::poll_transmit`].
     pub fn accept(flow: Flow, syn: &Header, settings: Settings, path: Path, secret: &Key, cx: &mut Cx<'_>) -> Self {
-        let mut connection = Self::new(flow, settings, path, Opening::active(&flow, secret, cx.now), secret, cx.now);
+        let opening = Opening::active(&flow, &settings, secret, cx.now);
+        let mut connection = Self::new(flow, settings, path, opening, secret, cx.now);
         connection.life.embryo = true;
+        connection.stats.on_syn();
         connection.take_syn(syn, 0, cx.now);
         connection.state = State::SynReceived;
         connection
@@ -85,9 +84,10 @@ impl Connection {
         secret: &Key,
         cx: &mut Cx<'_>,
     ) -> Self {
-        let opening = Opening { iss, ..Opening::active(&flow, secret, cx.now) };
+        let opening = Opening { iss, ..Opening::active(&flow, &settings, secret, cx.now) };
         let mut connection = Self::new(flow, settings, path, opening, secret, cx.now);
         connection.life.embryo = true;
+        connection.stats.on_syn();
         connection.take_syn(syn, 0, cx.now);
         connection.state = State::SynReceived;
         connection.pending.syn = false;
@@ -115,7 +115,7 @@ impl Connection {
         self.window.start_at(first, u32::from(self.window.syn_field()), now);
         self.opening.sack &= sack_permitted;
         self.opening.scale &= window_scale.is_some();
-        match timestamps {
+        match timestamps.filter(|_| self.clock.is_on()) {
             Some(timestamps) => self.clock.on_syn(timestamps.val, now),
             None => self.clock.turn_off(),
         }
@@ -195,7 +195,7 @@ impl Connection {
         self.peer.on_syn(seg.seq, seg.ack, seg.window, self.peer.shift());
         self.establish(seg, cx);
         self.on_fast_syn_ack(seg, cx);
-        self.acks.owe_now();
+        self.acknowledge_syn_ack(cx.now);
         self.on_payload(seg.seq + 1, payload, has(Flags::FIN), cx);
     }
 
@@ -206,8 +206,10 @@ impl Connection {
             self.challenge(cx);
             return false;
         }
-        let is_syn_ack = seg.flags.contains(Flags::ACK) && seg.ack == self.opening.iss + 1;
-        if !is_syn_ack && self.limiter.allow(cx.now) {
+        // Data in our SYN may be acknowledged, too.
+        let acks_syn = seg.ack > self.opening.iss && seg.ack <= self.snd.nxt();
+        let is_syn_ack = seg.flags.contains(Flags::ACK) && acks_syn;
+        if !is_syn_ack && self.may_answer(cx.now) {
             self.on_accecn_syn_again(seg, field);
             self.pending.syn = true;
         }
@@ -256,10 +258,14 @@ impl Connection {
         if retries > 0 {
             self.rtt.reset_back_off();
             self.rtt.on_handshake_timed_out();
+        }
+        // RFC 5681 section 3.1 says so of the first loss; Linux forgives that, as its first time-out is a short one.
+        if retries > 1 {
             self.cc.on_handshake_lost();
         }
         self.state = if self.snd.has_fin() { State::FinWait1 } else { State::Established };
-        self.stats.on_established(cx.now);
+        self.stats.on_established(is_passive, cx.now);
+        self.stats.on_timeouts_over(cx.now);
         if self.snd.unacked() > 0 {
             self.restart_loss_timer(true, cx.now);
         }
@@ -270,7 +276,12 @@ impl Connection {
 
     /// The SYN or SYN-ACK was not answered in time.
     pub(super) fn on_syn_timeout(&mut self, cx: &mut Cx<'_>) {
-        let limit = if self.state == State::SynSent { self.settings.syn_retries } else { SYN_ACK_RETRIES };
+        // Linux's first few come one after the other at the same pace, and count in addition.
+        let knobs = &self.settings.knobs;
+        let (limit, linear) = match self.state {
+            State::SynSent => (self.settings.syn_retries + knobs.syn_linear_timeouts, knobs.syn_linear_timeouts),
+            _ => (knobs.synack_retries, 0),
+        };
         let user = self.settings.user_timeout;
         let tired = !user.is_zero() && self.opening.sent_at.is_some_and(|at| cx.now.since(at) >= user);
         if self.opening.retries >= limit || tired {
@@ -279,11 +290,12 @@ impl Connection {
             self.fail(self.life.soft_error.unwrap_or(Error::TimedOut));
             return;
         }
-        if !self.opening.deferred {
+        self.opening.retries += 1;
+        if !self.opening.deferred && self.opening.retries > linear {
             self.rtt.back_off();
         }
-        self.opening.retries += 1;
         cx.mib.tcp_timeouts += 1;
+        self.stats.on_timeout(self.opening.retries == 1, cx.now);
         self.pending.syn = true;
     }
 }

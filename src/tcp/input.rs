@@ -13,6 +13,7 @@ use crate::{
     cx::Cx,
     error::Error,
     ready::Ready,
+    time::{Duration, Instant},
     wire::{
         seq::SeqNum,
         tcp::{Flags, Header},
@@ -175,9 +176,14 @@ impl Connection {
         self.on_accecn_challenge(syn, field);
     }
 
+    /// Whether one more strange segment is answered now.
+    pub(super) fn may_answer(&mut self, now: Instant) -> bool {
+        self.limiter.allow(now, Duration::from_millis(self.settings.knobs.invalid_ratelimit.into()))
+    }
+
     /// Sends a challenge acknowledgement, within the limit.
     pub(super) fn challenge(&mut self, cx: &mut Cx<'_>) {
-        if self.limiter.allow(cx.now) {
+        if self.may_answer(cx.now) {
             cx.mib.tcp_challenge_ack += 1;
             self.acks.owe_now();
         } else {
@@ -188,7 +194,7 @@ impl Connection {
     /// Acknowledges a segment outside the window (RFC 9293 section 3.10.7.4). Those without data are limited: two ends
     /// that disagree would acknowledge each other for ever.
     fn answer_strange(&mut self, has_data: bool, skipped: fn(&mut Counters) -> &mut u64, cx: &mut Cx<'_>) {
-        if has_data || self.limiter.allow(cx.now) {
+        if has_data || self.may_answer(cx.now) {
             self.acks.owe_now();
         } else {
             *skipped(cx.mib) += 1;
@@ -283,15 +289,21 @@ impl Connection {
         self.rcv.advance_past_fin();
         self.life.peer_done = true;
         self.life.read_shut = true;
-        self.acks.owe_now();
+        self.acks.on_fin();
         self.events |= Ready::IN | Ready::RDNORM | Ready::RDHUP;
         match self.state {
-            State::Established => self.state = State::CloseWait,
+            State::Established => {
+                self.state = State::CloseWait;
+                return;
+            }
+            // A fast connection whose handshake is not complete.
+            State::SynReceived => {}
             // Our FIN is not acknowledged: both closed at once.
             State::FinWait1 => self.state = State::Closing,
             State::FinWait2 => self.enter_time_wait(cx.now),
             _ => {}
         }
+        self.acks.owe_now();
     }
 
     /// What an acknowledgement of our FIN changes (RFC 9293 section 3.10.7.4, fifth).

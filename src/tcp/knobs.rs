@@ -69,9 +69,31 @@ knobs! {
     /// How often in a round trip the option is sent where it is sent sparingly; 0 is no more often than it must be.
     ecn_option_beacon = "tcp_ecn_option_beacon", 3, 0..=4;
     /// Fast Open: the sum of 1 for clients, 2 for servers, 4 and 0x200 for both without cookies, 0x400 for every listener.
-    fastopen = "tcp_fastopen", 1, 0..=0x607;
+    fastopen = "tcp_fastopen", 1, 0..=u32::MAX;
     /// SYN cookies: 0 never, 1 when a listener's SYN queue is full, 2 always.
     syncookies = "tcp_syncookies", 1, 0..=2;
+    /// Time stamps (RFC 7323): 0 none, 1 with a clock of its own for every flow, 2 with the same clock for all.
+    timestamps = "tcp_timestamps", 1, 0..=2;
+    /// Whether selective acknowledgements (RFC 2018) are offered and accepted.
+    sack = "tcp_sack", 1, 0..=1;
+    /// Whether window scaling (RFC 7323) is offered and accepted.
+    window_scaling = "tcp_window_scaling", 1, 0..=1;
+    /// How many of the first retransmissions of a SYN come after the same time, beside those that double it.
+    syn_linear_timeouts = "tcp_syn_linear_timeouts", 4, 0..=127;
+    /// How often a SYN-ACK is sent again.
+    synack_retries = "tcp_synack_retries", 5, 0..=255;
+    /// Retransmissions, as time, before a connection is given up (RFC 9293 section 3.8.3, R2).
+    retries2 = "tcp_retries2", 15, 0..=255;
+    /// The same for a connection without an owner; 0 is 8.
+    orphan_retries = "tcp_orphan_retries", 0, 0..=255;
+    /// Connections without an owner at most; more are reset.
+    max_orphans = "tcp_max_orphans", 16_384, 0..=u32::MAX;
+    /// The least time between two answers to segments that are strange, milliseconds.
+    invalid_ratelimit = "tcp_invalid_ratelimit", 500, 0..=600_000;
+    /// Whether a reset leaves TIME-WAIT as it is (RFC 1337).
+    rfc1337 = "tcp_rfc1337", 1, 0..=1;
+    /// Whether a handshake that ends while the queue of its listener is full is answered by a reset.
+    abort_on_overflow = "tcp_abort_on_overflow", 0, 0..=1;
     /// Packetization-layer path MTU discovery (RFC 4821): 0 never, 1 when a path swallows segments, 2 always.
     mtu_probing = "tcp_mtu_probing", 0, 0..=2;
     /// Where the search for a path's MTU begins, as a segment size, bytes.

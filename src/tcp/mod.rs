@@ -66,6 +66,7 @@ mod ready;
 pub mod recovery;
 mod recv;
 pub mod recv_queue;
+pub mod reports;
 pub mod rtt;
 pub mod run;
 pub mod sack;

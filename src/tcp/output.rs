@@ -25,6 +25,7 @@ use crate::{
         tcp::{Flags, Header, Options, SackBlocks},
     },
 };
+use std::collections::VecDeque;
 
 /// Where the checksum is in a TCP header.
 const CHECKSUM_FIELD: usize = 16;
@@ -44,11 +45,35 @@ pub(super) struct Pending {
     pub more: bool,
     /// The last call to send said MSG_MORE: the end of what it wrote is not pushed.
     pub unfinished: bool,
+    /// Behind the last bytes of records (MSG_EOR) that have not been sent.
+    records: Option<Box<VecDeque<SeqNum>>>,
     /// Behind the last partial segment sent, for Nagle's algorithm (Minshall's SND.SML).
     pub small_end: Option<SeqNum>,
 }
 
 impl Pending {
+    /// MSG_EOR: what was written ends at `end`, and nothing is added to its last segment.
+    pub fn end_record(&mut self, end: SeqNum) {
+        self.records.get_or_insert_default().push_back(end);
+    }
+
+    /// Where the record ends that `next` is in.
+    fn record_end(&mut self, next: SeqNum) -> Option<SeqNum> {
+        let records = self.records.as_mut()?;
+        while records.front().is_some_and(|end| *end <= next) {
+            records.pop_front();
+        }
+        let end = records.front().copied();
+        if end.is_none() {
+            self.records = None;
+        }
+        end
+    }
+
+    fn is_record_end(&self, end: SeqNum) -> bool {
+        self.records.as_ref().is_some_and(|records| records.front() == Some(&end))
+    }
+
     /// A SYN.
     pub fn syn() -> Self {
         Self { syn: true, ..Self::default() }
@@ -199,7 +224,10 @@ impl Connection {
 
     /// New data, or the FIN.
     fn next_new(&mut self, segment: u32, now: Instant) -> Option<Burst> {
-        let waiting = self.snd.unsent_data();
+        let all = self.snd.unsent_data();
+        // A record ends its segment, which waits for nobody then.
+        let record = self.pending.record_end(self.snd.nxt());
+        let waiting = record.map_or(all, |end| all.min(end - self.snd.nxt()));
         let fin = self.snd.has_fin() && !self.snd.is_fin_sent();
         if waiting == 0 && !fin {
             self.recovery.app_limited = true;
@@ -231,7 +259,7 @@ impl Connection {
             allowed: window.min(room),
             mss: segment,
             max_window: self.peer.max(),
-            last: fin,
+            last: fin || waiting < all,
             small_in_flight: self.pending.small_end.is_some_and(|end| end > self.snd.una()),
             nodelay: self.settings.nodelay || self.urgent.is_sending(self.snd.una()),
             corked: self.settings.cork || self.pending.more,
@@ -251,7 +279,7 @@ impl Connection {
             return None;
         }
         let len = sendable.min(most);
-        let fin = fin && len == waiting && len < window;
+        let fin = fin && len == all && len < window;
         Some(Burst { seq: self.snd.nxt(), len: len + u32::from(fin), again: false, whole: false })
     }
 
@@ -307,7 +335,10 @@ impl Connection {
         }
         // The end of what the application has written is pushed (RFC 9293 section 3.9.1.2, MUST-61), and as on Linux a
         // frame of several segments, so that a receiver that merges segments hands them on at once.
-        let is_end = seq + data == self.snd.data_end() && !self.pending.unfinished;
+        let end = seq + data;
+        let is_end = end == self.snd.data_end() && !self.pending.unfinished
+            || self.is_end_of_syn_data(end)
+            || self.pending.is_record_end(end);
         if data > 0 && (data > segment || is_end) {
             flags = flags.with(Flags::PSH);
         }
@@ -349,7 +380,7 @@ impl Connection {
             // TCP_NOTSENT_LOWAT: what has left makes room.
             self.note_room();
         }
-        self.note_paced(header.len() as u32 * count + data, cx.now);
+        self.note_paced(data, cx.now);
         self.stats.on_data_sent(count, data, cx.now);
         self.recovery.prr.on_sent(len);
         if !again {
@@ -425,6 +456,8 @@ impl Connection {
         }
         let count = if segment == 0 { 1 } else { data.div_ceil(segment).max(1) };
         cx.mib.tcp_out_segs += u64::from(count);
-        self.stats.segs_out = self.stats.segs_out.wrapping_add(count);
+        if !(self.life.embryo && header.flags.contains(Flags::SYN)) {
+            self.stats.segs_out = self.stats.segs_out.wrapping_add(count);
+        }
     }
 }

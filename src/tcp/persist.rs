@@ -1,6 +1,6 @@
 //! Probing a closed window (RFC 9293 section 3.8.6.1): the peer may have opened it in a segment that was lost.
 
-use super::{Connection, timer::Timer, user_timeout};
+use super::{Connection, timer::Timer};
 use crate::{
     cx::Cx,
     time::{Duration, Instant},
@@ -48,7 +48,7 @@ impl Connection {
         }
         let since = *self.persist.unanswered_since.get_or_insert(cx.now);
         let user = self.settings.user_timeout;
-        let limit = if self.life.orphan { user_timeout::ORPHAN_RETRIES } else { user_timeout::RETRIES };
+        let limit = self.retries();
         if self.persist.unanswered >= limit || (!user.is_zero() && cx.now.since(since) >= user) {
             self.time_out(cx);
             return;

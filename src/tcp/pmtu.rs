@@ -29,7 +29,9 @@ impl Connection {
                 let before = self.mss();
                 let max_frame = if self.path.max_frame > self.path.mtu { self.path.max_frame } else { mtu };
                 self.on_path_changed(Path { mtu, max_frame, ..self.path }, cx);
-                if self.mss() < before && self.snd.unacked() > 0 {
+                if self.state == State::SynSent {
+                    self.on_syn_too_big();
+                } else if self.mss() < before && self.snd.unacked() > 0 {
                     // What is out does not fit: send it again at once.
                     self.snd.mark_oversized_lost(u32::from(self.mss()));
                     self.retransmit_simply();
@@ -50,6 +52,6 @@ impl Connection {
 
     /// The size of segments may have changed.
     pub(super) fn on_segment_size_changed(&mut self) {
-        self.cc.set_mss(self.mss());
+        self.cc.set_mss(self.segment_size());
     }
 }

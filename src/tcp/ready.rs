@@ -35,7 +35,7 @@ impl Connection {
                 ready |= Ready::PRI;
             }
         }
-        if self.life.error.is_some() {
+        if self.life.error.is_some() || self.has_reports() {
             ready |= Ready::ERR;
         }
         ready

@@ -3,7 +3,7 @@
 use super::{
     Connection, SendFlags, State,
     congestion::Controller,
-    send_window::{buffer_limit, is_writable},
+    send_window::{buffer_limit, charge, is_writable, room},
     timer::Timer,
 };
 use crate::{
@@ -13,6 +13,9 @@ use crate::{
     time::Instant,
 };
 use std::io::IoSlice;
+
+/// The most Linux gathers in one buffer, bytes.
+const MOST_GATHERED: usize = 65_215;
 
 impl Connection {
     /// Queues as much of `data` as there is room for; returns how many bytes.
@@ -83,6 +86,9 @@ impl Connection {
         if !self.pending.more && !self.settings.cork {
             self.timers.stop(Timer::Cork);
         }
+        if flags.end_of_record && taken == wanted && taken > 0 {
+            self.pending.end_record(self.snd.end());
+        }
         // The urgent byte is the last one, if it found room.
         if flags.oob && taken == wanted && taken > 0 {
             self.urgent.on_written(self.snd.end());
@@ -107,15 +113,15 @@ impl Connection {
     /// (draft-ietf-ccwg-bbr section 4.1.2.4, CheckIfApplicationLimited).
     fn note_app_limited(&mut self) {
         let pipe = self.pipe();
-        if self.snd.unsent() < u32::from(self.mss()) && pipe < self.cc.window() && self.snd.lost() == 0 {
+        if self.snd.unsent() < u32::from(self.segment_size()) && pipe < self.cc.window() && self.snd.lost() == 0 {
             self.snd.rate.on_app_limited(pipe);
         }
     }
 
-    /// Bytes that may be queued in all. What grew with the connection is not there while memory is short (as Linux's
-    /// tcp_should_expand_sndbuf).
+    /// Bytes that may be queued in all. What arrived behind a hole takes no room from what is to be sent while the hole is
+    /// filled. What grew with the connection is not there while memory is short (as Linux's tcp_should_expand_sndbuf).
     fn send_limit(&self) -> usize {
-        let window = if self.share.is_short() { 0 } else { self.cc.window() };
+        let window = if self.share.is_short() { 0 } else { self.cc.window().saturating_add(self.snd.sacked()) };
         self.share.send_limit(buffer_limit(&self.settings, window, self.rtt.min_rtt()))
     }
 
@@ -124,11 +130,24 @@ impl Connection {
         if self.awaits_data() {
             return self.syn_room();
         }
-        self.send_limit().saturating_sub(self.snd.held())
+        room(&self.settings, self.snd.held(), self.snd.unsent_data(), self.chunk(), self.send_limit())
     }
 
     /// Whether poll(2) says there is room.
     pub(super) fn is_writable(&self) -> bool {
-        is_writable(&self.settings, self.snd.held(), self.snd.unsent_data(), self.send_limit())
+        let queued = charge(&self.settings, self.snd.held(), self.chunk());
+        is_writable(&self.settings, queued, self.snd.unsent_data(), self.send_limit())
+    }
+
+    /// What Linux would gather in one buffer: whole segments, no more than half of the peer's window (tcp_bound_to_half_wnd).
+    fn chunk(&self) -> usize {
+        let segment = usize::from(self.mss()).max(1);
+        let window = self.peer.max() as usize;
+        let most = match window {
+            0 => MOST_GATHERED,
+            ..=536 => window,
+            _ => (window / 2).min(MOST_GATHERED),
+        };
+        (most - most % segment).max(segment)
     }
 }

@@ -83,15 +83,52 @@ pub fn buffer_limit(settings: &Settings, cwnd: u32, min_rtt: Option<Duration>) -
     let useful = if min_rtt.is_some_and(|rtt| rtt < LOCAL_RTT) { LOCAL_MOST } else { MOST };
     let limit = match settings.send_buffer {
         BufferSize::Auto { max } => (cwnd as usize * 2).max(START).min(useful).min(max),
-        BufferSize::Fixed(size) => size,
+        // As getsockopt(2) tells it.
+        BufferSize::Fixed(size) => size.saturating_mul(2),
     };
     limit.min(MOST)
+}
+
+/// So much room is enough however large the buffer: a third of Linux's largest (tcp_wmem, 4 MiB). A third of a larger one
+/// would be waited for while a long path runs empty.
+const ENOUGH: usize = (4 << 20) / 3;
+
+/// What Linux books for a buffer beside its payload, bytes: socket buffers of a size that the application has set count
+/// that, too.
+const OVERHEAD: usize = 1280;
+
+/// What `held` bytes count for, gathered in chunks.
+pub fn charge(settings: &Settings, held: usize, chunk: usize) -> usize {
+    match settings.send_buffer {
+        BufferSize::Auto { .. } => held,
+        BufferSize::Fixed(_) => held.saturating_add(held.div_ceil(chunk).saturating_mul(OVERHEAD)),
+    }
+}
+
+/// Bytes that may be queued now. As on Linux a chunk that is begun is filled, and a new one is begun as long as there is
+/// room for anything and no more is unsent than TCP_NOTSENT_LOWAT.
+pub fn room(settings: &Settings, held: usize, unsent: u32, chunk: usize, limit: usize) -> usize {
+    let free = limit.saturating_sub(charge(settings, held, chunk));
+    let begun = match unsent as usize % chunk {
+        0 => 0,
+        part => chunk - part,
+    };
+    let by_size = match settings.send_buffer {
+        BufferSize::Auto { .. } => free,
+        BufferSize::Fixed(_) => begun + free.saturating_sub(begun).div_ceil(chunk + OVERHEAD) * chunk,
+    };
+    let by_lowat = settings.notsent_lowat.map_or(usize::MAX, |lowat| {
+        let left = (lowat as usize).saturating_sub(unsent as usize + begun);
+        begun + left.div_ceil(chunk).saturating_mul(chunk)
+    });
+    by_size.min(by_lowat)
 }
 
 /// Whether poll(2) says there is room: a third of the buffer is free, and no more is unsent than TCP_NOTSENT_LOWAT
 /// (as Linux's sk_stream_is_writeable).
 pub fn is_writable(settings: &Settings, queued: usize, unsent: u32, limit: usize) -> bool {
-    queued < limit && limit - queued >= queued / 2 && settings.notsent_lowat.is_none_or(|lowat| unsent < lowat)
+    let wanted = (queued / 2).min(ENOUGH);
+    queued < limit && limit - queued >= wanted && settings.notsent_lowat.is_none_or(|lowat| unsent < lowat)
 }
 
 #[cfg(test)]
@@ -124,7 +161,18 @@ mod tests {
         assert_eq!([limit(14_600, 20_000), limit(1 << 20, 20_000), limit(1 << 24, 20_000)], [START, 2 << 20, 16 << 20]);
         assert_eq!(limit(1 << 24, 50), LOCAL_MOST);
         let fixed = Settings { send_buffer: BufferSize::Fixed(5 << 20), ..Settings::default() };
-        assert_eq!(buffer_limit(&fixed, 1, Some(Duration::ZERO)), 5 << 20);
+        assert_eq!(buffer_limit(&fixed, 1, Some(Duration::ZERO)), 10 << 20);
+    }
+
+    #[test]
+    fn a_buffer_of_a_size_that_was_set_takes_whole_chunks_until_it_is_full() {
+        let fixed = Settings { send_buffer: BufferSize::Fixed(21_000), ..Settings::default() };
+        assert_eq!(room(&fixed, 0, 0, 25_000, 42_000), 50_000);
+        assert_eq!(room(&fixed, 50_000, 40_000, 25_000, 42_000), 10_000);
+        assert_eq!(room(&fixed, 60_000, 50_000, 25_000, 42_000), 0);
+        let lowat = Settings { notsent_lowat: Some(32_000), ..Settings::default() };
+        assert_eq!(room(&lowat, 0, 0, 16_000, 262_144), 32_000);
+        assert_eq!(room(&lowat, 32_000, 22_000, 16_000, 262_144), 10_000);
     }
 
     #[test]
@@ -132,6 +180,7 @@ mod tests {
         let settings = Settings::default();
         assert!(is_writable(&settings, 200, 0, 300));
         assert!(!is_writable(&settings, 201, 0, 300));
+        assert!(is_writable(&settings, 15 << 20, 0, (15 << 20) + ENOUGH));
         let lowat = Settings { notsent_lowat: Some(10), ..settings };
         assert!(!is_writable(&lowat, 50, 10, 300));
     }

@@ -59,6 +59,10 @@ pub struct Settings {
     pub recv_lowat: usize,
     /// TCP_NOTSENT_LOWAT, bytes.
     pub notsent_lowat: Option<u32>,
+    /// SO_ZEROCOPY: MSG_ZEROCOPY means something.
+    pub zerocopy: bool,
+    /// SO_TIMESTAMPING, as far as it is known ([`crate::tcp::reports::stamping`]).
+    pub stamping: u32,
     /// TCP_INQ: receiving tells how much is left.
     pub inq: bool,
     /// TCP_CONGESTION: the algorithm's name, one of [`crate::tcp::congestion::NAMES`].
@@ -103,7 +107,20 @@ impl Default for Settings {
             fast_open: None,
             knobs: Arc::default(),
             inq: false,
+            zerocopy: false,
+            stamping: 0,
         }
+    }
+}
+
+impl Settings {
+    /// Takes the administrator's settings as they are now; says whether they are others.
+    pub fn follow(&mut self, knobs: &Arc<Knobs>) -> bool {
+        let is_other = !Arc::ptr_eq(&self.knobs, knobs);
+        if is_other {
+            self.knobs = Arc::clone(knobs);
+        }
+        is_other
     }
 }
 
@@ -114,6 +131,12 @@ pub struct SendFlags {
     pub oob: bool,
     /// MSG_MORE: more data follows; partial segments (or the datagram) wait.
     pub more: bool,
+    /// MSG_EOR: what is written next does not share a segment with this.
+    pub end_of_record: bool,
+    /// MSG_ZEROCOPY: tells when it is done with.
+    pub zerocopy: bool,
+    /// The call has sent data before.
+    pub continues: bool,
 }
 
 /// Flags of a receive call that the stack acts on.

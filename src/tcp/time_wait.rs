@@ -28,6 +28,8 @@ pub struct TimeWait {
     clock: Clock,
     heard: Instant,
     answered: Option<Instant>,
+    /// A reset leaves it as it is (`tcp_rfc1337`).
+    is_steadfast: bool,
 }
 
 /// What to do with a segment that came to a connection in TIME-WAIT.
@@ -37,6 +39,8 @@ pub enum TimeWaitVerdict {
     Drop,
     /// Send this bare segment.
     Reply(Header),
+    /// A reset ended it: forget the connection.
+    End,
     /// The SYN may open the flow anew (RFC 6191): forget the old connection and hand the SYN to the listener.
     Reopen,
 }
@@ -45,12 +49,13 @@ impl TimeWait {
     /// Judges a segment; may restart the timer.
     pub fn on_segment(&mut self, seg: &Header, payload_len: usize, now: Instant) -> TimeWaitVerdict {
         let has = |flag| seg.flags.contains(flag);
-        // RFC 1337: a reset does not cut TIME-WAIT short. (Linux's default lets it; the hazard is real, the gain is not.)
-        if has(Flags::RST) {
-            return TimeWaitVerdict::Drop;
-        }
         let stamps = seg.options.timestamps;
         let fresh = self.clock.judge(stamps, now) == PawsVerdict::Fresh;
+        // RFC 1337: a reset does not cut TIME-WAIT short. (Linux's default lets it; the hazard is real, the gain is not.)
+        if has(Flags::RST) {
+            let is_exact = fresh && seg.seq == self.rcv_nxt;
+            return if is_exact && !self.is_steadfast { TimeWaitVerdict::End } else { TimeWaitVerdict::Drop };
+        }
         if has(Flags::SYN) && !has(Flags::ACK) {
             // RFC 6191 section 2: later by its time stamp or by its number.
             let later = match stamps.filter(|_| self.clock.is_on()) {
@@ -126,6 +131,7 @@ impl Connection {
             clock: self.clock,
             heard: self.keepalive.heard,
             answered: None,
+            is_steadfast: self.settings.knobs.rfc1337 != 0,
         }
     }
 
@@ -143,6 +149,7 @@ impl Connection {
         self.timers.set(Timer::TimeWait, time_wait.until);
         match verdict {
             TimeWaitVerdict::Drop => {}
+            TimeWaitVerdict::End => self.finish(),
             TimeWaitVerdict::Reply(_) if seg.flags.contains(Flags::FIN) => self.acks.owe_now(),
             TimeWaitVerdict::Reply(_) | TimeWaitVerdict::Reopen => self.challenge(cx),
         }

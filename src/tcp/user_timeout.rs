@@ -10,10 +10,8 @@ use crate::{
     time::{Duration, Instant},
 };
 
-/// Retransmissions before a connection is given up (tcp_retries2); R2 comes out as 924.6 s.
-pub const RETRIES: u32 = 15;
-/// The same for a connection without an owner (tcp_orphan_retries); 102.2 s.
-pub const ORPHAN_RETRIES: u32 = 8;
+/// Retransmissions before a connection without an owner is given up, if tcp_orphan_retries does not say: 102.2 s.
+const ORPHAN_RETRIES: u32 = 8;
 
 /// How long so many retransmissions take, each after twice the time of the one before: Linux compares times rather
 /// than numbers, so that the limit does not depend on the round trip.
@@ -24,10 +22,20 @@ pub fn patience(retries: u32) -> Duration {
 }
 
 impl Connection {
+    /// How often what is not answered is sent again.
+    pub(super) fn retries(&self) -> u32 {
+        let knobs = &self.settings.knobs;
+        match (self.life.orphan, knobs.orphan_retries) {
+            (false, _) => knobs.retries2,
+            (true, 0) => ORPHAN_RETRIES,
+            (true, retries) => retries,
+        }
+    }
+
     /// How long data may go unacknowledged.
     fn patience(&self) -> Duration {
         match self.settings.user_timeout {
-            Duration::ZERO => patience(if self.life.orphan { ORPHAN_RETRIES } else { RETRIES }),
+            Duration::ZERO => patience(self.retries()),
             user => user,
         }
     }
@@ -82,7 +90,7 @@ mod tests {
 
     #[test]
     fn patience_is_that_of_linux() {
-        assert_eq!(patience(RETRIES), Duration::from_millis(924_600));
+        assert_eq!(patience(15), Duration::from_millis(924_600));
         assert_eq!(patience(ORPHAN_RETRIES), Duration::from_millis(102_200));
     }
 }

@@ -13,14 +13,17 @@ use sockeye::{
     error::Error,
     ready::Ready,
     socket::errno,
-    stack::{Family, Protocol, SendTo, SocketId},
-    tcp::{RecvFlags, SendFlags, Shutdown, State},
+    stack::{Begun, Family, Protocol, SendTo, SocketId},
+    tcp::{RecvFlags, SendFlags, Shutdown, State, reports::Report},
     time::{Duration, Instant},
 };
 use std::{
     io::{IoSlice, IoSliceMut},
     net::IpAddr,
 };
+
+/// TCP_INQ as a control message.
+const TCP_CM_INQ: i32 = 36;
 
 /// Where a call that waits is.
 #[derive(Debug, Default)]
@@ -33,8 +36,12 @@ pub struct Progress {
     pub expired: bool,
     /// It has been tried before.
     pub begun: bool,
-    /// MSG_FASTOPEN has opened the connection.
+    /// MSG_FASTOPEN, or the first data of a connection that waits for it, has opened the connection.
     pub is_open: bool,
+    /// It found no room and sleeps.
+    pub slept: bool,
+    /// Data is sent on an open connection.
+    pub is_sent: bool,
 }
 
 /// What became of a call: what it returned, and its arguments as they are now; or it waits.
@@ -108,6 +115,7 @@ impl Args<'_> {
     fn bytes(&self, at: usize, len: usize, position: u64) -> Result<Vec<u8>> {
         match &self.given[at] {
             Expr::Any => Ok((0..len as u64).map(|i| pattern(position + i)).collect()),
+            Expr::Int(0, _) if len > 0 => Err(Error::Fault.into()),
             Expr::Text(text) if text.len() >= len => Ok(text.as_bytes()[..len].to_vec()),
             other => Err(Stop::Script(format!("{other} does not have {len} bytes"))),
         }
@@ -208,9 +216,6 @@ fn socket(host: &mut Host, args: &Args<'_>) -> Result<i64> {
         _ => return Err(Error::SocketTypeNotSupported.into()),
     };
     let id = host.stack.open(family, protocol)?;
-    if protocol == Protocol::Tcp {
-        *host.stack.tcp_settings(id)? = host.defaults.clone();
-    }
     let fd = args.new_fd()?;
     host.install(fd, id, protocol, kind & libc::SOCK_NONBLOCK != 0)?;
     host.socket(fd)?.cloexec = kind & libc::SOCK_CLOEXEC != 0;
@@ -341,6 +346,8 @@ fn transfer(host: &Host, args: &Args<'_>) -> Result<Transfer> {
             let buffers = vector(field(fields, "msg_iov").ok_or("a message needs its msg_iov".to_owned())?)?;
             let dest = match field(fields, "msg_name") {
                 Some(name @ Expr::Struct(_)) if args.call.name == "sendmsg" => address(name, usual)?,
+                // No address is like the usual one where one is needed.
+                Some(Expr::Any) if args.int(2)? as i32 & libc::MSG_FASTOPEN != 0 => Some(usual),
                 _ => None,
             };
             Ok(Transfer { buffers, flags: args.int(2)? as i32, dest, buffer: None })
@@ -371,28 +378,49 @@ fn send(host: &mut Host, args: &Args<'_>, progress: &mut Progress) -> Result<i64
     let (fd, now) = (args.int(0)?, host.now);
     refuse_flags(
         what.flags,
-        libc::MSG_OOB | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | libc::MSG_MORE | libc::MSG_FASTOPEN,
+        libc::MSG_OOB
+            | libc::MSG_DONTWAIT
+            | libc::MSG_NOSIGNAL
+            | libc::MSG_MORE
+            | libc::MSG_FASTOPEN
+            | libc::MSG_EOR
+            | libc::MSG_ZEROCOPY,
     )?;
     let Socket { id, protocol, nonblock, send_timeout, written, .. } = *host.socket(fd)?;
-    if what.has(libc::MSG_FASTOPEN) && protocol == Protocol::Tcp && !progress.is_open {
+    let opens =
+        what.has(libc::MSG_FASTOPEN) || host.stack.awaits_data(id).is_some() || progress.begun && !progress.is_sent;
+    if opens && protocol == Protocol::Tcp && !progress.is_open {
         open_fast(host, fd, args, &what, progress)?;
         if progress.done > 0 && (progress.done >= what.len() || nonblock || what.has(libc::MSG_DONTWAIT)) {
             return Ok(progress.done as i64);
         }
     }
+    progress.is_sent = true;
     let position = host.socket(fd)?.written.max(written);
     let data = match what.buffer {
         Some(at) => args.bytes(at, what.len(), position - progress.done as u64)?,
         None => (0..what.len() as u64).map(|i| pattern(position - progress.done as u64 + i)).collect(),
     };
     let to = SendTo { dest: what.dest, ..SendTo::default() };
-    let flags = SendFlags { oob: what.has(libc::MSG_OOB), more: what.has(libc::MSG_MORE) };
+    let mut flags = SendFlags {
+        oob: what.has(libc::MSG_OOB),
+        more: what.has(libc::MSG_MORE),
+        end_of_record: what.has(libc::MSG_EOR),
+        zerocopy: what.has(libc::MSG_ZEROCOPY),
+        continues: false,
+    };
     let nonblock = nonblock || what.has(libc::MSG_DONTWAIT);
+    // Who sleeps is woken when there is room enough.
+    let sleeps = progress.begun && progress.slept && !progress.expired;
+    if sleeps && !host.stack.ready(id).intersects(Ready::OUT | Ready::ERR | Ready::HUP) {
+        return Err(Stop::Waits);
+    }
     loop {
         // What was sent is the result, and the error the next call's.
-        if progress.done > 0 && host.stack.ready(id).intersects(Ready::ERR) {
+        if progress.done > 0 && host.stack.has_error(id) {
             return Ok(progress.done as i64);
         }
+        flags.continues = progress.done > 0;
         match host.stack.send(id, &[IoSlice::new(&data[progress.done..])], &to, flags, now) {
             Ok(sent) => {
                 progress.done += sent;
@@ -405,30 +433,55 @@ fn send(host: &mut Host, args: &Args<'_>, progress: &mut Progress) -> Result<i64
             Err(Error::WouldBlock) if progress.done > 0 && (nonblock || progress.expired) => {
                 return Ok(progress.done as i64);
             }
-            Err(Error::WouldBlock) => return wait(progress, now, nonblock, send_timeout, Error::WouldBlock),
+            Err(Error::WouldBlock) => {
+                progress.slept = true;
+                return wait(progress, now, nonblock, send_timeout, Error::WouldBlock);
+            }
             Err(error) if progress.done == 0 => return Err(error.into()),
             Err(_) => return Ok(progress.done as i64),
         }
     }
 }
 
-/// MSG_FASTOPEN: connects, with the first data in the SYN if there is a cookie.
+/// MSG_FASTOPEN, or the first data of a connection that waits for it: connects, with data in the SYN if there is a cookie.
 fn open_fast(host: &mut Host, fd: i64, args: &Args<'_>, what: &Transfer, progress: &mut Progress) -> Result<()> {
     let now = host.now;
     let Socket { id, nonblock, send_timeout, .. } = *host.socket(fd)?;
-    let remote = what.dest.ok_or(Error::Invalid)?;
+    let begun = host.stack.awaits_data(id);
+    let usual = Endpoint::new(IpAddr::V4(host.setup.ends.remote), host.setup.connect_port);
+    let remote = match what.dest {
+        _ if begun.is_some() || progress.begun => Ok(begun.unwrap_or(usual)),
+        Some(dest) => Ok(dest),
+        // AF_UNSPEC is an address, too.
+        None if matches!(args.given.get(4), Some(Expr::Struct(_))) => Err(Error::NotSupported),
+        None => Err(Error::Invalid),
+    };
+    let remote = remote?;
     if !progress.begun {
         host.is_connecting = true;
-        if host.stack.connect_fast(id, remote, now)? {
-            let data = args.bytes(what.buffer.unwrap_or(1), what.len(), 0)?;
-            let sent = host.stack.send(id, &[IoSlice::new(&data)], &SendTo::default(), SendFlags::default(), now)?;
+        let begun = host.stack.connect_fast(id, remote, now)?;
+        if begun == Begun::Open {
+            progress.is_open = true;
+            return Ok(());
+        }
+        if begun == Begun::Waits {
+            let flags = SendFlags { zerocopy: what.has(libc::MSG_ZEROCOPY), ..SendFlags::default() };
+            let data = match what.buffer {
+                Some(at) => args.bytes(at, what.len(), 0)?,
+                None => (0..what.len() as u64).map(pattern).collect(),
+            };
+            let sent = host.stack.send(id, &[IoSlice::new(&data)], &SendTo::default(), flags, now)?;
             progress.done = sent;
             host.socket(fd)?.written += sent as u64;
+        }
+        if !nonblock && !what.has(libc::MSG_DONTWAIT) && progress.done < what.len() {
+            host.stack.on_writer_waits(id);
         }
         host.pump();
     }
     let nonblock = nonblock || what.has(libc::MSG_DONTWAIT);
-    match host.stack.connect(id, remote, now) {
+    let decided = host.stack.connect(id, remote, now);
+    match decided {
         Err(Error::InProgress | Error::Already) if progress.done > 0 && nonblock => {}
         Err(Error::InProgress | Error::Already) => {
             return wait(progress, now, nonblock, send_timeout, Error::InProgress);
@@ -445,10 +498,16 @@ fn receive(host: &mut Host, args: &mut Args<'_>, progress: &mut Progress) -> Res
     let known =
         libc::MSG_OOB | libc::MSG_PEEK | libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_TRUNC | libc::MSG_NOSIGNAL;
     refuse_flags(what.flags, known | libc::MSG_ERRQUEUE)?;
+    let Socket { id, protocol, .. } = *host.socket(fd)?;
     if what.has(libc::MSG_ERRQUEUE) {
-        return Err(Stop::Errno(Error::WouldBlock));
+        let report = match host.stack.take_report(id) {
+            Err(error) => return Err(Stop::Errno(error)),
+            Ok(report) => report,
+        };
+        let (flags, control) = reported(host, report);
+        show_message(args, flags, control);
+        return Ok(0);
     }
-    let protocol = host.socket(fd)?.protocol;
     let (len, flags) = match protocol {
         Protocol::Tcp => {
             let len = receive_stream(host, fd, &what, progress, &*args)?;
@@ -456,18 +515,57 @@ fn receive(host: &mut Host, args: &mut Args<'_>, progress: &mut Progress) -> Res
         }
         Protocol::Udp => receive_datagram(host, fd, &what, progress)?,
     };
+    let inq = if protocol == Protocol::Tcp { host.stack.inq(id)? } else { None };
+    let control: Vec<_> =
+        inq.into_iter().map(|inq| control_message(libc::SOL_TCP, TCP_CM_INQ, Expr::int(inq.into()))).collect();
+    show_message(args, flags, control);
+    Ok(len as i64)
+}
+
+/// What recvmsg() leaves in its message.
+fn show_message(args: &mut Args<'_>, flags: i32, control: Vec<Expr>) {
     if args.call.name == "recvmsg"
         && let Expr::Struct(fields) = &mut args.given[1]
     {
         for (name, value) in fields {
             match name.as_str() {
                 "msg_flags" => *value = Expr::int(flags.into()),
-                "msg_control" if *value != Expr::Any => *value = Expr::List(Vec::new()),
+                "msg_control" if *value != Expr::Any => *value = Expr::List(control.clone()),
                 _ => {}
             }
         }
     }
-    Ok(len as i64)
+}
+
+/// The flags and control messages of a report from the error queue. Times count from the start of the script.
+fn reported(host: &Host, report: Report) -> (i32, Vec<Expr>) {
+    let fields = |fields: &[(&str, i64)]| {
+        Expr::Struct(fields.iter().map(|(name, value)| ((*name).to_owned(), Expr::int(*value))).collect())
+    };
+    let error = |errno: i32, origin: i64, code: i64, info: u32, data: u32| {
+        let [info, data] = [info, data].map(i64::from);
+        let known = [("ee_errno", errno.into()), ("ee_origin", origin), ("ee_type", 0), ("ee_code", code)];
+        let data = fields(&[known.as_slice(), &[("ee_info", info), ("ee_data", data)]].concat());
+        control_message(libc::SOL_IP, libc::IP_RECVERR, data)
+    };
+    match report {
+        Report::Released { first, last } => (libc::MSG_ERRQUEUE, vec![error(0, 5, 1, first, last)]),
+        Report::Stamp { milestone, key, at, with_packet } => {
+            let since = at.since(host.start);
+            // As near as calls and packets are to their times.
+            let near = (since.as_micros() as i64 + 5000) / 10_000 * 10_000_000;
+            let stamp = [("scm_sec", near / 1_000_000_000), ("scm_nsec", near % 1_000_000_000)];
+            let stamp = control_message(libc::SOL_SOCKET, libc::SO_TIMESTAMPING, fields(&stamp));
+            let cut = if with_packet { libc::MSG_TRUNC } else { 0 };
+            (libc::MSG_ERRQUEUE | cut, vec![stamp, error(libc::ENOMSG, 4, 0, milestone as u32, key)])
+        }
+    }
+}
+
+/// `{cmsg_level=SOL_TCP, cmsg_type=TCP_CM_INQ, cmsg_data=1000}`
+fn control_message(level: i32, kind: i32, data: Expr) -> Expr {
+    let fields = [("cmsg_level", Expr::int(level.into())), ("cmsg_type", Expr::int(kind.into())), ("cmsg_data", data)];
+    Expr::Struct(fields.map(|(name, value)| (name.to_owned(), value)).to_vec())
 }
 
 fn receive_stream(
@@ -495,10 +593,14 @@ fn receive_stream(
     }
     loop {
         // An error behind data that was received is the next call's.
-        if progress.done > 0 && host.stack.ready(id).intersects(Ready::ERR) {
+        if progress.done > 0 && host.stack.has_error(id) {
             return Ok(progress.done);
         }
         let mut buffer = vec![0; what.len() - progress.done];
+        let is_nowhere = what.buffer.is_some_and(|at| matches!(args.given[at], Expr::Int(0, _))) && !buffer.is_empty();
+        if is_nowhere && host.stack.readable(id)? > 0 {
+            return Err(Error::Fault.into());
+        }
         match host.stack.recv(id, &mut [IoSliceMut::new(&mut buffer)], flags, now) {
             Ok(received) if received.len == 0 => return Ok(progress.done),
             Ok(received) => {

@@ -164,7 +164,7 @@ fn collect(host: &mut Host, epoll: i64, most: usize) -> Result<Vec<Expr>> {
             continue;
         }
         watch.edge = false;
-        let asked = watch.events & !(libc::EPOLLET | libc::EPOLLONESHOT) as u32;
+        let asked = watch.events & !(libc::EPOLLET | libc::EPOLLONESHOT | libc::EPOLLEXCLUSIVE) as u32;
         let ready = with_bands(host.stack.ready(watch.id), watch.protocol) & (Ready(asked) | Ready::ERR | Ready::HUP);
         if ready.is_empty() {
             continue;

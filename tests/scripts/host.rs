@@ -6,11 +6,11 @@ use sockeye::{
     addr::{Cidr, Endpoint},
     buf::Packet,
     counters::Counters,
+    device::segment,
     error::Error,
     ready::Ready,
     rng::SeededRng,
     stack::{Capabilities, Config, IfaceId, Medium, Protocol, SocketId, Stack, config::Kind},
-    tcp::Settings,
     time::{Duration, Instant},
     wire::checksum,
 };
@@ -114,10 +114,10 @@ pub struct Host {
     /// What left the stack, and when.
     pub sent: VecDeque<(Instant, Vec<u8>)>,
     pub files: BTreeMap<i64, File>,
-    /// What a new socket starts with.
-    pub defaults: Settings,
     /// Whether data is checked to be that of its position.
     pub is_checked: bool,
+    /// The socket that was made last.
+    pub latest: Option<SocketId>,
     /// A connect() was called whose SYN the script has not seen.
     pub is_connecting: bool,
 }
@@ -143,17 +143,22 @@ impl Host {
             sent: VecDeque::new(),
             files: BTreeMap::new(),
             names: BTreeMap::new(),
-            defaults: Settings::default(),
             is_checked: true,
+            latest: None,
             is_connecting: false,
         }
     }
 
     /// Takes what the stack has to send and to tell.
     pub fn pump(&mut self) {
-        while let Some(mut frame) = self.stack.poll_transmit(self.now) {
-            checksum::finish(&mut frame);
-            self.sent.push_back((self.now, frame.to_vec()));
+        while let Some(frame) = self.stack.poll_transmit(self.now) {
+            // A device with TSO cuts; the runner puts together what a script has as one.
+            let cut = segment::split(&frame, Medium::Ip, &mut |part| {
+                checksum::finish(part);
+                self.sent.push_back((self.now, part.to_vec()));
+                Ok(())
+            });
+            cut.expect("frames of the stack can be cut");
         }
         while let Some((id, ready)) = self.stack.poll_event() {
             let always = Ready::ERR | Ready::HUP;
@@ -211,6 +216,7 @@ impl Host {
             written: 0,
             read: 0,
         };
+        self.latest = Some(id);
         self.install_file(fd, File::Socket(socket))
     }
 

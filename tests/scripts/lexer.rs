@@ -162,6 +162,13 @@ impl<'a> Lexer<'a> {
                     Some('t') => text.push('\t'),
                     Some('r') => text.push('\r'),
                     Some('0') => text.push('\0'),
+                    Some('x') => {
+                        let mut digit = || chars.next().and_then(|(_, c)| c.to_digit(16));
+                        let (Some(high), Some(low)) = (digit(), digit()) else {
+                            return self.fault("a byte in a string is two hexadecimal digits");
+                        };
+                        text.push(char::from((high * 16 + low) as u8));
+                    }
                     Some(c @ ('"' | '\\')) => text.push(c),
                     _ => return self.fault("an escape in a string that is not known"),
                 },

@@ -10,13 +10,14 @@ use sockeye::{
     error::Error,
     socket::errno,
     stack::{MtuDiscover, Protocol, SocketSettings},
-    tcp::{BufferSize, Settings, State, congestion::NAMES, settings::MAX_BUFFER},
+    tcp::{BufferSize, Settings, State, congestion::NAMES, reports::stamping, settings::MAX_BUFFER},
     time::Duration,
 };
 
 const TCP_NOTSENT_LOWAT: i32 = 25;
 const TCP_INQ: i32 = 36;
 const TCP_FASTOPEN_CONNECT: i32 = 30;
+const TCP_FASTOPEN_KEY: i32 = 33;
 const TCP_FASTOPEN_NO_COOKIE: i32 = 34;
 /// The smallest buffers, as getsockopt(2) reports them.
 const MIN_SNDBUF: usize = 4608;
@@ -57,6 +58,8 @@ pub fn set(host: &mut Host, args: &mut Args<'_>) -> Result<i64> {
     if len < 4 && right == 4 && level != libc::IPPROTO_IP {
         return Err(Error::Invalid.into());
     }
+    // A text that is shorter or longer than it is said to be is cut or filled.
+    let right = if matches!(value, Expr::Text(_)) { len } else { right };
     let is_byte = level == libc::IPPROTO_IP && len == 1;
     if len != right && !is_byte {
         return Err(Stop::Script(format!("{value} has {right} bytes, not {len}")));
@@ -157,6 +160,8 @@ fn get_socket(host: &mut Host, fd: i64, name: i32) -> Result<(Expr, i64)> {
     let tcp: &Settings = host.stack.tcp_settings(id)?;
     match name {
         libc::SO_KEEPALIVE => Ok(one(tcp.keepalive.into())),
+        libc::SO_ZEROCOPY => Ok(one(tcp.zerocopy.into())),
+        libc::SO_TIMESTAMPING => Ok(one(tcp.stamping.into())),
         libc::SO_OOBINLINE => Ok(one(tcp.oob_inline.into())),
         libc::SO_MAX_PACING_RATE => Ok(one(u32::try_from(tcp.max_pacing_rate).unwrap_or(u32::MAX).into())),
         libc::SO_SNDBUF => Ok(one(reported(tcp.send_buffer, 16_384))),
@@ -213,6 +218,16 @@ fn set_socket(host: &mut Host, fd: i64, name: i32, value: &Expr) -> Result<()> {
         }
         libc::SO_SNDBUF => host.stack.tcp_settings(id)?.send_buffer = BufferSize::Fixed(doubled(MIN_SNDBUF)),
         libc::SO_RCVBUF => host.stack.tcp_settings(id)?.recv_buffer = BufferSize::Fixed(doubled(MIN_RCVBUF)),
+        libc::SO_ZEROCOPY => host.stack.tcp_settings(id)?.zerocopy = within(value, 0..=1)? == 1,
+        libc::SO_TIMESTAMPING => {
+            let wanted = value as u32;
+            let is_closed = matches!(host.stack.state(id), State::Closed | State::Listen);
+            if wanted & !stamping::KNOWN != 0 || wanted & stamping::ID != 0 && is_closed {
+                return Err(Error::Invalid.into());
+            }
+            host.stack.tcp_settings(id)?.stamping = wanted;
+            host.stack.on_stamping_set(id);
+        }
         libc::SO_RCVLOWAT => {
             let lowat = if value < 0 { i32::MAX as usize } else { (value as usize).max(1) };
             socket.recv_lowat = lowat;
@@ -245,7 +260,7 @@ fn get_tcp(host: &mut Host, fd: i64, name: i32) -> Result<(Expr, i64)> {
         libc::TCP_WINDOW_CLAMP => tcp.window_clamp.into(),
         libc::TCP_USER_TIMEOUT => tcp.user_timeout.as_millis() as i64,
         TCP_NOTSENT_LOWAT => tcp.notsent_lowat.unwrap_or(0).into(),
-        TCP_INQ => 0,
+        TCP_INQ => tcp.inq.into(),
         libc::TCP_FASTOPEN => tcp.fast_open.as_ref().map_or(0, |fast| fast.queue.into()),
         TCP_FASTOPEN_CONNECT => tcp.fast_open.as_ref().is_some_and(|fast| fast.connect).into(),
         TCP_FASTOPEN_NO_COOKIE => tcp.fast_open.as_ref().is_some_and(|fast| fast.no_cookie).into(),
@@ -263,6 +278,15 @@ fn set_tcp(host: &mut Host, fd: i64, name: i32, value: &Expr) -> Result<()> {
     let tcp = host.stack.tcp_settings(id)?;
     if let (libc::TCP_CONGESTION, Expr::Text(name)) = (name, value) {
         tcp.congestion = NAMES.iter().find(|known| *known == name).ok_or(Error::NotFound)?;
+        return Ok(());
+    }
+    if let (TCP_FASTOPEN_KEY, Expr::Text(keys)) = (name, value) {
+        let bytes: Vec<_> = keys.chars().map(|c| c as u8).collect();
+        let (keys, rest) = bytes.as_chunks::<16>();
+        if !matches!((keys.len(), rest.len()), (1 | 2, 0)) {
+            return Err(Error::Invalid.into());
+        }
+        tcp.fast_open.get_or_insert_default().keys = keys.to_vec();
         return Ok(());
     }
     let value = int(value)?;
@@ -292,8 +316,7 @@ fn set_tcp(host: &mut Host, fd: i64, name: i32, value: &Expr) -> Result<()> {
             tcp.user_timeout = Duration::from_millis(within(value, 0..=i32::MAX.into())?.into());
         }
         TCP_NOTSENT_LOWAT => tcp.notsent_lowat = Some(value as u32).filter(|lowat| *lowat != 0),
-        TCP_INQ if value != 0 => return Err(Error::NoProtocolOption.into()),
-        TCP_INQ => {}
+        TCP_INQ => tcp.inq = within(value, 0..=1)? == 1,
         libc::TCP_FASTOPEN | TCP_FASTOPEN_CONNECT | TCP_FASTOPEN_NO_COOKIE => {
             return set_fast_open(host, fd, name, value);
         }

@@ -254,6 +254,7 @@ impl Runner {
     fn assert(&mut self, code: &str) -> Result<(), String> {
         let flow = self.current.map(|current| &self.flows[current]);
         let socket = flow.and_then(|flow| self.host.socket_of(flow.local_port, flow.remote_port));
+        let socket = socket.or(self.host.latest);
         let socket = socket.ok_or("there is no connection whose TCP_INFO could be read")?;
         let info = self.host.stack.tcp_info(socket, self.host.now).map_err(|error| error.to_string())?;
         assertions::run(code, &info, &mut self.host.names)

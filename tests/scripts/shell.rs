@@ -1,33 +1,30 @@
 //! Commands between backticks, as a shell would run them: what they set is set on the stack, what they ask for is asked.
 
 use super::host::Host;
-use sockeye::tcp::{BufferSize, congestion::NAMES, knobs::KnobError};
-use sockeye::time::Duration;
+use sockeye::tcp::knobs::KnobError;
 
 /// What Linux's own collection of scripts sets before each of them (`defaults.sh`), where it is not our default.
-const DEFAULTS: [&str; 7] = [
+const DEFAULTS: [&str; 8] = [
     "tcp_rmem=4096,540000,15728640",
     "tcp_wmem=4096,262144,4194304",
     "tcp_syn_retries=5",
     "tcp_congestion_control=cubic",
     "tcp_ecn=0",
     "tcp_fastopen=3",
+    "tcp_fastopen_key=a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4",
     "tcp_slow_start_after_idle=0",
 ];
 /// Settings of Linux that the stack always has at this value.
-const FIXED: [&str; 12] = [
-    "tcp_timestamps=1",
-    "tcp_sack=1",
+const FIXED: [&str; 9] = [
     "tcp_dsack=1",
     "tcp_fack=0",
     "tcp_frto=2",
-    "tcp_window_scaling=1",
     "tcp_reordering=3",
     "tcp_recovery=1",
-    "tcp_synack_retries=5",
     "tcp_no_metrics_save=1",
     "tcp_shrink_window=0",
     "tcp_thin_linear_timeouts=0",
+    "tcp_fastopen_blackhole_timeout_sec=0",
 ];
 
 /// Runs a command of one or more lines.
@@ -54,11 +51,15 @@ fn run_one(host: &mut Host, statement: &str) -> Result<(), String> {
         "sysctl" => args.iter().filter(|word| !word.starts_with('-')).try_for_each(|word| sysctl(host, word)),
         "defaults.sh" => DEFAULTS.iter().try_for_each(|word| sysctl(host, word)),
         "set_sysctls.py" => args.iter().try_for_each(|word| sysctl(host, word.trim_start_matches("/proc/sys/"))),
+        "ip" if args.join(" ").starts_with("tcp_metrics flush all") => {
+            host.stack.forget_servers();
+            Ok(())
+        }
         // The end of the stack puts everything back.
         _ if program.starts_with("sysctl_restore_") => Ok(()),
         // The queue that paces: the stack does that itself once a rate is asked for.
         "tc" if args.last().is_some_and(|kind| kind == "fq") => {
-            host.defaults.max_pacing_rate = u64::MAX - 1;
+            host.stack.defaults_mut().max_pacing_rate = u64::MAX - 1;
             Ok(())
         }
         // Slow start looks at delays, always.
@@ -126,52 +127,8 @@ fn sysctl(host: &mut Host, word: &str) -> Result<(), String> {
     if FIXED.contains(&format!("{name}={value}").as_str()) {
         return Ok(());
     }
-    let separators = [',', ' ', '\t'];
-    let numbers: Option<Vec<u64>> = value.split(separators).filter(|number| !number.is_empty()).map(parse).collect();
-    let numbers = || numbers.clone().ok_or_else(|| format!("`{value}` is no number"));
-    let number =
-        || numbers().and_then(|it| <[u64; 1]>::try_from(it).map_err(|_| format!("`{value}` is not one number")));
-    let of_seconds = || number().map(|[seconds]| Duration::from_secs(seconds));
-    let largest = || match numbers()?.as_slice() {
-        [_, _, max] => Ok(BufferSize::Auto { max: *max as usize }),
-        _ => Err(format!("`{value}` is not MIN,DEFAULT,MAX")),
-    };
-    let defaults = &mut host.defaults;
-    match name {
-        "tcp_syn_retries" => defaults.syn_retries = number()?[0] as u32,
-        "tcp_keepalive_time" => defaults.keep_idle = of_seconds()?,
-        "tcp_keepalive_intvl" => defaults.keep_interval = of_seconds()?,
-        "tcp_keepalive_probes" => defaults.keep_count = number()?[0] as u32,
-        "tcp_fin_timeout" => defaults.fin_timeout = Some(of_seconds()?),
-        "tcp_notsent_lowat" => {
-            defaults.notsent_lowat = Some(number()?[0] as u32).filter(|lowat| *lowat != u32::MAX);
-        }
-        "tcp_rmem" => {
-            let sizes = numbers()?.iter().map(|n| u32::try_from(*n)).collect::<Result<Vec<_>, _>>();
-            let sizes = sizes.ok().and_then(|sizes| <[u32; 3]>::try_from(sizes).ok());
-            let sizes = sizes.ok_or_else(|| format!("`{value}` is not MIN,DEFAULT,MAX"))?;
-            host.stack.knobs_mut().set_sizes(name, sizes).map_err(|error| format!("{error:?}"))?;
-        }
-        "tcp_wmem" => defaults.send_buffer = largest()?,
-        "tcp_congestion_control" => {
-            let known = NAMES.iter().find(|known| **known == value);
-            defaults.congestion = known.ok_or_else(|| format!("no congestion control is called `{value}`"))?;
-        }
-        _ => {
-            let value = u32::try_from(number()?[0]).map_err(|_| format!("{value} is too much for {name}"))?;
-            host.stack.knobs_mut().set(name, value).map_err(|error| match error {
-                KnobError::Unknown => format!("the stack has no knob `{name}`"),
-                KnobError::OutOfRange => format!("{value} is out of range for {name}"),
-            })?;
-        }
-    }
-    Ok(())
-}
-
-/// A number, also in hexadecimal.
-fn parse(number: &str) -> Option<u64> {
-    match number.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16).ok(),
-        None => number.parse().ok(),
-    }
+    host.stack.sysctl(name, value).map_err(|error| match error {
+        KnobError::Unknown => format!("the stack has no knob `{name}`"),
+        KnobError::OutOfRange => format!("{value} is out of range for {name}"),
+    })
 }

@@ -40,6 +40,8 @@ pub struct Flow {
     pub remote_port: u16,
     /// The sequence number a script calls 0.
     local_base: Option<u32>,
+    /// What the script calls the first numbers of the stack and of the peer; other segments count from them.
+    isns: (u32, u32),
     /// The sequence number of the peer's latest SYN, as the script has it.
     peer_syn: Option<u32>,
     /// What is added to a script's time stamps.
@@ -50,12 +52,21 @@ pub struct Flow {
 
 impl Flow {
     pub fn new(local_port: u16, remote_port: u16) -> Self {
-        Self { local_port, remote_port, local_base: None, peer_syn: None, stamps: None, named: HashMap::new() }
+        Self {
+            local_port,
+            remote_port,
+            local_base: None,
+            isns: (0, 0),
+            peer_syn: None,
+            stamps: None,
+            named: HashMap::new(),
+        }
     }
 
     /// A new connection between the same ports begins: our numbers are not known.
     pub fn restart(&mut self) {
         self.local_base = None;
+        self.isns = (0, 0);
         self.stamps = None;
         self.named.clear();
     }
@@ -164,7 +175,10 @@ impl Sent {
         let (flags, seq) = (self.flags(), u32_at(&self.header, 4));
         let local_base = flow.and_then(|flow| flow.local_base);
         let guess = expected.map_or(0, |segment| segment.seq);
-        let base = local_base.unwrap_or(seq.wrapping_sub(guess));
+        let isns = flow.map_or((0, 0), |flow| flow.isns);
+        let is_syn = flags & SYN != 0;
+        let base = local_base.unwrap_or(seq.wrapping_sub(guess)).wrapping_sub(if is_syn { isns.0 } else { 0 });
+        let peer_base = PEER_BASE.wrapping_add(if is_syn { 0 } else { isns.1 });
         let mut options = Some(self.options(flow));
         if let (Some(wanted), Some(found)) = (expected, options.as_mut()) {
             match &wanted.options {
@@ -177,7 +191,7 @@ impl Sent {
             flags,
             seq: seq.wrapping_sub(base),
             len: self.payload.len() as u32,
-            ack: (flags & ACK != 0).then(|| u32_at(&self.header, 8).wrapping_sub(PEER_BASE)),
+            ack: (flags & ACK != 0).then(|| u32_at(&self.header, 8).wrapping_sub(peer_base)),
             win: wants(|segment| segment.win.is_some()).then(|| u16_at(&self.header, 14)),
             urg: (flags & 32 != 0 && wants(|segment| segment.urg.is_some())).then(|| u16_at(&self.header, 18)),
             options,
@@ -186,7 +200,8 @@ impl Sent {
 
     fn options(&self, flow: Option<&Flow>) -> Vec<TcpOption> {
         let stamps = flow.and_then(|flow| flow.stamps);
-        parse_options(&self.header[20..])
+        let peer_base = PEER_BASE.wrapping_add(flow.map_or(0, |flow| flow.isns.1));
+        parse_options(&self.header[20..], peer_base)
             .into_iter()
             .map(|option| match option {
                 TcpOption::Timestamps(Some(val), ecr) => {
@@ -201,9 +216,12 @@ impl Sent {
     pub fn learn(&self, flow: &mut Flow, expected: &Segment) {
         let seq = u32_at(&self.header, 4);
         if flow.local_base.is_none() {
-            flow.local_base = Some(seq.wrapping_sub(expected.seq));
+            // The number of a SYN is a name; what follows counts from there.
+            let isn = if self.flags() & SYN != 0 { expected.seq } else { 0 };
+            flow.isns.0 = isn;
+            flow.local_base = Some(seq.wrapping_sub(expected.seq).wrapping_add(isn));
         }
-        let live = parse_options(&self.header[20..]).into_iter().find_map(|option| match option {
+        let live = parse_options(&self.header[20..], PEER_BASE).into_iter().find_map(|option| match option {
             TcpOption::Timestamps(val, _) => val,
             _ => None,
         });
@@ -244,7 +262,7 @@ fn blur_stamps(wanted: &[TcpOption], found: &mut [TcpOption], ticks: Option<u32>
     }
 }
 
-fn parse_options(mut bytes: &[u8]) -> Vec<TcpOption> {
+fn parse_options(mut bytes: &[u8], peer_base: u32) -> Vec<TcpOption> {
     let mut options = Vec::new();
     while let [kind, rest @ ..] = bytes {
         if *kind <= kind::NOP {
@@ -257,19 +275,19 @@ fn parse_options(mut bytes: &[u8]) -> Vec<TcpOption> {
             options.push(TcpOption::Unknown(*kind, rest.to_vec()));
             break;
         }
-        options.push(parse_option(*kind, &bytes[2..len]));
+        options.push(parse_option(*kind, &bytes[2..len], peer_base));
         bytes = &bytes[len..];
     }
     options
 }
 
-fn parse_option(kind: u8, data: &[u8]) -> TcpOption {
+fn parse_option(kind: u8, data: &[u8], peer_base: u32) -> TcpOption {
     match (kind, data.len()) {
         (kind::MSS, 2) => TcpOption::Mss(u16_at(data, 0)),
         (kind::WSCALE, 1) => TcpOption::Wscale(data[0]),
         (kind::SACK_OK, 0) => TcpOption::SackOk,
         (kind::SACK, len) if len % 8 == 0 => {
-            let relative = |at: &[u8], i| u32_at(at, i).wrapping_sub(PEER_BASE);
+            let relative = |at: &[u8], i| u32_at(at, i).wrapping_sub(peer_base);
             TcpOption::Sack(data.chunks_exact(8).map(|block| (relative(block, 0), relative(block, 4))).collect())
         }
         (kind::TIMESTAMPS, 8) => TcpOption::Timestamps(Some(u32_at(data, 0)), Some(u32_at(data, 4))),
@@ -342,6 +360,7 @@ pub fn segment(packet: &Packet, segment: &Segment, flow: &mut Flow, ends: &Ends)
             flow.restart();
         }
         flow.peer_syn = Some(segment.seq);
+        flow.isns.1 = segment.seq;
     }
     if segment.ack.is_some() {
         flow.local_base.get_or_insert(NO_BASE);
@@ -350,11 +369,13 @@ pub fn segment(packet: &Packet, segment: &Segment, flow: &mut Flow, ends: &Ends)
     for option in segment.options.iter().flatten() {
         option.emit(flow, &mut options)?;
     }
-    let base = flow.local_base.unwrap_or(NO_BASE);
+    let is_syn = segment.flags & SYN != 0;
+    let base = flow.local_base.unwrap_or(NO_BASE).wrapping_sub(if is_syn { flow.isns.0 } else { 0 });
+    let peer_base = PEER_BASE.wrapping_add(if is_syn { 0 } else { flow.isns.1 });
     let mut bytes = Vec::new();
     bytes.extend_from_slice(&flow.remote_port.to_be_bytes());
     bytes.extend_from_slice(&flow.local_port.to_be_bytes());
-    bytes.extend_from_slice(&PEER_BASE.wrapping_add(segment.seq).to_be_bytes());
+    bytes.extend_from_slice(&peer_base.wrapping_add(segment.seq).to_be_bytes());
     bytes.extend_from_slice(&segment.ack.map_or(0, |ack| base.wrapping_add(ack)).to_be_bytes());
     let offset = ((20 + options.len()) as u16 / 4) << 12;
     bytes.extend_from_slice(&(offset | segment.flags).to_be_bytes());

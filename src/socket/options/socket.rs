@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     stack::{Family, IfaceId, Protocol, config::Kind},
-    tcp::{BufferSize, State, settings::MAX_BUFFER},
+    tcp::{BufferSize, State, reports::stamping as kind, settings::MAX_BUFFER},
     time::Duration,
 };
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -172,7 +172,7 @@ pub(super) const TABLE: &[Row] = &[
         set: |s, v| stamp_by(s, SO_TIMESTAMPNS_NEW, v),
     },
     // No clock of a network card to ask.
-    Row { name: libc::SO_TIMESTAMPING, get: zero, set: |_, v| only_off(v, Error::Invalid) },
+    Row { name: libc::SO_TIMESTAMPING, get: stamping, set: set_stamping },
     Row {
         name: libc::SO_ACCEPTCONN,
         get: |s| s.with(|stack, id, _| Ok(Value::Int((stack.state(id) == State::Listen).into()))),
@@ -206,8 +206,44 @@ pub(super) const TABLE: &[Row] = &[
     Row { name: SO_MEMINFO, get: memory, set: read_only },
     Row { name: SO_INCOMING_NAPI_ID, get: zero, set: read_only },
     Row { name: SO_COOKIE, get: |s| Ok(Value::whole(&s.file.to_bits().to_ne_bytes())), set: read_only },
-    Row { name: libc::SO_ZEROCOPY, get: zero, set: |_, v| only_off(v, Error::NotSupported) },
+    Row { name: libc::SO_ZEROCOPY, get: zerocopy, set: set_zerocopy },
 ];
+
+fn zerocopy(s: &Handle) -> Result<Value> {
+    if s.protocol == Protocol::Tcp { tcp_setting(s, |o| o.zerocopy.into()) } else { Ok(Value::Int(0)) }
+}
+
+/// Only a stream tells when it is done with a send's data.
+fn set_zerocopy(s: &Handle, value: &[u8]) -> Result<()> {
+    match (int(value)?, s.protocol) {
+        (on @ 0..=1, Protocol::Tcp) => tcp_change(s, |o| o.zerocopy = on != 0),
+        (0, Protocol::Udp) => Ok(()),
+        (1, Protocol::Udp) => Err(Error::NotSupported),
+        _ => Err(Error::Invalid),
+    }
+}
+
+fn stamping(s: &Handle) -> Result<Value> {
+    if s.protocol == Protocol::Tcp { tcp_setting(s, |o| o.stamping as i32) } else { Ok(Value::Int(0)) }
+}
+
+/// What a stream sends is stamped by software; what it receives, by SO_TIMESTAMP. Its bytes have numbers only once there is
+/// a connection.
+fn set_stamping(s: &Handle, value: &[u8]) -> Result<()> {
+    let wanted = int(value)? as u32;
+    if wanted == 0 && s.protocol == Protocol::Udp {
+        return Ok(());
+    }
+    let is_connected = !matches!(s.with(|stack, id, _| Ok(stack.state(id)))?, State::Closed | State::Listen);
+    if wanted & !kind::KNOWN != 0 || s.protocol == Protocol::Udp || wanted & kind::ID != 0 && !is_connected {
+        return Err(Error::Invalid);
+    }
+    tcp_change(s, |o| o.stamping = wanted)?;
+    s.with(|stack, id, _| {
+        stack.on_stamping_set(id);
+        Ok(())
+    })
+}
 
 fn remembered(flag: &AtomicBool) -> Result<Value> {
     Ok(Value::Int(flag.load(Relaxed).into()))

@@ -147,8 +147,8 @@ impl Rack {
 impl Connection {
     /// What may be late now.
     fn reordering_window(&self) -> Duration {
-        let enough =
-            self.recovery.dup_acks >= DUP_THRESH || self.snd.sacked() > (DUP_THRESH - 1) * u32::from(self.mss());
+        let enough = self.recovery.dup_acks >= DUP_THRESH
+            || self.snd.sacked() > (DUP_THRESH - 1) * u32::from(self.segment_size());
         let convinced = enough || self.recovery.is_repairing();
         self.recovery.rack.reordering_window(convinced, self.rtt.min_rtt(), self.rtt.srtt())
     }

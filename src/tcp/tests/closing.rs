@@ -206,6 +206,7 @@ fn time_wait(ts: bool) -> (Tester, crate::tcp::TimeWait) {
 fn judged(t: &Tester, time_wait: &mut crate::tcp::TimeWait, mut s: crate::tcp::testing::Seg) -> &'static str {
     s.header.seq = t.connection.rcv.rcv_nxt() - 2 + s.header.seq.0;
     match time_wait.on_segment(&s.header, s.payload.len(), t.world.now) {
+        TimeWaitVerdict::End => "end",
         TimeWaitVerdict::Drop => "drop",
         TimeWaitVerdict::Reply(_) => "reply",
         TimeWaitVerdict::Reopen => "reopen",

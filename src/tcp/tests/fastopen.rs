@@ -4,7 +4,7 @@ use crate::{
     buf::Packet,
     tcp::{
         Settings, State,
-        fastopen::Ticket,
+        fastopen::{Lesson, Retry, Ticket},
         testing::{MS, Seg, Tester, seg},
     },
     wire::tcp::FastOpen,
@@ -17,7 +17,7 @@ fn cookie() -> FastOpen {
 /// A connection whose SYN waits for data.
 fn waiting() -> Tester {
     let mut t = Tester::connecting(Settings::default());
-    t.connection.open_fast(Ticket::Cookie(cookie()));
+    t.connection.open_fast(Ticket::Cookie(cookie()), 0);
     t
 }
 
@@ -28,12 +28,13 @@ fn syn_ack(ack: u32) -> Seg {
 #[test]
 fn without_a_cookie_the_syn_asks_for_one_and_keeps_what_comes() {
     let mut t = Tester::connecting(Settings::default());
-    t.connection.open_fast(Ticket::Ask);
+    t.connection.open_fast(Ticket::Ask { experimental: false }, 0);
     assert_eq!(t.output(), ["S 0:0(0) win 64240 <mss 1460,sackOK,TS,wscale 10,FO>"]);
     let mut answer = syn_ack(1);
     answer.header.options.fast_open = Some(cookie());
     t.answer(answer);
-    assert_eq!((t.connection.take_cookie(), t.connection.take_cookie()), (Some(cookie()), None));
+    let lesson = Lesson { cookie: Some(cookie()), mss: 1000, retry: Retry::Usual };
+    assert_eq!((t.connection.take_lesson(), t.connection.take_lesson()), (Some(lesson), None));
     assert_eq!(t.connection.info(t.world.now).flags >> 1, 1, "TFO_COOKIE_UNAVAILABLE");
 }
 
@@ -44,7 +45,7 @@ fn a_cookie_nobody_asked_for_is_ignored() {
     let mut answer = syn_ack(1);
     answer.header.options.fast_open = Some(cookie());
     t.answer(answer);
-    assert_eq!(t.connection.take_cookie(), None);
+    assert_eq!(t.connection.take_lesson(), None);
 }
 
 #[test]

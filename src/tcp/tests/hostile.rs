@@ -61,7 +61,7 @@ fn random_call(t: &mut Tester, rng: &mut SeededRng) {
     match rng.below(16) {
         0..=3 => drop(t.write(rng.below(100_000) as usize)),
         4..=6 => drop(t.read(rng.below(100_000) as usize)),
-        7 => drop(t.write_flags(b"!", SendFlags { oob: true, more: rng.below(2) == 0 })),
+        7 => drop(t.write_flags(b"!", SendFlags { oob: true, more: rng.below(2) == 0, ..SendFlags::default() })),
         8 => drop(t.read_flags(1, RecvFlags { oob: true, peek: rng.below(2) == 0, trunc: false })),
         9 => drop(t.read_flags(100, RecvFlags { oob: false, peek: true, trunc: rng.below(2) == 0 })),
         10 => {

@@ -105,7 +105,7 @@ fn bad_links_deliver_everything_in_order() {
 #[test]
 fn a_connection_is_small() {
     let size = size_of::<crate::tcp::Connection>();
-    assert!(size <= 1600, "{size} bytes");
+    assert!(size <= 1664, "{size} bytes");
 }
 
 /// Segments of a connection whose rate the user limits leave spread over the time, and timers fire once a millisecond at most.
@@ -142,7 +142,7 @@ fn a_bottleneck_is_filled_and_losses_cost_what_they_cost_reno() {
 #[test]
 fn bbr_loses_little_of_a_bottleneck_to_losses_below_its_threshold() {
     for path in [PLAIN, OFFLOAD] {
-        for (loss, least) in [(0.0, 35.0), (0.001, 35.0), (0.01, 25.0)] {
+        for (loss, least) in [(0.0, 60.0), (0.001, 60.0), (0.01, 55.0)] {
             let rate = rate("bbr", path, loss, 0.0, 12_000_000);
             assert!(rate > least, "loss {loss}: {rate:.1} Mbit/s with {path:?}");
         }

@@ -245,10 +245,13 @@ fn the_send_buffer_takes_a_quarter_mebibyte_and_tells_when_there_is_room() {
 fn not_sent_lowat_holds_readiness_back() {
     let settings = Settings { notsent_lowat: Some(1000), ..Settings::default() };
     let mut t = Tester::established_with(settings, seg("S.", 0, 1, 0).mss(1000).win(2000));
-    t.write(5000).unwrap();
+    // Nor is more taken than that, in pieces of half the window.
+    assert_eq!(t.write(5000), Ok(1000));
+    assert_eq!((t.write(4000), t.ready().as_str()), (Err(Error::WouldBlock), ""));
     t.output();
-    assert_eq!(t.ready(), "");
-    t.inject(seg(".", 1, 2001, 0).win(3000));
+    assert_eq!(t.write(4000), Ok(1000));
+    assert_eq!(t.write(3000), Err(Error::WouldBlock));
+    t.inject(seg(".", 1, 1001, 0).win(3000));
     t.output();
     assert_eq!(t.ready(), "out");
 }

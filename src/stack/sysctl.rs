@@ -1,0 +1,142 @@
+//! What an administrator sets by sysctl(8): Linux's `net.ipv4.tcp_*` with their names and values as text
+//! (Documentation/networking/ip-sysctl.rst). Numbers that only the protocol looks at are [`Knobs`]; others are what new
+//! sockets begin with, or the stack's own.
+
+use super::Stack;
+use crate::{
+    tcp::{BufferSize, KnobError, Knobs, Settings, congestion::NAMES},
+    time::Duration,
+};
+
+type Result<T> = std::result::Result<T, KnobError>;
+
+/// The numbers of a value; in hexadecimal behind `0x`.
+fn numbers(value: &str) -> Result<Vec<u64>> {
+    let number = |text: &str| match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    let parts = value.split([' ', ',', '\t']).filter(|part| !part.is_empty());
+    parts.map(|part| number(part).map_err(|_| KnobError::OutOfRange)).collect()
+}
+
+/// The only number of a value.
+fn number(value: &str) -> Result<u32> {
+    match numbers(value)?.as_slice() {
+        [number] => u32::try_from(*number).map_err(|_| KnobError::OutOfRange),
+        _ => Err(KnobError::OutOfRange),
+    }
+}
+
+/// The last of three sizes: what a buffer grows to by itself.
+fn largest(value: &str) -> Result<BufferSize> {
+    match numbers(value)?.as_slice() {
+        [_, _, max] => usize::try_from(*max).map(|max| BufferSize::Auto { max }).map_err(|_| KnobError::OutOfRange),
+        _ => Err(KnobError::OutOfRange),
+    }
+}
+
+fn seconds(value: &str) -> Result<Duration> {
+    number(value).map(|seconds| Duration::from_secs(seconds.into()))
+}
+
+impl Stack {
+    /// Sets what is called `name`, with or without `net.ipv4.` in front. Sockets opened from then on, and connections
+    /// that begin then, have it so.
+    ///
+    /// # Errors
+    /// [`KnobError`]; nothing has changed then.
+    pub fn sysctl(&mut self, name: &str, value: &str) -> Result<()> {
+        let name = name.strip_prefix("net.ipv4.").unwrap_or(name);
+        let value = value.trim();
+        if name == "tcp_fastopen_key" {
+            return self.set_fast_open_keys(value);
+        }
+        let new = &mut self.defaults;
+        match name {
+            "tcp_syn_retries" => new.syn_retries = number(value)?,
+            "tcp_keepalive_time" => new.keep_idle = seconds(value)?,
+            "tcp_keepalive_intvl" => new.keep_interval = seconds(value)?,
+            "tcp_keepalive_probes" => new.keep_count = number(value)?,
+            "tcp_fin_timeout" => new.fin_timeout = Some(seconds(value)?),
+            "tcp_notsent_lowat" => {
+                new.notsent_lowat = Some(number(value)?).filter(|lowat| !matches!(*lowat, 0 | u32::MAX))
+            }
+            "tcp_rmem" => {
+                let sizes: Option<Vec<_>> = numbers(value)?.into_iter().map(|size| u32::try_from(size).ok()).collect();
+                let sizes = sizes.and_then(|sizes| <[u32; 3]>::try_from(sizes).ok()).ok_or(KnobError::OutOfRange)?;
+                return self.knobs_mut().set_sizes(name, sizes);
+            }
+            "tcp_wmem" => new.send_buffer = largest(value)?,
+            "tcp_congestion_control" => {
+                new.congestion = NAMES.iter().find(|known| **known == value).ok_or(KnobError::OutOfRange)?;
+            }
+            _ => return self.knobs_mut().set(name, number(value)?),
+        }
+        Ok(())
+    }
+
+    /// What sockets opened from now on begin with.
+    pub fn defaults_mut(&mut self) -> &mut Settings {
+        &mut self.defaults
+    }
+
+    /// Everything is as if nothing had ever been set, but for the keys of Fast Open.
+    pub fn reset_sysctl(&mut self) {
+        self.defaults = Settings::default();
+        *self.knobs_mut() = Knobs::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        rng::SeededRng,
+        stack::{Config, Family, Protocol, config::Kind},
+        time::Instant,
+    };
+
+    fn stack() -> Stack {
+        Stack::new(&Config::new(Kind::Null, "lo"), None, Box::new(SeededRng::new([1, 1])), Instant::ZERO)
+    }
+
+    #[test]
+    fn what_is_set_holds_for_sockets_opened_then() {
+        let mut stack = stack();
+        let before = stack.open(Family::V4, Protocol::Tcp).unwrap();
+        let values = [
+            ("tcp_syn_retries", "3"),
+            ("net.ipv4.tcp_keepalive_time", "10"),
+            ("tcp_rmem", "4096 131072 6291456"),
+            ("tcp_fastopen", "0x402"),
+            ("tcp_fastopen_key", "1-2-3-4"),
+            ("tcp_congestion_control", "reno"),
+        ];
+        values.iter().for_each(|(name, value)| assert_eq!(stack.sysctl(name, value), Ok(()), "{name}"));
+        let after = stack.open(Family::V4, Protocol::Tcp).unwrap();
+        assert_eq!(stack.tcp_settings(before).unwrap().syn_retries, 6);
+        let settings = stack.tcp_settings(after).unwrap();
+        assert_eq!((settings.syn_retries, settings.keep_idle.as_secs(), settings.congestion), (3, 10, "reno"));
+        assert_eq!(stack.knobs_mut().rmem.most, 6_291_456);
+        assert_eq!(stack.knobs_mut().fastopen, 0x402);
+        stack.reset_sysctl();
+        assert_eq!(*stack.knobs_mut(), Knobs::default());
+    }
+
+    #[test]
+    fn what_is_no_value_is_refused() {
+        let mut stack = stack();
+        let mut refused = |name, value, error| assert_eq!(stack.sysctl(name, value), Err(error), "{name}={value}");
+        for (name, value) in
+            [("tcp_syn_retries", "many"), ("tcp_rmem", "1 2"), ("tcp_ecn", "77"), ("tcp_fastopen_key", "1")]
+        {
+            refused(name, value, KnobError::OutOfRange);
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_unknown() {
+        assert_eq!(stack().sysctl("tcp_colour", "1"), Err(KnobError::Unknown));
+    }
+}
