@@ -73,7 +73,7 @@ impl Connection {
             let sample = AckSample { acked, advanced, unused, in_flight, app_limited, marked, rtt, min_rtt, rate, now };
             self.cc.on_ack(&sample);
             if advanced && self.recovery.phase != super::recovery::Phase::Recovery {
-                self.window_use.touch(cx.now);
+                self.window_use.reset(cx.now);
             }
         }
         if released.bytes > 0 && self.snd.is_fin_acked() {

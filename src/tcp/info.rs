@@ -176,6 +176,11 @@ impl Stats {
         }
     }
 
+    /// How long ago data left last, if ever.
+    pub fn silent_for(&self, now: Instant) -> Option<Duration> {
+        (self.data_segs_out > 0).then(|| now.since(self.data_sent_at))
+    }
+
     /// It left again.
     pub fn on_retransmitted(&mut self, segments: u32, bytes: u32) {
         self.retransmitted_segs = self.retransmitted_segs.wrapping_add(segments);

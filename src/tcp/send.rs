@@ -101,10 +101,10 @@ impl Connection {
     pub(super) fn note_silence(&mut self, opens: bool, now: Instant) {
         let decays = self.settings.knobs.slow_start_after_idle != 0;
         let is_silent = decays && self.snd.unacked() == 0 && (self.snd.unsent() > 0) == opens;
-        if let Some(sent_at) = self.pending.sent_at.filter(|_| is_silent)
-            && now.since(sent_at) > self.rtt.rto()
+        if let Some(silent_for) = self.stats.silent_for(now).filter(|_| is_silent)
+            && silent_for > self.rtt.rto()
         {
-            self.cc.on_restart(now.since(sent_at), self.rtt.rto());
+            self.cc.on_restart(silent_for, self.rtt.rto());
             self.window_use.reset(now);
         }
     }
