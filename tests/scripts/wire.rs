@@ -51,7 +51,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    pub fn new(local_port: u16, remote_port: u16, is_clock_checked: bool) -> Self {
+    pub fn new(local_port: u16, remote_port: u16) -> Self {
         Self {
             local_port,
             remote_port,
@@ -59,7 +59,6 @@ impl Flow {
             isns: (0, 0),
             peer_syn: None,
             stamps: None,
-            is_clock_checked,
             named: HashMap::new(),
         }
     }
