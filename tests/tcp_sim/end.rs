@@ -216,7 +216,7 @@ impl End {
             }
             Life::TimeWait(time_wait) => match time_wait.on_segment(&header, payload.len(), cx.now) {
                 TimeWaitVerdict::Reply(reply) => Some(reply),
-                TimeWaitVerdict::Drop => None,
+                TimeWaitVerdict::End | TimeWaitVerdict::Drop => None,
                 TimeWaitVerdict::Reopen => panic!("an old SYN reopens the flow"),
             },
             Life::Unborn | Life::Gone => reset(&header, payload.len()),
