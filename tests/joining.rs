@@ -422,7 +422,7 @@ fn a_congestion_control_is_known_or_the_known_ones_are_told() {
         assert_eq!(place.ends("@sockeye stop", &[]).0, Some(0));
         program.rest();
     }
-    let told = "there is no congestion control \"fast\"; known: bbr, cubic, reno";
+    let told = "there is no congestion control \"fast\"; known: bbr, bbr1, cubic, reno";
     let (code, out, err) = place.ends("@sockeye run --net null: --cc fast -- @open", &[]);
     assert_eq!((code, out.as_str(), err.lines().count()), (Some(125), "", 1), "{err}");
     assert!(err.starts_with(&format!("sockeye: --cc: {told}")), "{err}");

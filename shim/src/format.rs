@@ -29,7 +29,7 @@
 use crate::address::Address;
 
 /// The version of everything here and of [`crate::name`]; both sides must have the same.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Proves that a program may use a stack: 128 random bits, 32 hexadecimal digits in `SOCKEYE_TOKEN`.
 ///
@@ -172,7 +172,7 @@ pub const REUSEADDR: u32 = 1 << 16;
 pub const KEEPALIVE: u32 = 1 << 17;
 
 /// How much data a request or a response has room for; `struct tcp_info` and a host's name fit.
-pub const DATA: usize = 256;
+pub const DATA: usize = 288;
 
 /// How much text may follow an [`Op::Join`].
 pub const MEANT: usize = 2048;

@@ -93,7 +93,7 @@ mod tests {
             local: Address::v4([10, 0, 0, 1], 80),
             remote: Address::v6([7; 16], 9),
             congestion: *b"reno\0\0\0\0\0\0\0\0\0\0\0\0",
-            info: Data::of(&[5; 248]).expect("it fits"),
+            info: Data::of(&[5; 280]).expect("it fits"),
         };
         let bytes = report.to_bytes();
         assert_eq!(Report::from_bytes(&bytes), Ok(report));

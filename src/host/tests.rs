@@ -269,8 +269,10 @@ fn options_are_kept_before_the_connection_and_read_after() {
     assert_eq!(program.ask(&get).data.as_bytes(), 1i32.to_ne_bytes());
     let unknown = Request { id: 99, ..get };
     assert_eq!(program.ask(&unknown).data.as_bytes(), 0i32.to_ne_bytes());
-    let info = Request { name: libc::TCP_INFO, value: 256, ..get };
-    assert_eq!(program.ask(&info).data.as_bytes().first(), Some(&1), "established");
+    let info = Request { name: libc::TCP_INFO, value: 288, ..get };
+    let told = program.ask(&info).data;
+    assert_eq!(told.as_bytes().first(), Some(&1), "established");
+    assert_eq!(told.as_bytes().len(), size_of::<crate::tcp::info::Info>(), "all of it");
     let given = Request { id: Tag::GIVEN | 77, ..set };
     assert_eq!(program.ask(&Request { flags: 0, ..given }).errno, libc::ENOENT);
 }

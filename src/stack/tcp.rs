@@ -147,7 +147,9 @@ impl Stack {
             }
             entry.hop = hop;
         }
-        connection.note_knobs(&self.knobs);
+        if connection.follows_knobs() && connection.settings.follow(&self.knobs) {
+            connection.on_settings_changed(&mut cx);
+        }
         let mut frame = Frame::new();
         if !connection.poll_transmit(&mut frame, &mut cx) {
             return Transmit::Nothing;

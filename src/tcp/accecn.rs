@@ -97,6 +97,11 @@ impl AccEcn {
         self.failed & (failure::ACE_SEND | failure::ACE_RECV) == 0
     }
 
+    /// Whether the counter in the header has CWR set now.
+    pub(super) fn has_cwr(&self) -> bool {
+        ace::flags(ace::counter(self.received_ce)).contains(Flags::CWR)
+    }
+
     /// The flags of a segment sent now.
     fn take_flags(&mut self) -> Flags {
         self.hurries = false;
@@ -168,12 +173,17 @@ impl Connection {
     pub(super) fn on_accecn_feedback(&mut self, acked: &Acked<'_>) -> u32 {
         let told = self.stats.delivered_ce;
         let Some(accecn) = &mut self.ecn.accecn else { return 0 };
+        let seen = accecn.seen;
         let marked = if acked.is_new || accecn.is_later { accecn.judge(acked, told) } else { 0 };
+        let is_changed = accecn.seen != seen;
         if accecn.untold >= UNTOLD {
             accecn.hurries = true;
         }
         accecn.is_opening = false;
         accecn.is_later = false;
+        if is_changed {
+            self.on_segment_size_changed();
+        }
         marked
     }
 }

@@ -96,7 +96,7 @@ impl Acks {
 
     /// The peer's pace as TCP_INFO tells it (tcpi_ato).
     pub fn ato(&self) -> Duration {
-        self.ato.max(DELAY)
+        self.ato
     }
 
     /// How long an acknowledgement waits now: as long as the peer's pace gives hope of company, but no longer than a round

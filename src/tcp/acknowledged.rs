@@ -56,7 +56,7 @@ impl Connection {
             let news = AckNews { advanced, unsacked, sacked: sacked.bytes, repeats, duplicate, heard, echo, in_flight };
             acked = self.on_ack_news(&news, cx);
         }
-        let delivered = acked.div_ceil(u32::from(self.mss()));
+        let delivered = acked.div_ceil(u32::from(self.segment_size()));
         self.stats.delivered = self.stats.delivered.wrapping_add(delivered);
         let marked = if self.is_echo(seg) { delivered } else { marked };
         self.stats.delivered_ce = self.stats.delivered_ce.wrapping_add(marked);
@@ -68,21 +68,19 @@ impl Connection {
             let advanced =
                 released.bytes > 0 || (sacked.bytes > 0 && self.recovery.rack.reordering > super::sack::DUP_THRESH);
             let unused = !self.window_use.is_used(self.slow_start());
-            let marked = self.ecn.accecn.as_ref().map(|_| marked.saturating_mul(u32::from(self.mss())));
+            let marked = self.ecn.accecn.as_ref().map(|_| marked.saturating_mul(u32::from(self.segment_size())));
             let now = cx.now;
             let sample = AckSample { acked, advanced, unused, in_flight, app_limited, marked, rtt, min_rtt, rate, now };
             self.cc.on_ack(&sample);
             if advanced && self.recovery.phase != super::recovery::Phase::Recovery {
-                self.window_use.touch(cx.now);
+                self.window_use.reset(cx.now);
             }
         }
-        if released.bytes > 0 {
-            self.note_room();
-            if self.snd.is_fin_acked() {
-                self.on_fin_acked(cx);
-            }
+        if released.bytes > 0 && self.snd.is_fin_acked() {
+            self.on_fin_acked(cx);
         }
         if released.bytes > 0 || sacked.bytes > 0 {
+            self.note_room();
             self.restart_loss_timer(released.bytes > 0, cx.now);
         }
     }
@@ -93,7 +91,7 @@ impl Connection {
             return 0;
         }
         let bytes = released.unsacked + sacked;
-        let mss = u32::from(self.mss());
+        let mss = u32::from(self.segment_size());
         self.on_accecn_feedback(&Acked {
             flags: seg.flags,
             option: seg.options.accecn.as_ref(),

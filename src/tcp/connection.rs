@@ -253,6 +253,11 @@ impl Connection {
         if self.clock.is_on() { 12 } else { 0 }
     }
 
+    /// The payload of a full segment now, bytes: less than the maximum where every segment has Accurate ECN's option.
+    pub(super) fn segment_size(&self) -> u16 {
+        self.mss().saturating_sub(self.accecn_overhead()).max(1)
+    }
+
     /// The largest payload of a segment we take: what our MSS option said, without the time stamps each has.
     pub(super) fn advertised_mss(&self) -> u16 {
         let advertised = mss::advertised(&self.settings, &self.path, self.flow.remote.addr);
@@ -292,7 +297,7 @@ impl Connection {
         // TCP_NODELAY releases what waits, however often it is set, and corked or not (as Linux).
         self.pending.force |= std::mem::take(&mut self.settings.pushes) && self.snd.unsent_data() > 0;
         if self.cc.name() != self.settings.congestion
-            && let Some(cc) = AnyController::named(self.settings.congestion, self.mss())
+            && let Some(cc) = AnyController::named(self.settings.congestion, self.segment_size())
         {
             self.cc = cc;
         }

@@ -125,9 +125,10 @@ impl Ecn {
         self.seen
     }
 
-    /// Whether the next new data has to carry CWR: it must be a single segment then, as the flag is for one only.
+    /// Whether the next new data has to carry CWR: it must be a single segment then, as devices that split leave the flag on
+    /// the first one only. To the accurate kind it is a digit, which every segment needs.
     pub fn owes_cwr(&self) -> bool {
-        self.owes_cwr
+        self.owes_cwr || self.accecn.as_ref().is_some_and(|accecn| accecn.has_cwr())
     }
 
     /// The flags of a SYN sent for the `retries`-th time again (RFC 3168 section 6.1.1), or of a SYN-ACK.

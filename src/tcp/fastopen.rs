@@ -123,6 +123,11 @@ impl Connection {
         self.state == State::SynReceived && self.opening.fast.as_ref().is_some_and(|fast| fast.passive)
     }
 
+    /// Whether a listener made it of a SYN with a cookie (TCPI_OPT_TFO_CHILD).
+    pub(super) fn is_fast_child(&self) -> bool {
+        self.opening.fast.as_ref().is_some_and(|fast| fast.passive)
+    }
+
     /// Bytes that find room in the SYN: all options are taken off, for boxes on the way that add some (as Linux).
     pub(super) fn syn_room(&self) -> usize {
         let known = self.opening.fast.as_ref().map_or(0, |fast| fast.mss);

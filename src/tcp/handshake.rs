@@ -67,6 +67,7 @@ impl Connection {
         let opening = Opening::active(&flow, &settings, secret, cx.now);
         let mut connection = Self::new(flow, settings, path, opening, secret, cx.now);
         connection.life.embryo = true;
+        connection.stats.on_syn();
         connection.take_syn(syn, 0, cx.now);
         connection.state = State::SynReceived;
         connection
@@ -86,6 +87,7 @@ impl Connection {
         let opening = Opening { iss, ..Opening::active(&flow, &settings, secret, cx.now) };
         let mut connection = Self::new(flow, settings, path, opening, secret, cx.now);
         connection.life.embryo = true;
+        connection.stats.on_syn();
         connection.take_syn(syn, 0, cx.now);
         connection.state = State::SynReceived;
         connection.pending.syn = false;
@@ -262,7 +264,8 @@ impl Connection {
             self.cc.on_handshake_lost();
         }
         self.state = if self.snd.has_fin() { State::FinWait1 } else { State::Established };
-        self.stats.on_established(cx.now);
+        self.stats.on_established(is_passive, cx.now);
+        self.stats.on_timeouts_over(cx.now);
         if self.snd.unacked() > 0 {
             self.restart_loss_timer(true, cx.now);
         }
@@ -292,6 +295,7 @@ impl Connection {
             self.rtt.back_off();
         }
         cx.mib.tcp_timeouts += 1;
+        self.stats.on_timeout(self.opening.retries == 1, cx.now);
         self.pending.syn = true;
     }
 }

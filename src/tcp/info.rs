@@ -11,7 +11,7 @@ use crate::{
     time::{Duration, Instant},
 };
 
-/// Linux's `struct tcp_info` (include/uapi/linux/tcp.h, 6.x); times are microseconds, or milliseconds where the name
+/// Linux's `struct tcp_info` (include/uapi/linux/tcp.h, 6.18, the last word as 7.0 has it); times are microseconds, or milliseconds where the name
 /// begins with `last`.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -96,6 +96,7 @@ const OPT_WSCALE: u8 = 4;
 const OPT_ECN: u8 = 8;
 const OPT_ECN_SEEN: u8 = 16;
 const OPT_SYN_DATA: u8 = 32;
+const OPT_TFO_CHILD: u8 = 128;
 
 /// What is counted for one connection.
 #[derive(Debug, Default)]
@@ -115,6 +116,10 @@ pub(super) struct Stats {
     pub dsack_dups: u32,
     pub timeouts: u16,
     pub timeout_recoveries: u16,
+    /// Milliseconds of the rows of time-outs that are over.
+    timeout_time: u32,
+    /// When the present row of time-outs began; time zero if there is none.
+    timing_out_since: Instant,
     pub data_sent_at: Instant,
     pub data_received_at: Instant,
     pub acked_at: Instant,
@@ -127,12 +132,18 @@ impl Stats {
     }
 
     /// The connection is established.
-    pub fn on_established(&mut self, now: Instant) {
+    pub fn on_established(&mut self, is_passive: bool, now: Instant) {
         self.data_received_at = now;
         self.acked_at = now;
-        // The SYN counts (RFC 4898 calls it an octet; Linux counts it delivered).
+        // The SYN counts (RFC 4898 calls it an octet; Linux counts it delivered). Of a connection that is accepted Linux
+        // counts from the acknowledgement of its SYN-ACK on.
         self.delivered = self.delivered.wrapping_add(1);
-        self.bytes_acked += 1;
+        self.bytes_acked += u64::from(!is_passive);
+    }
+
+    /// A SYN came to a listener; what answers it is not counted (as Linux).
+    pub fn on_syn(&mut self) {
+        self.segs_in = 1;
     }
 
     /// A segment, or several in one packet, came in.
@@ -165,6 +176,11 @@ impl Stats {
         }
     }
 
+    /// How long ago data left last, if ever.
+    pub fn silent_for(&self, now: Instant) -> Option<Duration> {
+        (self.data_segs_out > 0).then(|| now.since(self.data_sent_at))
+    }
+
     /// It left again.
     pub fn on_retransmitted(&mut self, segments: u32, bytes: u32) {
         self.retransmitted_segs = self.retransmitted_segs.wrapping_add(segments);
@@ -172,9 +188,24 @@ impl Stats {
     }
 
     /// The retransmission timer ran out; `first` of a row of time-outs.
-    pub fn on_timeout(&mut self, first: bool) {
+    pub fn on_timeout(&mut self, first: bool, now: Instant) {
         self.timeouts = self.timeouts.saturating_add(1);
-        self.timeout_recoveries = self.timeout_recoveries.saturating_add(u16::from(first));
+        if first {
+            self.timeout_recoveries = self.timeout_recoveries.saturating_add(1);
+            self.timing_out_since = now;
+        }
+    }
+
+    /// What had timed out is made up for.
+    pub fn on_timeouts_over(&mut self, now: Instant) {
+        self.timeout_time = self.total_timeout_time(now);
+        self.timing_out_since = Instant::ZERO;
+    }
+
+    /// Milliseconds of all rows of time-outs.
+    fn total_timeout_time(&self, now: Instant) -> u32 {
+        let present = if self.timing_out_since == Instant::ZERO { 0 } else { millis_since(self.timing_out_since, now) };
+        self.timeout_time.saturating_add(present)
     }
 }
 
@@ -193,6 +224,7 @@ impl Connection {
     pub fn congestion_info(&self) -> Option<BbrInfo> {
         match &self.cc {
             AnyController::Bbr(bbr) => Some(bbr.info()),
+            AnyController::Bbr1(bbr) => Some(bbr.info()),
             AnyController::Cubic(_) | AnyController::Reno(_) => None,
         }
     }
@@ -236,14 +268,15 @@ impl Connection {
         }
         let (syn_data, failure) = self.fast_result();
         info.options |= if syn_data { OPT_SYN_DATA } else { 0 };
+        info.options |= if self.is_fast_child() { OPT_TFO_CHILD } else { 0 };
         info.flags = u8::from(self.snd.rate.is_reported_app_limited()) | (failure as u8) << 1;
         info.delivery_rate = self.snd.rate.reported_rate();
     }
 
     fn fill_sending(&self, info: &mut Info) {
-        let mss = u32::from(self.mss());
+        let mss = u32::from(self.segment_size());
         let segments = |bytes: u32| bytes.div_ceil(mss);
-        info.snd_mss = mss;
+        info.snd_mss = u32::from(self.mss());
         info.unacked = segments(self.snd.unacked());
         info.sacked = segments(self.snd.sacked().max(self.recovery.departed));
         info.lost = segments(self.snd.lost() + self.snd.resent());
@@ -267,7 +300,7 @@ impl Connection {
         info.rcv_ssthresh = self.window.ssthresh();
         info.rcv_rtt = self.window.rtt().map_or(0, micros);
         info.rcv_space = self.window.space();
-        info.rcv_wnd = self.window.offered(self.rcv.rcv_nxt());
+        info.rcv_wnd = self.window.size();
         info.rcv_ooopack = self.stats.out_of_order;
     }
 
@@ -279,6 +312,7 @@ impl Connection {
         info.min_rtt = self.rtt.min_rtt().map_or(u32::MAX, micros);
         let [busy, window, buffer] = self.limited.times(now).map(|time| time.as_micros() as u64);
         (info.busy_time, info.rwnd_limited, info.sndbuf_limited) = (busy, window, buffer);
+        info.total_rto_time = self.stats.total_timeout_time(now);
         info.last_data_sent = millis_since(self.stats.data_sent_at, now);
         info.last_data_recv = millis_since(self.stats.data_received_at, now);
         info.last_ack_recv = millis_since(self.stats.acked_at, now);
@@ -298,6 +332,8 @@ impl Connection {
         info.bytes_sent = stats.bytes_sent;
         info.bytes_retrans = stats.bytes_retransmitted;
         info.total_rto = stats.timeouts;
+        // Linux chooses another path (a hash for those on the way that choose by it) after each.
+        info.rehash = stats.timeouts.into();
         info.total_rto_recoveries = stats.timeout_recoveries;
         if let Some(accecn) = &self.ecn.accecn {
             info.received_ce = accecn.received_ce;
@@ -327,6 +363,7 @@ mod tests {
         assert_eq!(offset_of!(Info, delivery_rate), 160);
         assert_eq!(offset_of!(Info, bytes_sent), 200);
         assert_eq!(offset_of!(Info, rcv_wnd), 232);
+        assert_eq!(offset_of!(Info, total_rto_time), 244);
         assert_eq!(offset_of!(Info, received_ce), 248);
         assert_eq!(offset_of!(Info, ecn), 276);
         assert_eq!(size_of::<Info>(), 280);

@@ -49,8 +49,6 @@ pub(super) struct Pending {
     records: Option<Box<Records>>,
     /// Behind the last partial segment sent, for Nagle's algorithm (Minshall's SND.SML).
     pub small_end: Option<SeqNum>,
-    /// When data was sent last, or sending was taken up again after a silence.
-    pub sent_at: Option<Instant>,
 }
 
 /// The records (MSG_EOR) that have not been sent.
@@ -258,7 +256,6 @@ impl Connection {
                 self.start_persist(now);
                 return None;
             }
-            self.note_idle(now);
             return Some(Burst { seq: self.snd.nxt(), len: 1, again: false, whole: false });
         }
         self.recovery.app_limited = window < room;
@@ -290,16 +287,7 @@ impl Connection {
         }
         let len = sendable.min(most);
         let fin = fin && len == all && len < window;
-        self.note_idle(now);
         Some(Burst { seq: self.snd.nxt(), len: len + u32::from(fin), again: false, whole: false })
-    }
-
-    /// Data is about to leave: if nothing was in flight, that ends a silence.
-    fn note_idle(&mut self, now: Instant) {
-        if let Some(sent_at) = self.pending.sent_at.filter(|_| self.snd.unacked() == 0) {
-            self.cc.on_idle(now.since(sent_at));
-            self.pending.sent_at = Some(now);
-        }
     }
 
     /// Data was sent, or the congestion window kept it from being sent: notes what is made of the window.
@@ -344,6 +332,9 @@ impl Connection {
     /// Sends `burst` in segments of `segment` bytes.
     fn send_burst(&mut self, burst: Burst, segment: u32, out: &mut Frame, cx: &mut Cx<'_>) {
         let Burst { seq, len, again, whole } = burst;
+        if let Some(silent_for) = self.stats.silent_for(cx.now).filter(|_| !again && self.snd.unacked() == 0) {
+            self.cc.on_idle(silent_for);
+        }
         let (data, fin) = self.snd.content(seq, len);
         let mut flags = Flags::ACK;
         if fin {
@@ -396,8 +387,7 @@ impl Connection {
             // TCP_NOTSENT_LOWAT: what has left makes room.
             self.note_room();
         }
-        self.pending.sent_at = Some(cx.now);
-        self.note_paced(header.len() as u32 * count + data, cx.now);
+        self.note_paced(data, cx.now);
         self.stats.on_data_sent(count, data, cx.now);
         self.recovery.prr.on_sent(len);
         if !again {
@@ -473,6 +463,8 @@ impl Connection {
         }
         let count = if segment == 0 { 1 } else { data.div_ceil(segment).max(1) };
         cx.mib.tcp_out_segs += u64::from(count);
-        self.stats.segs_out = self.stats.segs_out.wrapping_add(count);
+        if !(self.life.embryo && header.flags.contains(Flags::SYN)) {
+            self.stats.segs_out = self.stats.segs_out.wrapping_add(count);
+        }
     }
 }

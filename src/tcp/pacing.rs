@@ -88,7 +88,7 @@ impl Connection {
         until.is_some()
     }
 
-    /// Data left.
+    /// So many bytes of data left. Headers do not count (as Linux): the rates that algorithms measure have none either.
     pub(super) fn note_paced(&mut self, bytes: u32, now: Instant) {
         if self.is_paced() {
             self.pacing.on_sent(bytes, self.pacing_rate(), now);

@@ -52,6 +52,6 @@ impl Connection {
 
     /// The size of segments may have changed.
     pub(super) fn on_segment_size_changed(&mut self) {
-        self.cc.set_mss(self.mss());
+        self.cc.set_mss(self.segment_size());
     }
 }

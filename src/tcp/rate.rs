@@ -181,9 +181,9 @@ impl DeliveryRate {
         bytes_per_second(self.reported.0, Duration::from_micros(self.reported.1.into())).unwrap_or(0)
     }
 
-    /// Whether that was the application's rate rather than the path's.
+    /// Whether that was the application's rate rather than the path's; before the first sample, as in Linux, it was.
     pub fn is_reported_app_limited(&self) -> bool {
-        self.reported_app_limited
+        self.reported_app_limited || self.reported.0 == 0
     }
 }
 

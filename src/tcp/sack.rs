@@ -24,7 +24,7 @@ impl Connection {
         let mut news = SackNews::default();
         for &(start, end) in blocks.as_slice() {
             if start < end && start >= self.snd.una() && end <= self.snd.nxt() {
-                let (bytes, sent_at) = self.snd.on_sack(start, end, u32::from(self.mss()));
+                let (bytes, sent_at) = self.snd.on_sack(start, end, u32::from(self.segment_size()));
                 news.bytes += bytes;
                 news.sent_at = news.sent_at.max(sent_at);
             }

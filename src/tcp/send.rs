@@ -101,10 +101,10 @@ impl Connection {
     pub(super) fn note_silence(&mut self, opens: bool, now: Instant) {
         let decays = self.settings.knobs.slow_start_after_idle != 0;
         let is_silent = decays && self.snd.unacked() == 0 && (self.snd.unsent() > 0) == opens;
-        if let Some(sent_at) = self.pending.sent_at.filter(|_| is_silent)
-            && now.since(sent_at) > self.rtt.rto()
+        if let Some(silent_for) = self.stats.silent_for(now).filter(|_| is_silent)
+            && silent_for > self.rtt.rto()
         {
-            self.cc.on_restart(now.since(sent_at), self.rtt.rto());
+            self.cc.on_restart(silent_for, self.rtt.rto());
             self.window_use.reset(now);
         }
     }
@@ -113,15 +113,15 @@ impl Connection {
     /// (draft-ietf-ccwg-bbr section 4.1.2.4, CheckIfApplicationLimited).
     fn note_app_limited(&mut self) {
         let pipe = self.pipe();
-        if self.snd.unsent() < u32::from(self.mss()) && pipe < self.cc.window() && self.snd.lost() == 0 {
+        if self.snd.unsent() < u32::from(self.segment_size()) && pipe < self.cc.window() && self.snd.lost() == 0 {
             self.snd.rate.on_app_limited(pipe);
         }
     }
 
-    /// Bytes that may be queued in all. What grew with the connection is not there while memory is short (as Linux's
-    /// tcp_should_expand_sndbuf).
+    /// Bytes that may be queued in all. What arrived behind a hole takes no room from what is to be sent while the hole is
+    /// filled. What grew with the connection is not there while memory is short (as Linux's tcp_should_expand_sndbuf).
     fn send_limit(&self) -> usize {
-        let window = if self.share.is_short() { 0 } else { self.cc.window() };
+        let window = if self.share.is_short() { 0 } else { self.cc.window().saturating_add(self.snd.sacked()) };
         self.share.send_limit(buffer_limit(&self.settings, window, self.rtt.min_rtt()))
     }
 

@@ -89,6 +89,10 @@ pub fn buffer_limit(settings: &Settings, cwnd: u32, min_rtt: Option<Duration>) -
     limit.min(MOST)
 }
 
+/// So much room is enough however large the buffer: a third of Linux's largest (tcp_wmem, 4 MiB). A third of a larger one
+/// would be waited for while a long path runs empty.
+const ENOUGH: usize = (4 << 20) / 3;
+
 /// What Linux books for a buffer beside its payload, bytes: socket buffers of a size that the application has set count
 /// that, too.
 const OVERHEAD: usize = 1280;
@@ -123,7 +127,8 @@ pub fn room(settings: &Settings, held: usize, unsent: u32, chunk: usize, limit: 
 /// Whether poll(2) says there is room: a third of the buffer is free, and no more is unsent than TCP_NOTSENT_LOWAT
 /// (as Linux's sk_stream_is_writeable).
 pub fn is_writable(settings: &Settings, queued: usize, unsent: u32, limit: usize) -> bool {
-    queued < limit && limit - queued >= queued / 2 && settings.notsent_lowat.is_none_or(|lowat| unsent < lowat)
+    let wanted = (queued / 2).min(ENOUGH);
+    queued < limit && limit - queued >= wanted && settings.notsent_lowat.is_none_or(|lowat| unsent < lowat)
 }
 
 #[cfg(test)]
@@ -175,6 +180,7 @@ mod tests {
         let settings = Settings::default();
         assert!(is_writable(&settings, 200, 0, 300));
         assert!(!is_writable(&settings, 201, 0, 300));
+        assert!(is_writable(&settings, 15 << 20, 0, (15 << 20) + ENOUGH));
         let lowat = Settings { notsent_lowat: Some(10), ..settings };
         assert!(!is_writable(&lowat, 50, 10, 300));
     }

@@ -113,6 +113,17 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Takes the administrator's settings as they are now; says whether they are others.
+    pub fn follow(&mut self, knobs: &Arc<Knobs>) -> bool {
+        let is_other = !Arc::ptr_eq(&self.knobs, knobs);
+        if is_other {
+            self.knobs = Arc::clone(knobs);
+        }
+        is_other
+    }
+}
+
 /// Flags of a send call that the stack acts on.
 #[derive(Copy, Clone, Debug, Default)]
 pub struct SendFlags {

@@ -199,6 +199,11 @@ impl RecvWindow {
         self.wanted(unread, mss).max(self.offered(rcv_nxt))
     }
 
+    /// The last offer's size, bytes.
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
     /// What is left of the offer.
     pub fn offered(&self, rcv_nxt: SeqNum) -> u32 {
         if self.edge > rcv_nxt { self.edge - rcv_nxt } else { 0 }

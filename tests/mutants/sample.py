@@ -33,7 +33,7 @@ def save(path, value):
     path.write_text(json.dumps(value, indent=1))
 
 
-def choose(work, seed, sizes, only):
+def choose(work, seed, sizes, again):
     """Chooses the mutants, evenly spread over the order in which they run."""
     names = {area: [] for area in AREAS}
     for mutant in load(work / "all.json"):
@@ -48,7 +48,7 @@ def choose(work, seed, sizes, only):
     chosen = [mutant for _, mutant in sorted(chosen)]
     results = load(work / "results.json")
     for mutant in list(results):
-        if mutant not in chosen or (only and re.search(only, mutant)):
+        if mutant not in chosen or (again and results[mutant][0] == SURVIVED):
             del results[mutant]
     save(work / "sample.json", chosen)
     save(work / "results.json", results)

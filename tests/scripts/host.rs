@@ -6,6 +6,7 @@ use sockeye::{
     addr::{Cidr, Endpoint},
     buf::Packet,
     counters::Counters,
+    device::segment,
     error::Error,
     ready::Ready,
     rng::SeededRng,
@@ -150,9 +151,14 @@ impl Host {
 
     /// Takes what the stack has to send and to tell.
     pub fn pump(&mut self) {
-        while let Some(mut frame) = self.stack.poll_transmit(self.now) {
-            checksum::finish(&mut frame);
-            self.sent.push_back((self.now, frame.to_vec()));
+        while let Some(frame) = self.stack.poll_transmit(self.now) {
+            // A device with TSO cuts; the runner puts together what a script has as one.
+            let cut = segment::split(&frame, Medium::Ip, &mut |part| {
+                checksum::finish(part);
+                self.sent.push_back((self.now, part.to_vec()));
+                Ok(())
+            });
+            cut.expect("frames of the stack can be cut");
         }
         while let Some((id, ready)) = self.stack.poll_event() {
             let always = Ready::ERR | Ready::HUP;

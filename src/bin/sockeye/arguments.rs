@@ -57,7 +57,7 @@ pub struct Run {
     /// Write what goes over the wire to a capture file
     #[arg(long, value_name = "FILE")]
     pub pcap: Option<PathBuf>,
-    /// The congestion control that the program's sockets begin with [default: SOCKEYE_CC, else reno]
+    /// The congestion control that the program's sockets begin with [default: SOCKEYE_CC, else cubic]
     #[arg(long, value_name = "NAME")]
     pub cc: Option<String>,
     /// The program and its arguments

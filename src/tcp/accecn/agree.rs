@@ -143,6 +143,7 @@ impl Connection {
         if accecn.on_third(seg, is_bare, is_lenient) && self.stats.delivered_ce == 0 {
             self.stats.delivered_ce = 1;
         }
+        self.on_segment_size_changed();
     }
 
     /// The flags of the next acknowledgement, if it is to tell of the peer's SYN rather than of the counter.

@@ -6,10 +6,12 @@ use crate::{
     time::{Duration, Instant},
     wire::tcp::{AccEcnOption, MAX_OPTIONS, Options},
 };
-use std::sync::Arc;
 
 /// SACK blocks that the option leaves (as Linux).
 const LEAST_BLOCKS: usize = 2;
+
+/// Bytes of the option with all counters, and of its padding.
+const WHOLE: u16 = 12;
 
 /// `tcp_ecn_option`.
 mod mode {
@@ -22,13 +24,17 @@ mod mode {
 }
 
 impl AccEcn {
-    /// Whether the next segment has it. A peer that sends none itself may not take one.
+    /// Whether the next segment has it.
     fn is_wanted(&self, knobs: &Knobs, srtt: Option<Duration>, now: Instant) -> bool {
         let mode = knobs.ecn_option;
         mode >= mode::LEAST
-            && self.seen != Seen::Nothing
-            && (self.failed & failure::OPTION_SEND == 0 || mode >= mode::PERSISTENT)
+            && self.is_accepted(mode)
             && (mode >= mode::FULL || self.demand > 0 || self.is_due(knobs.ecn_option_beacon, srtt, now))
+    }
+
+    /// Whether the peer gets it: one that sends none itself may not take one.
+    fn is_accepted(&self, mode: u32) -> bool {
+        self.seen != Seen::Nothing && (self.failed & failure::OPTION_SEND == 0 || mode >= mode::PERSISTENT)
     }
 
     /// Whether it was not sent for so long that it is: `beacon` times in a round trip.
@@ -68,11 +74,16 @@ pub(super) fn fit(options: &mut Options, whole: AccEcnOption, needed: u8) -> boo
 }
 
 impl Connection {
-    /// Whether the option is sent is the administrator's to say for open connections, too.
-    pub fn note_knobs(&mut self, knobs: &Arc<Knobs>) {
-        if self.ecn.accecn.is_some() && !Arc::ptr_eq(&self.settings.knobs, knobs) {
-            self.settings.knobs = Arc::clone(knobs);
-        }
+    /// Whether the administrator's settings hold for it as they are now: whether the option is sent is asked for each segment.
+    pub fn follows_knobs(&self) -> bool {
+        self.ecn.accecn.is_some()
+    }
+
+    /// Bytes of every segment that the option takes.
+    pub(in crate::tcp) fn accecn_overhead(&self) -> u16 {
+        let mode = self.settings.knobs.ecn_option;
+        let is_constant = |accecn: &AccEcn| mode >= mode::FULL && accecn.is_accepted(mode);
+        if self.ecn.accecn.as_deref().is_some_and(is_constant) { WHOLE } else { 0 }
     }
 
     /// Adds the option to those of a segment that is to leave now, if it is wanted and fits.

@@ -1,6 +1,7 @@
 //! Congestion control: how much may be in flight. One algorithm a file; a connection holds one of them by value.
 
 pub mod bbr;
+pub mod bbr1;
 pub mod cubic;
 pub mod hystart;
 pub mod reno;
@@ -12,6 +13,7 @@ use crate::{
     time::{Duration, Instant},
 };
 use bbr::Bbr;
+use bbr1::Bbr1;
 use cubic::Cubic;
 use reno::Reno;
 
@@ -140,6 +142,8 @@ macro_rules! controllers {
 controllers! {
     /// Version 3 (draft-ietf-ccwg-bbr).
     Bbr = "bbr",
+    /// Version 3 without its answer to losses.
+    Bbr1 = "bbr1",
     /// RFC 9438, with RFC 9406.
     Cubic = "cubic",
     /// RFC 5681, with RFC 3465 and 6582.

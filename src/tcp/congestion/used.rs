@@ -14,10 +14,8 @@ pub struct WindowUse {
     most: u32,
     /// Both hold until this is acknowledged.
     until: SeqNum,
-    /// Since when the window has not been full.
-    since: Instant,
-    /// The most that was out since then, bytes.
-    most_since: u32,
+    /// Since when the window has not been full, milliseconds that wrap around.
+    since_ms: u32,
 }
 
 /// What is out when something was sent, or could not be.
@@ -38,7 +36,7 @@ pub struct Moment {
 impl WindowUse {
     /// Nothing was sent yet on a connection that begins at `iss`.
     pub fn new(iss: SeqNum) -> Self {
-        Self { full: false, most: 0, until: iss, since: Instant::ZERO, most_since: 0 }
+        Self { full: false, most: 0, until: iss, since_ms: 0 }
     }
 
     /// Whether an acknowledgement may make the window grow. In slow start, whose window is `slow_start` and not 0, half in
@@ -47,18 +45,13 @@ impl WindowUse {
         self.full || slow_start / 2 < self.most && slow_start > 0
     }
 
-    /// The window may have grown: it is not yet known to be too large.
-    pub fn touch(&mut self, now: Instant) {
-        self.since = now;
-    }
-
-    /// The window begins anew after a silence.
+    /// The window may have grown, or begins anew: it is not yet known to be too large.
     pub fn reset(&mut self, now: Instant) {
-        (self.since, self.most_since) = (now, 0);
+        self.since_ms = now.as_millis() as u32;
     }
 
     /// Data was sent, or the window kept it from being sent. If the window was not what held the sender back for a whole
-    /// time-out, returns the most that was out in that time.
+    /// time-out, returns the most that was out in this window of data.
     pub fn on_sent(&mut self, moment: &Moment, rto: Duration, now: Instant) -> Option<u32> {
         let &Moment { outstanding, full, una, nxt, slow_start } = moment;
         if una >= self.until || full || (!self.full && outstanding > self.most) {
@@ -68,13 +61,12 @@ impl WindowUse {
             self.reset(now);
             return None;
         }
-        self.most_since = self.most_since.max(outstanding);
-        if now.since(self.since) < rto {
+        let unused_for = Duration::from_millis((now.as_millis() as u32).wrapping_sub(self.since_ms).into());
+        if unused_for < rto {
             return None;
         }
-        let most = self.most_since;
         self.reset(now);
-        Some(most)
+        Some(self.most)
     }
 }
 
@@ -114,7 +106,7 @@ mod tests {
         let mut window = WindowUse::new(SeqNum(0));
         assert_eq!(window.on_sent(&moment(10, true, 0), RTO, at(1000)), None);
         assert_eq!(window.on_sent(&moment(7, false, 10), RTO, at(1500)), None);
-        assert_eq!(window.on_sent(&moment(3, false, 20), RTO, at(2000)), Some(7));
+        assert_eq!(window.on_sent(&moment(3, false, 20), RTO, at(2000)), Some(3));
         assert_eq!(window.on_sent(&moment(3, false, 30), RTO, at(2100)), None);
     }
 }

@@ -28,7 +28,7 @@ impl Connection {
         } else {
             cx.mib.tcp_dsack_ofo_recv += 1;
         }
-        let segments = len.div_ceil(u32::from(self.mss()));
+        let segments = len.div_ceil(u32::from(self.segment_size()));
         self.stats.dsack_dups = self.stats.dsack_dups.saturating_add(segments);
         // More duplicates than retransmissions: the network made them (as Linux).
         if self.stats.dsack_dups > self.stats.retransmitted_segs {

@@ -38,7 +38,7 @@ impl Connection {
     pub(in crate::tcp) fn on_heard(&mut self, cx: &mut Cx<'_>) -> Heard {
         let heard = std::mem::take(&mut self.snd.heard);
         if self.opening.sack {
-            let (mss, seen) = (u32::from(self.mss()), self.recovery.rack.reord_seen);
+            let (mss, seen) = (u32::from(self.segment_size()), self.recovery.rack.reord_seen);
             self.recovery.rack.on_heard(&heard, mss, self.rtt.min_rtt(), cx.now);
             cx.mib.tcp_sack_reorder += u64::from(self.recovery.rack.reord_seen - seen);
         }
@@ -155,7 +155,7 @@ impl Connection {
     /// Finds what is lost; returns how many bytes.
     fn detect(&mut self, cx: &mut Cx<'_>) -> u32 {
         let judged = self.detect_losses(cx.now);
-        cx.mib.tcp_lost_retransmit += u64::from(judged.lost_again.div_ceil(u32::from(self.mss())));
+        cx.mib.tcp_lost_retransmit += u64::from(judged.lost_again.div_ceil(u32::from(self.segment_size())));
         judged.lost
     }
 
@@ -175,7 +175,7 @@ impl Connection {
     fn step(&mut self, delivered: u32, safe: bool) {
         let in_cwr = self.recovery.phase == Phase::Cwr && self.is_marked_down_in_proportion();
         if self.recovery.phase == Phase::Recovery || in_cwr {
-            let (in_flight, ssthresh, mss) = (self.pipe(), self.cc.ssthresh(), u32::from(self.mss()));
+            let (in_flight, ssthresh, mss) = (self.pipe(), self.cc.ssthresh(), u32::from(self.segment_size()));
             self.recovery.prr.on_step(&Step { delivered, safe, in_flight, ssthresh, mss });
         }
     }
@@ -216,6 +216,7 @@ impl Connection {
 
     /// Everything that was out when recovery began has arrived. What was sent again may yet be reported as duplicate.
     pub(in crate::tcp) fn leave_recovery(&mut self, cx: &mut Cx<'_>) {
+        self.stats.on_timeouts_over(cx.now);
         self.recovery.phase = Phase::Open;
         self.recovery.departed = 0;
         self.recovery.retransmit_now = false;

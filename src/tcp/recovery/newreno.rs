@@ -11,7 +11,7 @@ impl Connection {
         if self.opening.sack {
             return 0;
         }
-        let mss = u32::from(self.mss());
+        let mss = u32::from(self.segment_size());
         let before = self.recovery.departed;
         let departed = &mut self.recovery.departed;
         if news.advanced > 0 {
@@ -37,12 +37,12 @@ impl Connection {
     pub(super) fn lost_first(&mut self) -> bool {
         self.recovery.dup_acks >= DUP_THRESH
             && self.snd.una() > self.recovery.recover
-            && self.snd.mark_first_lost(u32::from(self.mss())) > 0
+            && self.snd.mark_first_lost(u32::from(self.segment_size())) > 0
     }
 
     /// A partial acknowledgement: the next hole begins right there (RFC 6582 section 3.2, step 3).
     pub(super) fn lost_next(&mut self) -> u32 {
-        let lost = self.snd.mark_first_lost(u32::from(self.mss()));
+        let lost = self.snd.mark_first_lost(u32::from(self.segment_size()));
         self.recovery.retransmit_now = lost > 0;
         lost
     }

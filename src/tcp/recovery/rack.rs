@@ -74,10 +74,9 @@ impl Rack {
             self.on_delivered(at, end, now);
         }
         // The round trip is that of the highest, not of the latest (as in the RFC): what came with it may be as old.
-        if let Some((at, again)) = heard.last
-            && (!again || min_rtt.is_none_or(|min| now.since(at) >= min))
-        {
-            self.rtt = now.since(at);
+        let rtt = now.since(heard.last_at);
+        if heard.highest.is_some() && (!heard.is_last_again || min_rtt.is_none_or(|min| rtt >= min)) {
+            self.rtt = rtt;
         }
         if let Some((start, end)) = heard.lowest
             && end < self.fack
@@ -148,8 +147,8 @@ impl Rack {
 impl Connection {
     /// What may be late now.
     fn reordering_window(&self) -> Duration {
-        let enough =
-            self.recovery.dup_acks >= DUP_THRESH || self.snd.sacked() > (DUP_THRESH - 1) * u32::from(self.mss());
+        let enough = self.recovery.dup_acks >= DUP_THRESH
+            || self.snd.sacked() > (DUP_THRESH - 1) * u32::from(self.segment_size());
         let convinced = enough || self.recovery.is_repairing();
         self.recovery.rack.reordering_window(convinced, self.rtt.min_rtt(), self.rtt.srtt())
     }

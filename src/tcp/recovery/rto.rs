@@ -21,7 +21,7 @@ impl Connection {
         }
         self.suspect_black_hole(cx.now);
         cx.mib.tcp_timeouts += 1;
-        self.stats.on_timeout(self.recovery.phase != Phase::Loss);
+        self.stats.on_timeout(self.recovery.timeouts == 0, cx.now);
         let (in_flight, resent) = (self.pipe(), self.snd.resent());
         self.presume_lost(cx);
         let fresh = !self.recovery.is_repairing() || self.recovery.timeouts > 0;

@@ -72,7 +72,7 @@ impl Connection {
         }
         let srtt = self.rtt.srtt()?;
         // RFC 8985 asks whether one segment is out. A receiver that counts bytes waits for two full ones.
-        let lone = self.snd.unacked() <= u32::from(self.mss());
+        let lone = self.snd.unacked() <= u32::from(self.segment_size());
         Some(srtt * 2 + if lone { MAX_ACK_DELAY } else { GRACE })
     }
 

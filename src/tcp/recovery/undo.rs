@@ -59,6 +59,7 @@ impl Undo {
 impl Connection {
     /// Takes the last reduction back: the window is as it was, and what was presumed lost is on its way.
     pub(in crate::tcp) fn undo_reduction(&mut self, cx: &mut Cx<'_>) {
+        self.stats.on_timeouts_over(cx.now);
         self.snd.unmark_lost();
         let recovery = &mut self.recovery;
         recovery.phase = if self.snd.sacked() > 0 { Phase::Disorder } else { Phase::Open };

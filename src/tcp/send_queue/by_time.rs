@@ -65,8 +65,10 @@ pub struct Heard {
     pub lowest: Option<(SeqNum, SeqNum)>,
     /// Behind the highest number delivered.
     pub highest: Option<SeqNum>,
-    /// When the highest was sent, and whether again; of what was acknowledged cumulatively, if anything was.
-    pub last: Option<(Instant, bool)>,
+    /// When the highest was sent; of what was acknowledged cumulatively, if anything was.
+    pub last_at: Instant,
+    /// Whether that was sent again.
+    pub is_last_again: bool,
     /// Something was acknowledged cumulatively.
     pub is_acked: bool,
 }
@@ -75,7 +77,7 @@ impl Heard {
     /// `sent` was acknowledged cumulatively.
     pub(super) fn on_acked(&mut self, sent: &Sent) {
         self.on_delivered(sent);
-        self.last = Some((sent.at, sent.retransmitted));
+        (self.last_at, self.is_last_again) = (sent.at, sent.retransmitted);
         self.is_acked = true;
     }
 
@@ -83,7 +85,7 @@ impl Heard {
     pub(super) fn on_sacked(&mut self, sent: &Sent) {
         self.on_delivered(sent);
         if !self.is_acked {
-            self.last = Some((sent.at, sent.retransmitted));
+            (self.last_at, self.is_last_again) = (sent.at, sent.retransmitted);
         }
     }
 

@@ -1,9 +1,15 @@
 //! What repairing losses counts and allows, one acknowledgement at a time (RFC 2883, 5682, 6582, 8985, 9937; tcp_info).
 
-use crate::tcp::{
-    Settings,
-    recovery::Phase,
-    testing::{MS, Tester, seg},
+use crate::{
+    tcp::{
+        Settings,
+        recovery::{
+            AckNews, Phase,
+            frto::{Frto, Verdict},
+        },
+        testing::{MS, Tester, seg},
+    },
+    wire::seq::SeqNum,
 };
 
 /// An established connection with ten segments of 1000 bytes out and more to come; `sack` is whether the peer has SACK.
@@ -158,4 +164,97 @@ fn duplicates_of_where_the_last_recovery_ended_begin_no_other() {
     t.answer(seg(".", 1, recover + 1000, 0));
     (0..3).for_each(|_| drop(t.answer(seg(".", 1, recover + 1000, 0))));
     assert_eq!(t.world.mib.tcp_reno_recovery, 2);
+}
+
+#[test]
+fn a_report_that_begins_at_the_acknowledgement_is_no_duplicate() {
+    let mut t = sent_again();
+    t.inject(seg(".", 1, 5001, 0).sack(&[(5001, 6001)]));
+    assert_eq!((t.world.mib.tcp_dsack_recv, t.world.mib.tcp_dsack_ofo_recv), (0, 0));
+}
+
+#[test]
+fn the_longest_duplicate_that_is_believed_of_a_peer_without_scaling_is_64_kib() {
+    for (len, believed) in [(65_536, 1), (65_537, 0)] {
+        let mut t = Tester::established();
+        t.write(200_000).unwrap();
+        while t.connection.snd.una() - t.iss < 80_000 {
+            t.output();
+            let nxt = t.connection.snd.nxt() - t.iss;
+            t.inject(seg(".", 1, nxt, 0));
+            t.wait(MS);
+        }
+        let una = t.connection.snd.una() - t.iss;
+        t.inject(seg(".", 1, una, 0).sack(&[(una - len, una)]));
+        assert_eq!(t.world.mib.tcp_dsack_recv, believed, "{len} bytes");
+    }
+}
+
+#[test]
+fn a_time_out_with_nothing_new_to_send_is_not_asked_about_any_more_after_an_acknowledgement() {
+    let news = |advanced, sacked, repeats| AckNews { advanced, sacked, repeats, ..AckNews::default() };
+    for (news, asks) in [
+        (news(100, 0, false), Frto::Off),
+        (news(0, 100, false), Frto::Off),
+        (news(0, 0, true), Frto::Off),
+        (news(0, 0, false), Frto::First),
+    ] {
+        let mut frto = Frto::First;
+        assert_eq!(frto.on_ack(&news, true, SeqNum(1000), true, false), Verdict::Repair);
+        assert_eq!(frto, asks, "{news:?}");
+    }
+}
+
+#[test]
+fn in_recovery_the_time_out_counts_from_the_first_segment_and_no_probe_delays_it() {
+    let mut t = seven_lost();
+    let rto = t.connection.rtt.rto().as_millis();
+    t.wait(9 * MS);
+    assert_eq!(sent(t.answer(seg(".", 1, 1, 0).sack(&[(7001, 11_001)]))), ["1001:2001"]);
+    // The second retransmission does not put off the time-out of the first, 10 ms older (RFC 6298 section 5).
+    let lines = t.wait_timed(1000 * MS);
+    assert_eq!(lines[0], format!("{} . 1:1001(1000) ack 1", rto - 10));
+    // Progress does; with no report out and all but the end acknowledged there is still no probe before it.
+    let mut t = seven_lost();
+    t.answer(seg(".", 1, 10_001, 0));
+    assert_eq!((t.connection.recovery.phase, t.connection.snd.sacked()), (Phase::Recovery, 0));
+    let rto = t.connection.rtt.rto().as_millis();
+    assert!(t.wait_timed(1000 * MS)[0].starts_with(&format!("{rto} . 10001:11001")));
+}
+
+#[test]
+fn after_a_reduction_was_taken_back_duplicates_begin_another() {
+    let syn_ack = seg("S.", 0, 1, 0).mss(1012).ts(9, 0);
+    let reno = Settings { congestion: "reno", ..Settings::default() };
+    let mut t = Tester::established_with(reno, syn_ack);
+    t.write(30_000).unwrap();
+    t.output();
+    let early = t.connection.clock.val(t.world.now);
+    t.wait(20 * MS);
+    (0..3).for_each(|_| drop(t.answer(seg(".", 1, 1, 0).ts(10, early))));
+    assert_eq!((t.connection.recovery.phase, t.world.mib.tcp_reno_recovery), (Phase::Recovery, 1));
+    t.answer(seg(".", 1, 1001, 0).ts(11, early));
+    assert_eq!((t.connection.recovery.phase, t.world.mib.tcp_partial_undo), (Phase::Open, 1));
+    (0..3).for_each(|_| drop(t.answer(seg(".", 1, 1001, 0).ts(12, early))));
+    assert_eq!((t.connection.recovery.phase, t.world.mib.tcp_reno_recovery), (Phase::Recovery, 2));
+}
+
+#[test]
+fn original_and_probe_that_both_arrive_are_no_loss_even_if_nobody_says_so() {
+    for twice in [true, false] {
+        let mut t = Tester::established();
+        t.write(3_000).unwrap();
+        t.output();
+        assert_eq!(sent(t.wait(100 * MS)), ["2001:3001"]);
+        assert_eq!(t.world.mib.tcp_loss_probes, 1);
+        t.answer(seg(".", 1, 3001, 0));
+        t.write(3_000).unwrap();
+        t.output();
+        // The acknowledgement of the second copy of the last segment (RFC 8985 section 7.4.2).
+        if twice {
+            t.answer(seg(".", 1, 3001, 0));
+        }
+        t.answer(seg(".", 1, 6001, 0));
+        assert_eq!(t.world.mib.tcp_loss_probe_recovery, u64::from(!twice), "{twice}");
+    }
 }

@@ -112,6 +112,8 @@ pub struct Model {
     /// The window before recovery or ProbeRTT.
     prior_cwnd: u32,
     in_recovery: bool,
+    /// Losses and marks say something about the path.
+    heeds_losses: bool,
     undo: Option<Undo>,
 
     // Round trips counted by what is delivered (section 5.5.1).
@@ -216,6 +218,7 @@ impl Bbr {
             pacing_rate: 0,
             prior_cwnd: cwnd,
             in_recovery: false,
+            heeds_losses: true,
             undo: None,
             next_round: 0,
             rounds: 0,
@@ -261,6 +264,13 @@ impl Bbr {
         };
         model.init_pacing_rate(None);
         Self(Box::new(model))
+    }
+
+    /// BBR that does not take losses for congestion.
+    pub(super) fn heedless(mss: u16) -> Self {
+        let mut bbr = Self::new(mss);
+        bbr.0.heeds_losses = false;
+        bbr
     }
 
     /// What it tells of itself.
@@ -465,6 +475,10 @@ impl Controller for Bbr {
             model.cwnd = initial_window(mss.max(1));
         }
         model.mss = u32::from(mss.max(1));
+    }
+
+    fn is_reduced_in_proportion(&self) -> bool {
+        false
     }
 
     fn pacing_rate(&self) -> Option<u64> {

@@ -34,7 +34,7 @@ impl Model {
     }
 
     /// The latest round's bandwidth and delivery (BBRUpdateLatestDeliverySignals).
-    fn update_latest(&mut self, ack: &AckSample, rate: u64) {
+    pub(super) fn update_latest(&mut self, ack: &AckSample, rate: u64) {
         self.bw_latest = self.bw_latest.max(rate);
         self.inflight_latest = self.inflight_latest.max(ack.rate.delivered);
         self.loss_round_start = ack.rate.newly_acked > 0 && ack.rate.prior_delivered >= self.loss_round;
@@ -129,7 +129,7 @@ impl Model {
     /// Whether `lost` is above the threshold of what was `sent`, by more than chance: of 200 segments, of which 1 % get lost at
     /// random, 2 % do in every seventh flight. A few segments more are needed (not in the draft).
     fn is_too_much(&self, lost: u32, sent: u32) -> bool {
-        lost > part(sent, LOSS_THRESHOLD).saturating_add(self.min_window())
+        self.heeds_losses && lost > part(sent, LOSS_THRESHOLD).saturating_add(self.min_window())
     }
 
     /// Too much was in flight: the long-term bound comes down (BBRHandleInflightTooHigh).

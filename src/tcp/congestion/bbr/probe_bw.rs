@@ -83,7 +83,7 @@ impl Model {
 
     /// While the bound is what holds the rate back, its not growing says nothing.
     pub(super) fn is_time_to_go_down(&mut self, ack: &AckSample, rate: u64) -> bool {
-        if !ack.app_limited && self.cwnd >= self.inflight_long {
+        if self.is_window_used(ack) && self.cwnd >= self.inflight_long {
             self.reset_full_bw();
             self.full_bw = rate;
             return false;
@@ -91,9 +91,14 @@ impl Model {
         self.full_bw_now
     }
 
+    /// Whether the window is what holds the sender back, rather than its rate or the application (C.is_cwnd_limited).
+    fn is_window_used(&self, ack: &AckSample) -> bool {
+        !ack.app_limited && ack.in_flight.saturating_add(2 * self.mss) > self.cwnd
+    }
+
     /// The bound rises by a segment for each `up_count` bytes acknowledged (BBRProbeInflightLongtermUpward).
     pub(super) fn probe_upwards(&mut self, ack: &AckSample) {
-        if ack.app_limited || self.cwnd < self.inflight_long {
+        if !self.is_window_used(ack) || self.cwnd < self.inflight_long {
             return;
         }
         self.up_acked = self.up_acked.saturating_add(ack.rate.newly_acked);

@@ -35,7 +35,7 @@ impl Model {
     /// At the end of a round in recovery: many losses say that the pipe is full too (section 5.3.1.3).
     pub(super) fn check_startup_losses(&mut self, ack: &AckSample) {
         let many = self.loss_events >= FULL_LOSSES && self.lost_in_round > part(ack.rate.tx_in_flight, LOSS_THRESHOLD);
-        if self.state == State::Startup && self.in_recovery && many {
+        if self.heeds_losses && self.state == State::Startup && self.in_recovery && many {
             self.fill_pipe();
         }
     }

@@ -222,6 +222,34 @@ fn losses_above_the_threshold_bring_the_rate_down() {
 }
 
 #[test]
+fn without_heed_of_losses_they_cost_no_more_than_themselves() {
+    let mut path = path();
+    path.bbr = Bbr::heedless(MSS as u16);
+    path.lose = 10;
+    path.run(Duration::from_secs(2));
+    let share = path.run(Duration::from_secs(10));
+    assert!(share >= 87, "{share} %: {:?}", path.states);
+    assert_eq!((path.bbr.0.inflight_long, path.bbr.0.bw_short), (NO_BOUND, NO_RATE_BOUND));
+}
+
+#[test]
+fn a_probing_that_only_the_rate_limits_ends_before_the_queue_overflows() {
+    let mut path = path();
+    path.run(Duration::from_secs(2));
+    // As after losses: the bound is where the window is, and neither is in use.
+    path.bbr.0.inflight_long = 500_000;
+    let lost = path.lost;
+    path.run(Duration::from_secs(3));
+    assert!(path.went_through(&[State::Up, State::Down]), "{:?}", path.states);
+    assert!(path.lost - lost <= 4 * MSS, "{} lost", path.lost - lost);
+}
+
+#[test]
+fn fast_recovery_leaves_the_window_to_it() {
+    assert!(!Bbr::new(MSS as u16).is_reduced_in_proportion());
+}
+
+#[test]
 fn a_shallow_queue_is_not_overrun_for_long() {
     let mut path = Path::new(12_500_000, 20 * MS, 25_000);
     path.run(Duration::from_secs(2));

@@ -256,12 +256,14 @@ fn too_much_in_flight_bounds_it_but_not_below_seven_tenths_of_the_target_and_end
 #[test]
 fn a_probing_waits_two_to_three_seconds_or_as_many_rounds_as_reno_would() {
     let mut model = model(State::Cruise);
+    (model.bw_latest, model.inflight_latest, model.loss_in_round) = (5, 5, true);
     for ns in 0..200 {
         model.start_down(7, at(ns) + Duration::from_nanos(ns * 37));
         assert!((2000..3000).contains(&model.probe_wait.as_millis()), "{:?}", model.probe_wait);
         assert!(model.rounds_since_probe <= 1);
     }
     assert_eq!((model.state, model.next_round, model.ack_phase), (State::Down, 7, AckPhase::ProbeStopping));
+    assert_eq!((model.bw_latest, model.inflight_latest, model.loss_in_round), (0, 0, false));
     (model.cycle_at, model.probe_wait, model.rounds_since_probe) = (at(0), 2500 * MS, 0);
     assert!(!model.is_time_to_probe(at(2500)) && model.is_time_to_probe(at(2501)));
     // Twenty segments are the target; a wide path would wait for its 63.
@@ -301,13 +303,16 @@ fn the_slope_of_probing_doubles_each_round_down_to_a_segment() {
 
 #[test]
 fn the_bound_rises_by_a_segment_for_each_count_while_it_is_what_limits() {
-    for (limited, window, long, acked) in
-        [(false, 40_000, 42_000, 1_000), (true, 40_000, 40_000, 0), (false, 39_999, 40_000, 0)]
-    {
+    for (limited, window, used, long, acked) in [
+        (false, 40_000, 38_001, 42_000, 1_000),
+        (false, 40_000, 38_000, 40_000, 0),
+        (true, 40_000, 40_000, 40_000, 0),
+        (false, 39_999, 39_999, 40_000, 0),
+    ] {
         let mut model = model(State::Up);
         (model.cwnd, model.inflight_long, model.up_count) = (window, 40_000, 2_000);
         let mut heard = ack(0, at(0));
-        (heard.app_limited, heard.rate.newly_acked) = (limited, 5_000);
+        (heard.app_limited, heard.in_flight, heard.rate.newly_acked) = (limited, used, 5_000);
         model.probe_upwards(&heard);
         assert_eq!((model.inflight_long, model.up_acked, model.up_rounds), (long, acked, 0), "{limited} {window}");
         (model.round_start, model.inflight_long) = (true, 40_000);
@@ -318,17 +323,18 @@ fn the_bound_rises_by_a_segment_for_each_count_while_it_is_what_limits() {
 
 #[test]
 fn up_ends_when_the_bandwidth_stops_growing_unless_the_bound_holds_it() {
-    for (limited, window, full, down) in [
-        (false, 30_000, true, false),
-        (false, 29_999, true, true),
-        (true, 30_000, true, true),
-        (false, 29_999, false, false),
+    for (limited, window, used, full, down) in [
+        (false, 30_000, 28_001, true, false),
+        (false, 30_000, 28_000, true, true),
+        (false, 29_999, 29_999, true, true),
+        (true, 30_000, 30_000, true, true),
+        (false, 29_999, 29_999, false, false),
     ] {
         let mut model = model(State::Up);
         (model.cwnd, model.inflight_long, model.full_bw_now) = (window, 30_000, full);
-        let heard = AckSample { app_limited: limited, ..ack(0, at(0)) };
-        assert_eq!(model.is_time_to_go_down(&heard, 5), down, "limited {limited}, window {window}");
-        assert_eq!(model.full_bw == 5, !limited && window == 30_000);
+        let heard = AckSample { app_limited: limited, in_flight: used, ..ack(0, at(0)) };
+        assert_eq!(model.is_time_to_go_down(&heard, 5), down, "limited {limited}, {used} of {window}");
+        assert_eq!(model.full_bw == 5, full && !down);
     }
 }
 
@@ -363,6 +369,13 @@ fn a_bound_that_is_there_rises_to_what_was_in_flight_without_too_many_losses() {
     let mut open = model(State::Cruise);
     open.adapt_long_term(&ack(0, at(0)));
     assert_eq!(open.inflight_long, NO_BOUND);
+    // Only in Up does it rise beyond.
+    for (state, acked) in [(State::Cruise, 0), (State::Refill, 0), (State::Up, 1_000)] {
+        let mut model = model(state);
+        model.inflight_long = 30_000;
+        model.adapt_long_term(&ack(0, at(0)));
+        assert_eq!(model.up_acked, acked, "{state:?}");
+    }
 }
 
 #[test]
@@ -546,4 +559,91 @@ fn recovery_over_gives_back_the_window_and_a_time_out_leaves_one_segment() {
     assert_eq!((bbr.window(), bbr.0.in_recovery), (MSS, true));
     bbr.on_recovered(at(1));
     assert_eq!((bbr.window(), bbr.0.in_recovery), (40_000, false));
+}
+
+#[test]
+fn the_first_round_trip_sets_the_first_rate() {
+    let rtt = Some(100 * MS);
+    let mut first = Bbr::new(1000);
+    first.0.update(&AckSample { rtt, ..ack(0, at(0)) });
+    assert_eq!(first.0.pacing_rate, 277_000);
+    let mut later = Bbr::new(1000);
+    later.0.rounds = 1;
+    later.0.update(&AckSample { rtt, ..ack(0, at(0)) });
+    let mut known = Bbr::new(1000);
+    known.0.bw = 1;
+    known.0.update(&AckSample { rtt, ..ack(0, at(0)) });
+    let mut unmeasured = Bbr::new(1000);
+    unmeasured.0.update(&ack(0, at(0)));
+    assert_eq!([later, known, unmeasured].map(|bbr| bbr.0.pacing_rate), [27_700_000; 3]);
+}
+
+#[test]
+fn samples_of_the_probing_for_the_round_trip_do_not_lower_the_bandwidth() {
+    for (prior, limited, most) in [(59_999, false, 1_000_000), (60_000, false, 900_000), (60_000, true, 1_000_000)] {
+        let mut model = model(State::Cruise);
+        model.max_bw = WindowedMax::default();
+        model.max_bw.update(1_000_000, 0);
+        (model.cycle, model.limited_until) = (2, 60_000);
+        let mut heard = ack(0, at(1));
+        (heard.rate.prior_delivered, heard.rate.app_limited) = (prior, limited);
+        (heard.rate.delivered, heard.rate.interval) = (900, MS);
+        model.update(&heard);
+        assert_eq!(model.max_bw.max(), most, "{prior} {limited}");
+    }
+}
+
+#[test]
+fn a_round_of_losses_ends_when_what_was_sent_after_its_start_is_delivered() {
+    let mut model = model(State::Cruise);
+    (model.loss_round, model.bw_latest, model.inflight_latest) = (30_000, 5, 2_000);
+    let mut heard = ack(0, at(0));
+    for (prior, newly, starts) in [(29_999, 1000, false), (30_000, 0, false), (30_000, 1000, true)] {
+        (heard.rate.prior_delivered, heard.rate.newly_acked) = (prior, newly);
+        model.update_latest(&heard, 4);
+        assert_eq!(model.loss_round_start, starts, "{prior} {newly}");
+    }
+    assert_eq!((model.loss_round, model.bw_latest, model.inflight_latest), (50_000, 5, 2_000));
+    heard.rate.delivered = 3_000;
+    model.update_latest(&heard, 6);
+    assert_eq!((model.bw_latest, model.inflight_latest), (6, 3_000));
+}
+
+#[test]
+fn the_phases_of_probing_follow_each_other() {
+    let mut model = model(State::Cruise);
+    (model.bw_short, model.inflight_short, model.up_rounds, model.up_acked) = (5, 5, 5, 5);
+    model.update_cycle(&ack(20_000, at(2_500)), 7);
+    assert_eq!(model.state, State::Cruise);
+    model.update_cycle(&ack(20_000, at(2_501)), 7);
+    assert_eq!((model.state, model.ack_phase, model.next_round), (State::Refill, AckPhase::Refilling, 50_000));
+    assert_eq!((model.bw_short, model.inflight_short), (NO_RATE_BOUND, NO_BOUND));
+    assert_eq!((model.up_rounds, model.up_acked, model.probe_samples), (0, 0, false));
+    // A round later: upwards, with the bandwidth of now as what has to be surpassed.
+    model.update_cycle(&ack(20_000, at(2_510)), 7);
+    assert_eq!(model.state, State::Refill);
+    model.round_start = true;
+    model.update_cycle(&ack(20_000, at(2_520)), 7);
+    assert_eq!((model.state, model.ack_phase, model.cycle_at), (State::Up, AckPhase::ProbeStarting, at(2_520)));
+    assert_eq!((model.full_bw, model.probe_samples, model.up_rounds, model.up_count), (7, true, 1, 40_000));
+    model.full_bw_now = true;
+    model.update_cycle(&ack(20_000, at(2_530)), 7);
+    assert_eq!((model.state, model.up_count, model.cycle_at), (State::Down, NO_BOUND, at(2_530)));
+    model.update_cycle(&ack(20_001, at(2_540)), 7);
+    assert_eq!(model.state, State::Down);
+    model.update_cycle(&ack(20_000, at(2_550)), 7);
+    assert_eq!(model.state, State::Cruise);
+    // Before the pipe was full there is no cycle.
+    model.full_bw_reached = false;
+    model.update_cycle(&ack(20_000, at(9_000)), 7);
+    assert_eq!(model.state, State::Cruise);
+}
+
+#[test]
+fn leaving_the_probe_for_the_round_trip_opens_the_short_bounds() {
+    let mut model = model(State::ProbeRtt);
+    (model.bw_short, model.inflight_short) = (5, 5);
+    (model.probe_rtt_done, model.probe_rtt_round_done) = (Some(at(5)), true);
+    model.check_probe_rtt(&ack(10_000, at(6)));
+    assert_eq!((model.state, model.bw_short, model.inflight_short), (State::Cruise, NO_RATE_BOUND, NO_BOUND));
 }

@@ -1,6 +1,6 @@
 //! One end: a connection, and the application that uses it as its plan says.
 
-use super::link::{Segment, seal};
+use super::segment::{Segment, seal};
 use sockeye::{
     addr::Flow,
     buf::{Frame, Packet, Pool},
@@ -8,7 +8,10 @@ use sockeye::{
     error::Error,
     ready::Ready,
     rng::{Key, Rng},
-    tcp::{BufferSize, Connection, Path, RecvFlags, SendFlags, Settings, Shutdown, State, TimeWait, TimeWaitVerdict},
+    tcp::{
+        BufferSize, Connection, Knobs, Path, RecvFlags, SendFlags, Settings, Shutdown, State, TimeWait,
+        TimeWaitVerdict, info::Info,
+    },
     time::{Duration, Instant},
     wire::{
         seq::SeqNum,
@@ -18,6 +21,7 @@ use sockeye::{
 use std::{
     collections::HashSet,
     io::{IoSlice, IoSliceMut},
+    sync::OnceLock,
 };
 
 /// What the application does.
@@ -61,7 +65,10 @@ impl Plan {
             recv_buffer: buffer(rng),
             // An orphan gives up after 100 s otherwise, which a link that loses a tenth can well take to get one answer.
             user_timeout: Duration::from_secs(7200),
+            // As many SYNs in a row are not lost.
+            syn_retries: 16,
             congestion: pick(rng, &["cubic", "cubic", "reno", "bbr"]),
+            knobs: Knobs { ecn: pick(rng, &[2, 2, 1]), ..Knobs::default() }.into(),
             max_pacing_rate: if rng.chance(0.1) { 1_000_000 } else { u64::MAX },
             maxseg: rng.chance(0.1).then(|| pick(rng, &[88, 536, 1000])),
             ..Settings::default()
@@ -83,11 +90,43 @@ impl Plan {
         }
     }
 
+    /// Sends without end, or for so many bytes.
+    pub fn sender(congestion: &'static str, super_frames: bool, total: usize) -> Self {
+        let settings = Settings { congestion, ..Settings::default() };
+        Self {
+            total,
+            chunk: 16_384,
+            pause: Duration::ZERO,
+            edges: false,
+            finish_last: false,
+            opens: false,
+            abort_after: None,
+            settings,
+            super_frames,
+            large_buffers: false,
+        }
+    }
+
+    /// Opens the connection and takes what comes.
+    pub fn receiver(congestion: &'static str, super_frames: bool) -> Self {
+        Self { opens: true, finish_last: true, chunk: 65_536, ..Self::sender(congestion, super_frames, 0) }
+    }
+
+    /// Asks for explicit congestion notification.
+    pub fn ask_for_ecn(&mut self) {
+        self.settings.knobs = Knobs { ecn: 1, ..Knobs::default() }.into();
+    }
+
     /// A dead peer is noticed.
     pub fn keep_alive(&mut self) {
         self.settings.keepalive = true;
         self.settings.keep_idle = Duration::from_secs(5);
         self.settings.keep_interval = Duration::from_secs(1);
+    }
+
+    /// A peer that does not acknowledge is given up after so long.
+    pub fn give_up_after(&mut self, time: Duration) {
+        self.settings.user_timeout = time;
     }
 
     /// A link that loses much takes long.
@@ -115,6 +154,7 @@ enum Life {
 /// One end of the connection.
 pub struct End {
     name: &'static str,
+    number: usize,
     flow: Flow,
     plan: Plan,
     secret: Key,
@@ -124,7 +164,9 @@ pub struct End {
     /// The application has looked at the connection since it is established.
     looked: bool,
     sent: usize,
-    received: usize,
+    pub received: usize,
+    /// What was read last.
+    out: Vec<u8>,
     may_read: bool,
     may_write: bool,
     read_at: Instant,
@@ -161,17 +203,24 @@ impl Buffers {
     }
 }
 
-/// The byte that `flow` carries at `position`.
-fn byte(sender_port: u16, position: usize) -> u8 {
-    let mixed = (position as u64 ^ u64::from(sender_port) << 40).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> 56) as u8
+/// After so many bytes the same come again: a prime number, so that nothing else repeats with them.
+const PERIOD: usize = 65_521;
+
+/// `len` of the bytes that the owner of a port sends, from `position` on.
+fn bytes(port: u16, position: usize, len: usize) -> &'static [u8] {
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    let mixed = |n: usize| ((n % PERIOD) as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
+    let all = BYTES.get_or_init(|| (0..PERIOD * 4).map(|n| mixed(n) as u8).collect());
+    let from = (position % PERIOD + usize::from(port) * 7) % PERIOD;
+    &all[from..from + len]
 }
 
 impl End {
-    pub fn new(name: &'static str, flow: Flow, plan: Plan, secret: Key, mtu: u32) -> Self {
+    pub fn new(name: &'static str, number: usize, flow: Flow, plan: Plan, secret: Key, mtu: u32) -> Self {
         let path = Path { mtu, link_mtu: mtu, max_frame: if plan.super_frames { 65_535 } else { mtu } };
         Self {
             name,
+            number,
             flow,
             plan,
             secret,
@@ -181,6 +230,7 @@ impl End {
             looked: false,
             sent: 0,
             received: 0,
+            out: Vec::new(),
             may_read: false,
             may_write: false,
             read_at: Instant::ZERO,
@@ -193,7 +243,7 @@ impl End {
 
     /// Takes a segment from the link; returns the answer of the stack when there is no connection to give one.
     pub fn receive(&mut self, segment: Segment, cx: &mut Cx<'_>) -> Option<Segment> {
-        let Segment { bytes, gso_size } = segment;
+        let Segment { bytes, gso_size, ecn, .. } = segment;
         let Flow { local, remote } = self.flow;
         if !tcp::verify(remote.addr, local.addr, &bytes) {
             return None;
@@ -202,13 +252,14 @@ impl End {
         let mut payload = if self.plan.large_buffers { self.buffers.packet(&bytes) } else { Packet::copy_from(&bytes) };
         payload.advance(header_len);
         payload.meta.gso_size = gso_size;
+        payload.meta.ecn = ecn;
         payload.meta.checksum_ok = true;
         let reply = match &mut self.life {
             Life::Open(connection) => {
                 connection.on_segment(&header, payload, cx);
                 None
             }
-            Life::Unborn if header.flags == Flags::SYN && !self.plan.opens => {
+            Life::Unborn if is_opening(header.flags) && !self.plan.opens => {
                 let settings = self.plan.settings.clone();
                 let connection = Connection::accept(self.flow, &header, settings, self.path, &self.secret, cx);
                 self.life = Life::Open(Box::new(connection));
@@ -216,12 +267,21 @@ impl End {
             }
             Life::TimeWait(time_wait) => match time_wait.on_segment(&header, payload.len(), cx.now) {
                 TimeWaitVerdict::Reply(reply) => Some(reply),
+<<<<<<< HEAD:tests/tcp_sim/end.rs
                 TimeWaitVerdict::End | TimeWaitVerdict::Drop => None,
+=======
+                TimeWaitVerdict::Drop => None,
+                TimeWaitVerdict::End => {
+                    self.life = Life::Gone;
+                    None
+                }
+>>>>>>> lnx1:tests/sim/end.rs
                 TimeWaitVerdict::Reopen => panic!("an old SYN reopens the flow"),
             },
             Life::Unborn | Life::Gone => reset(&header, payload.len()),
         };
-        reply.map(|reply| seal(&reply, &[], self.flow))
+        let bytes = seal(&reply?, &[], self.flow);
+        Some(Segment { flow: self.number, ecn: 0, gso_size: 0, bytes })
     }
 
     /// Runs what timers are due; returns how many times.
@@ -313,8 +373,7 @@ impl End {
         while self.may_write && !self.closed && self.sent < self.plan.total {
             let n = self.plan.chunk.min(self.plan.total - self.sent);
             let port = self.flow.local.port;
-            let data: Vec<u8> = (self.sent..self.sent + n).map(|at| byte(port, at)).collect();
-            let (one, two) = data.split_at(n / 3);
+            let (one, two) = bytes(port, self.sent, n).split_at(n / 3);
             let more = self.sent + n < self.plan.total && n.is_multiple_of(5);
             match connection.send(
                 &[IoSlice::new(one), IoSlice::new(two)],
@@ -343,14 +402,14 @@ impl End {
         let Life::Open(connection) = &mut self.life else { return false };
         let mut busy = false;
         while self.may_read && !self.closed && !self.read_end && self.read_at <= cx.now {
-            let mut out = vec![0; self.plan.chunk];
-            let (one, two) = out.split_at_mut(self.plan.chunk / 4);
+            self.out.resize(self.plan.chunk, 0);
+            let (one, two) = self.out.split_at_mut(self.plan.chunk / 4);
             match connection.recv(&mut [IoSliceMut::new(one), IoSliceMut::new(two)], RecvFlags::default(), cx) {
                 Ok(0) => (self.read_end, busy) = (true, true),
                 Ok(n) => {
                     let port = self.flow.remote.port;
-                    let wrong = (0..n).find(|at| out[*at] != byte(port, self.received + at));
-                    assert_eq!(wrong.map(|at| self.received + at), None, "{}: a wrong byte", self.name);
+                    let right = self.out[..n] == *bytes(port, self.received, n);
+                    assert!(right, "{}: wrong bytes from {} on", self.name, self.received);
                     self.received += n;
                     busy = true;
                     if !self.plan.pause.is_zero() {
@@ -403,6 +462,19 @@ impl End {
         busy
     }
 
+    /// The connection's TCP_INFO.
+    pub fn info(&self, now: Instant) -> Info {
+        match &self.life {
+            Life::Open(connection) => connection.info(now),
+            _ => Info::default(),
+        }
+    }
+
+    /// The error that ended it.
+    pub fn failure(&self) -> Option<Error> {
+        self.failure
+    }
+
     pub fn is_over(&self) -> bool {
         matches!(self.life, Life::Gone)
     }
@@ -429,6 +501,11 @@ impl End {
             assert!(fair.contains(&error), "{}: {error}", self.name);
         }
     }
+}
+
+/// Whether these are the flags of a first segment, whatever it says of ECN.
+fn is_opening(flags: Flags) -> bool {
+    flags.contains(Flags::SYN) && !flags.contains(Flags::ACK) && !flags.contains(Flags::RST)
 }
 
 /// What a stack answers to a segment of no connection (RFC 9293 section 3.10.7.1).
