@@ -267,15 +267,11 @@ impl End {
             }
             Life::TimeWait(time_wait) => match time_wait.on_segment(&header, payload.len(), cx.now) {
                 TimeWaitVerdict::Reply(reply) => Some(reply),
-<<<<<<< HEAD:tests/tcp_sim/end.rs
-                TimeWaitVerdict::End | TimeWaitVerdict::Drop => None,
-=======
                 TimeWaitVerdict::Drop => None,
                 TimeWaitVerdict::End => {
                     self.life = Life::Gone;
                     None
                 }
->>>>>>> lnx1:tests/sim/end.rs
                 TimeWaitVerdict::Reopen => panic!("an old SYN reopens the flow"),
             },
             Life::Unborn | Life::Gone => reset(&header, payload.len()),
