@@ -373,7 +373,7 @@ fn a_bound_that_is_there_rises_to_what_was_in_flight_without_too_many_losses() {
     for (state, acked) in [(State::Cruise, 0), (State::Refill, 0), (State::Up, 1_000)] {
         let mut model = model(state);
         model.inflight_long = 30_000;
-        model.adapt_long_term(&ack(40_000, at(0)));
+        model.adapt_long_term(&AckSample { in_flight: model.cwnd, ..ack(0, at(0)) });
         assert_eq!(model.up_acked, acked, "{state:?}");
     }
 }
