@@ -19,6 +19,9 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
+/// Bytes of headers without options.
+const HEADERS: usize = 40;
+
 /// What the lines at the top of a script may change.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -35,6 +38,8 @@ pub struct Setup {
     pub tolerance: Duration,
     /// The device takes frames of many segments (`--tso=on`).
     pub tso: bool,
+    /// How long the segments are that the peer's packets were merged from, if they are longer.
+    pub segment: u16,
     /// The script was written for the kernel.
     pub foreign: bool,
 }
@@ -55,6 +60,7 @@ impl Default for Setup {
             tolerance: Duration::from_millis(4),
             tso: false,
             foreign: false,
+            segment: u16::MAX,
         }
     }
 }
@@ -167,7 +173,11 @@ impl Host {
 
     /// A packet comes in.
     pub fn receive(&mut self, bytes: &[u8]) {
-        self.stack.receive(IfaceId::DEVICE, Packet::copy_from(bytes), self.now);
+        let mut packet = Packet::copy_from(bytes);
+        if bytes.len() > usize::from(self.setup.segment) + HEADERS {
+            packet.meta.gso_size = self.setup.segment;
+        }
+        self.stack.receive(IfaceId::DEVICE, packet, self.now);
         self.pump();
     }
 

@@ -99,8 +99,7 @@ fn configure(setup: &mut Setup, name: &str, value: &str) -> Result<(), String> {
         }
         ("tcp_ts_tick_usecs", "0") => setup.stamp_tolerance = None,
         ("tso", "on") => setup.tso = true,
-        // How long the segments are that the peer's are merged from; the stack sees each as it comes.
-        ("mss", _) => drop(number()?),
+        ("mss", _) => setup.segment = u16::try_from(number()?).map_err(|_| "the segments are too large")?,
         _ => return Err(format!("the option --{name}={value} is not known")),
     }
     Ok(())
