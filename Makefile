@@ -24,7 +24,7 @@ EXAMPLES := $(patsubst examples/%.c,$(TARGET)/examples/%,$(wildcard examples/*.c
 
 export CARGO
 
-.PHONY: all release packetdrill examples test demo bench install uninstall clean help
+.PHONY: all release packetdrill examples test mutants demo bench install uninstall clean help
 .DELETE_ON_ERROR:
 
 all: release
@@ -56,6 +56,9 @@ $(TARGET)/examples/%: examples/%.c include/sockeye.h | release
 test:
 	.ci/tools build test
 	.ci/tests
+
+mutants:
+	tests/mutants/run.sh
 
 demo:
 	demo/run.sh
@@ -102,6 +105,7 @@ help:
 	@echo "make demo        shows it at work, in a network namespace of its own (root or user namespaces)"
 	@echo "make test        installs what the tests need and runs all of them (root: they make namespaces and TAPs)"
 	@echo "make bench       measures it beside the kernel's own stack, about a minute (root)"
+	@echo "make mutants     breaks lines of TCP one at a time and lists those no test notices, about an hour (cargo-mutants)"
 	@echo "make packetdrill builds $(RELEASE)/libsockeye_packetdrill.so, which the original packetdrill takes as its stack"
 	@echo "make examples    builds examples/*.c into $(TARGET)/examples"
 	@echo "make install     installs libraries, header, pkg-config file, program, man pages and completions; PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"

@@ -89,6 +89,10 @@ pub fn buffer_limit(settings: &Settings, cwnd: u32, min_rtt: Option<Duration>) -
     limit.min(MOST)
 }
 
+/// So much room is enough however large the buffer: a third of Linux's largest (tcp_wmem, 4 MiB). A third of a larger one
+/// would be waited for while a long path runs empty.
+const ENOUGH: usize = (4 << 20) / 3;
+
 /// What Linux books for a buffer beside its payload, bytes: socket buffers of a size that the application has set count
 /// that, too.
 const OVERHEAD: usize = 1280;
@@ -119,10 +123,6 @@ pub fn room(settings: &Settings, held: usize, unsent: u32, chunk: usize, limit: 
     });
     by_size.min(by_lowat)
 }
-
-/// So much room is enough however large the buffer: a third of Linux's largest (tcp_wmem, 4 MiB). A third of a larger one
-/// would be waited for while a long path runs empty.
-const ENOUGH: usize = (4 << 20) / 3;
 
 /// Whether poll(2) says there is room: a third of the buffer is free, and no more is unsent than TCP_NOTSENT_LOWAT
 /// (as Linux's sk_stream_is_writeable).

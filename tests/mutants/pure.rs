@@ -37,8 +37,8 @@ mod stack_syncookie;
 #[path = "../tests/stack_tcp.rs"]
 mod stack_tcp;
 #[cfg(test)]
-#[path = "../tests/tcp_sim/main.rs"]
-mod tcp_sim;
+#[path = "../tests/sim/main.rs"]
+mod sim;
 
 #[test]
 fn the_scripts_pass() {

@@ -11,6 +11,7 @@ here=$PWD/tests/mutants
 seed=${1:-9293}
 work=$(realpath -m "${CARGO_TARGET_DIR:-target}/mutants")
 tree=$work/tree
+command -v cargo-mutants >/dev/null || { echo "cargo-mutants is missing: cargo install cargo-mutants" >&2; exit 1; }
 sample=${SAMPLE:-recovery=82 congestion=82 input=82 output=82 rest=82}
 
 # The pure layers, and the tests that run on them in virtual time: nothing else has to be built.
@@ -48,14 +49,14 @@ echo "seed $seed, $sample"
 # Few simulations, none that move megabytes, and the tests of TCP alone for all mutants; all there is for those that
 # survive these.
 quick=()
-for test in tests::transfer:: random_segments the_offered_window_grows_beyond alternating_bytes \
+for test in tests::transfer:: goodput:: sharing:: random_segments the_offered_window_grows_beyond alternating_bytes \
   {buf,icmp,ip,neigh,stack,udp,wire}::; do
   quick+=(--skip "$test")
 done
-(cd "$tree" && SOCKEYE_SIM_SEEDS=10 cargo test --quiet -- "${quick[@]}")
+(cd "$tree" && SOCKEYE_SEEDS=10 cargo test --quiet -- "${quick[@]}")
 while "$here/sample.py" next "$work" quick 30 > "$work/next"; do
   mapfile -t chosen < "$work/next"
-  SOCKEYE_SIM_SEEDS=10 mutants "$work/quick" --baseline skip --timeout 40 "${chosen[@]}" -- -- "${quick[@]}"
+  SOCKEYE_SEEDS=10 mutants "$work/quick" --baseline skip --timeout 20 "${chosen[@]}" -- -- "${quick[@]}"
   "$here/sample.py" take "$work" quick
 done
 while "$here/sample.py" next "$work" thorough 1 > "$work/next"; do

@@ -289,11 +289,15 @@ static void waits_end_in_time(struct peer *peer) {
   pass(SECOND);
   CHECK(result == 0 && is_near(ended_at, called + 250000));
   CHECK(p.poll(u, &polled, 1, 0) == 0);
+  called = now();
+  CHECK(p.poll(u, &polled, 1, 100) == 0 && is_near(now(), called + 100000));
   epfd = p.epoll_create(u, 1);
   CHECK(epfd >= 0 && fcntl(epfd, F_GETFD) >= 0);
   FAILS(p.epoll_create(u, 0), EINVAL);
   struct epoll_event asked = {.events = EPOLLIN, .data.u64 = 77};
   CHECK(p.epoll_ctl(u, epfd, EPOLL_CTL_ADD, fd, &asked) == 0);
+  called = now();
+  CHECK(p.epoll_wait(u, epfd, &event, 1, 100) == 0 && is_near(now(), called + 100000));
   patience = -1;
   begin(do_epoll);
   pass(SECOND);

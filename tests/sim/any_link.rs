@@ -1,14 +1,15 @@
 //! One connection over any way there can be: bytes arrive whole and in order both ways, both sides end, nothing hangs, no
 //! timer storms, nothing is left behind.
 
-use crate::{
+use super::{
     chain::Chain,
-    end::Plan,
+    end::{End, Plan},
     queue::Queue,
     seeds::for_seeds,
     world::{Device, World},
 };
 use sockeye::{
+    error::Error,
     rng::{Rng, SeededRng},
     time::Duration,
 };
@@ -37,7 +38,7 @@ fn way(rng: &mut SeededRng, delay: Duration) -> (Chain, bool) {
     }
     match pick(rng, &[0.0, 0.0, 0.01, 0.03, 0.1]) {
         0.0 => {}
-        p if p > 0.05 && rng.chance(0.5) => (chain, bad) = (chain.burst_loss(0.02, 0.3, 0.9), true),
+        p if p > 0.05 && rng.chance(0.5) => (chain, bad) = (chain.burst_loss(0.02, 0.5, 0.9), true),
         p => (chain, bad) = (chain.loss(p), p > 0.05),
     }
     chain = chain.delay(delay);
@@ -83,7 +84,7 @@ fn world(seed: u64, trace: bool, perfect: bool, adjust: impl FnOnce(&mut [Plan; 
 
 #[test]
 fn bytes_arrive_whole_and_in_order_over_any_link() {
-    for_seeds(1000, |seed, trace| world(seed, trace, false, |_| ()).run_to_the_end(LONGEST));
+    for_seeds(3000, |seed, trace| world(seed, trace, false, |_| ()).run_to_the_end(LONGEST));
 }
 
 #[test]
@@ -110,6 +111,37 @@ fn a_reset_ends_both_sides_however_much_is_lost() {
         };
         world(seed, trace, false, aborts).run_to_the_end(LONGEST);
     });
+}
+
+#[test]
+fn a_link_that_dies_is_an_error_on_both_sides() {
+    for_seeds(100, |seed, trace| {
+        let device = Device { mtu: 1500, whole_frames: false };
+        let way = || Chain::new().cut_after(10 + seed * 7).delay(Duration::from_millis(5));
+        let mut world = World::new(seed, device, [way(), way()]);
+        world.trace = trace;
+        let mut plans = [Plan::receiver("cubic", true), Plan::sender("cubic", true, usize::MAX)];
+        plans[0].keep_alive();
+        plans[1].give_up_after(Duration::from_secs(30));
+        world.connect(plans, Duration::ZERO);
+        world.run_until(world.now + LONGEST);
+        world.check_timers();
+        let ends = || world.flows.iter().flatten();
+        assert!(ends().all(End::is_over), "{world}");
+        // The reset of the one that gives up first may be the last to get through.
+        let fair = [Some(Error::TimedOut), Some(Error::ConnectionReset)];
+        assert!(ends().all(|end| fair.contains(&end.failure())), "{:?}", ends().map(End::failure).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let run = |seed| {
+        let mut world = world(seed, false, false, |_| ());
+        world.run_to_the_end(LONGEST);
+        (world.elapsed(), world.mib.map(|mib| mib.iter().collect::<Vec<_>>()))
+    };
+    for_seeds(20, |seed, _| assert_eq!(run(seed), run(seed)));
 }
 
 #[test]

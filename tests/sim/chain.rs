@@ -1,6 +1,6 @@
 //! A way through the network in one direction: boxes one behind the other, each put in by one call.
 
-use crate::{queue::Queue, segment::Segment};
+use super::{queue::Queue, segment::Segment};
 use sockeye::{
     rng::{Rng, SeededRng},
     time::{Duration, Instant},
@@ -53,6 +53,11 @@ impl Chain {
         self.with(Burst { to_bad, to_good, p, bad: false })
     }
 
+    /// Loses everything behind the first so many segments.
+    pub fn cut_after(self, segments: u64) -> Self {
+        self.with(Cut(segments))
+    }
+
     /// Delays all by the same.
     pub fn delay(self, delay: Duration) -> Self {
         self.with(Delay(delay))
@@ -101,6 +106,21 @@ impl Element for Loss {
 
     fn describe(&self) -> String {
         format!("loss {}", self.0)
+    }
+}
+
+struct Cut(u64);
+
+impl Element for Cut {
+    fn enter(&mut self, segment: Segment, now: Instant, _rng: &mut SeededRng, out: &mut Out) {
+        if self.0 > 0 {
+            self.0 -= 1;
+            out.leaves.push((now, segment));
+        }
+    }
+
+    fn describe(&self) -> String {
+        format!("cut after {} more", self.0)
     }
 }
 

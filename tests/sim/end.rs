@@ -1,6 +1,6 @@
 //! One end: a connection, and the application that uses it as its plan says.
 
-use crate::segment::{Segment, seal};
+use super::segment::{Segment, seal};
 use sockeye::{
     addr::Flow,
     buf::{Frame, Packet, Pool},
@@ -41,9 +41,9 @@ pub struct Plan {
     pub opens: bool,
     /// Resets the connection after so many bytes were received or sent.
     pub abort_after: Option<usize>,
-    pub settings: Settings,
+    settings: Settings,
     /// The device takes super-frames.
-    pub super_frames: bool,
+    super_frames: bool,
     /// The device reads into buffers that take a super-frame, however small what it reads.
     large_buffers: bool,
 }
@@ -65,6 +65,8 @@ impl Plan {
             recv_buffer: buffer(rng),
             // An orphan gives up after 100 s otherwise, which a link that loses a tenth can well take to get one answer.
             user_timeout: Duration::from_secs(7200),
+            // As many SYNs in a row are not lost.
+            syn_retries: 16,
             congestion: pick(rng, &["cubic", "cubic", "reno", "bbr"]),
             knobs: Knobs { ecn: pick(rng, &[2, 2, 1]), ..Knobs::default() }.into(),
             max_pacing_rate: if rng.chance(0.1) { 1_000_000 } else { u64::MAX },
@@ -110,11 +112,21 @@ impl Plan {
         Self { opens: true, finish_last: true, chunk: 65_536, ..Self::sender(congestion, super_frames, 0) }
     }
 
+    /// Asks for explicit congestion notification.
+    pub fn ask_for_ecn(&mut self) {
+        self.settings.knobs = Knobs { ecn: 1, ..Knobs::default() }.into();
+    }
+
     /// A dead peer is noticed.
     pub fn keep_alive(&mut self) {
         self.settings.keepalive = true;
         self.settings.keep_idle = Duration::from_secs(5);
         self.settings.keep_interval = Duration::from_secs(1);
+    }
+
+    /// A peer that does not acknowledge is given up after so long.
+    pub fn give_up_after(&mut self, time: Duration) {
+        self.settings.user_timeout = time;
     }
 
     /// A link that loses much takes long.
@@ -452,6 +464,11 @@ impl End {
             Life::Open(connection) => connection.info(now),
             _ => Info::default(),
         }
+    }
+
+    /// The error that ended it.
+    pub fn failure(&self) -> Option<Error> {
+        self.failure
     }
 
     pub fn is_over(&self) -> bool {

@@ -10,4 +10,5 @@ mod goodput;
 mod queue;
 mod seeds;
 mod segment;
+mod sharing;
 mod world;

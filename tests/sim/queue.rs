@@ -1,6 +1,6 @@
 //! Queues in front of a link: what is admitted, marked and dropped.
 
-use crate::segment::Segment;
+use super::segment::Segment;
 use sockeye::{
     tcp::ecn::codepoint,
     time::{Duration, Instant},

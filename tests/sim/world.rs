@@ -1,6 +1,6 @@
 //! The world: connections between two sites, the way between these, and the time.
 
-use crate::{
+use super::{
     chain::{Chain, Out},
     end::{End, Plan},
     segment::Segment,

@@ -45,7 +45,7 @@ impl Model {
 
     /// Takes the marks of an acknowledgement; at the end of a round the bounds follow.
     pub(super) fn update_marks(&mut self, ack: &AckSample) {
-        let Some(marked) = ack.marked else { return };
+        let Some(marked) = ack.marked.filter(|_| self.heeds_losses) else { return };
         self.marks.is_counted = true;
         self.marks.delivered += u64::from(ack.rate.newly_acked);
         self.marks.marked += u64::from(marked);

@@ -303,13 +303,16 @@ fn the_slope_of_probing_doubles_each_round_down_to_a_segment() {
 
 #[test]
 fn the_bound_rises_by_a_segment_for_each_count_while_it_is_what_limits() {
-    for (limited, window, long, acked) in
-        [(false, 40_000, 42_000, 1_000), (true, 40_000, 40_000, 0), (false, 39_999, 40_000, 0)]
-    {
+    for (limited, window, used, long, acked) in [
+        (false, 40_000, 38_001, 42_000, 1_000),
+        (false, 40_000, 38_000, 40_000, 0),
+        (true, 40_000, 40_000, 40_000, 0),
+        (false, 39_999, 39_999, 40_000, 0),
+    ] {
         let mut model = model(State::Up);
         (model.cwnd, model.inflight_long, model.up_count) = (window, 40_000, 2_000);
         let mut heard = ack(0, at(0));
-        (heard.app_limited, heard.rate.newly_acked) = (limited, 5_000);
+        (heard.app_limited, heard.in_flight, heard.rate.newly_acked) = (limited, used, 5_000);
         model.probe_upwards(&heard);
         assert_eq!((model.inflight_long, model.up_acked, model.up_rounds), (long, acked, 0), "{limited} {window}");
         (model.round_start, model.inflight_long) = (true, 40_000);
@@ -320,17 +323,18 @@ fn the_bound_rises_by_a_segment_for_each_count_while_it_is_what_limits() {
 
 #[test]
 fn up_ends_when_the_bandwidth_stops_growing_unless_the_bound_holds_it() {
-    for (limited, window, full, down) in [
-        (false, 30_000, true, false),
-        (false, 29_999, true, true),
-        (true, 30_000, true, true),
-        (false, 29_999, false, false),
+    for (limited, window, used, full, down) in [
+        (false, 30_000, 28_001, true, false),
+        (false, 30_000, 28_000, true, true),
+        (false, 29_999, 29_999, true, true),
+        (true, 30_000, 30_000, true, true),
+        (false, 29_999, 29_999, false, false),
     ] {
         let mut model = model(State::Up);
         (model.cwnd, model.inflight_long, model.full_bw_now) = (window, 30_000, full);
-        let heard = AckSample { app_limited: limited, ..ack(0, at(0)) };
-        assert_eq!(model.is_time_to_go_down(&heard, 5), down, "limited {limited}, window {window}");
-        assert_eq!(model.full_bw == 5, !limited && window == 30_000);
+        let heard = AckSample { app_limited: limited, in_flight: used, ..ack(0, at(0)) };
+        assert_eq!(model.is_time_to_go_down(&heard, 5), down, "limited {limited}, {used} of {window}");
+        assert_eq!(model.full_bw == 5, full && !down);
     }
 }
 
