@@ -10,8 +10,6 @@ use sockeye::{
         table::{self, Entry},
     },
     stack::Protocol,
-    tcp::{BufferSize, Knobs, Settings},
-    time::Duration,
 };
 use std::fs;
 
@@ -33,60 +31,24 @@ pub fn read() -> Vec<Setting> {
     lines.filter_map(|line| line.split_once('=')).filter_map(setting).collect()
 }
 
-/// The numbers of a value; in hexadecimal behind `0x`.
-fn numbers(value: &str) -> Vec<u32> {
-    let number = |word: &str| match word.strip_prefix("0x") {
-        Some(hex) => u32::from_str_radix(hex, 16).ok(),
-        None => word.parse().ok(),
-    };
-    value.split([' ', ',', '\t']).filter(|word| !word.is_empty()).map_while(number).collect()
-}
-
-/// Sets the stack's knobs.
+/// Sets what the file says, for the sockets opened from now on.
 pub fn apply(bench: &Bench, settings: &[Setting]) {
-    let mut knobs = Knobs::default();
-    for (name, value) in settings {
-        // Passed over, as said above.
-        let _ = match numbers(value)[..] {
-            [value] => knobs.set(name, value),
-            [least, first, most] => knobs.set_sizes(name, [least, first, most]),
-            _ => Ok(()),
-        };
-    }
-    bench.engine.with(|stack, _| *stack.knobs_mut() = knobs);
-}
-
-/// Gives the new socket `fd` what new sockets begin with.
-pub fn apply_to(fd: i32, settings: &[Setting]) {
-    let Entry::Socket(socket) = table::entry(fd) else { return };
-    if socket.protocol != Protocol::Tcp {
-        return;
-    }
-    // It was opened just now.
-    let _ = socket.with(|stack, id, _| {
-        let tcp = stack.tcp_settings(id)?;
-        settings.iter().for_each(|(name, value)| begin_with(tcp, name, value));
-        Ok(())
+    bench.engine.with(|stack, _| {
+        stack.reset_sysctl();
+        for (name, value) in settings {
+            // Passed over, as said above.
+            let _ = stack.sysctl(name, value);
+        }
     });
 }
 
-fn begin_with(tcp: &mut Settings, name: &str, value: &str) {
-    if let ("tcp_congestion_control", Ok(congestion)) = (name, congestion::judge(name, value)) {
-        tcp.congestion = congestion;
-    }
-    let number = match numbers(value)[..] {
-        [number] => number,
-        [_, _, most] if name == "tcp_wmem" => return tcp.send_buffer = BufferSize::Auto { max: most as usize },
-        _ => return,
-    };
-    let seconds = Duration::from_secs(number.into());
-    match name {
-        "tcp_syn_retries" => tcp.syn_retries = number,
-        "tcp_keepalive_time" => tcp.keep_idle = seconds,
-        "tcp_keepalive_intvl" => tcp.keep_interval = seconds,
-        "tcp_keepalive_probes" => tcp.keep_count = number,
-        "tcp_fin_timeout" => tcp.fin_timeout = Some(seconds),
-        "tcp_notsent_lowat" => tcp.notsent_lowat = Some(number).filter(|lowat| !matches!(*lowat, 0 | u32::MAX)),
-        _ => {}
+/// Gives the new socket `fd` the congestion control that the file names; the environment names that of others.
+pub fn apply_to(fd: i32, settings: &[Setting]) {
+    let Entry::Socket(socket) = table::entry(fd) else { return };
+    let named = settings.iter().rev().find(|(name, _)| name == "tcp_congestion_control");
+    let named = named.and_then(|(name, value)| congestion::judge(name, value).ok());
+    if let (Protocol::Tcp, Some(congestion)) = (socket.protocol, named) {
+        // It was opened just now.
+        let _ = socket.with(|stack, id, _| stack.tcp_settings(id).map(|tcp| tcp.congestion = congestion));
     }
 }

@@ -92,8 +92,6 @@ knobs! {
     invalid_ratelimit = "tcp_invalid_ratelimit", 500, 0..=600_000;
     /// Whether a reset leaves TIME-WAIT as it is (RFC 1337).
     rfc1337 = "tcp_rfc1337", 1, 0..=1;
-    /// Whether a handshake that ends while the queue of its listener is full is answered by a reset.
-    abort_on_overflow = "tcp_abort_on_overflow", 0, 0..=1;
     /// Packetization-layer path MTU discovery (RFC 4821): 0 never, 1 when a path swallows segments, 2 always.
     mtu_probing = "tcp_mtu_probing", 0, 0..=2;
     /// Where the search for a path's MTU begins, as a segment size, bytes.

@@ -46,24 +46,31 @@ pub(super) struct Pending {
     /// The last call to send said MSG_MORE: the end of what it wrote is not pushed.
     pub unfinished: bool,
     /// Behind the last bytes of records (MSG_EOR) that have not been sent.
-    records: Option<Box<VecDeque<SeqNum>>>,
+    records: Option<Box<Records>>,
     /// Behind the last partial segment sent, for Nagle's algorithm (Minshall's SND.SML).
     pub small_end: Option<SeqNum>,
+}
+
+/// The records (MSG_EOR) that have not been sent.
+#[derive(Debug, Default)]
+struct Records {
+    /// Behind the last byte of each.
+    ends: VecDeque<SeqNum>,
 }
 
 impl Pending {
     /// MSG_EOR: what was written ends at `end`, and nothing is added to its last segment.
     pub fn end_record(&mut self, end: SeqNum) {
-        self.records.get_or_insert_default().push_back(end);
+        self.records.get_or_insert_default().ends.push_back(end);
     }
 
     /// Where the record ends that `next` is in.
     fn record_end(&mut self, next: SeqNum) -> Option<SeqNum> {
         let records = self.records.as_mut()?;
-        while records.front().is_some_and(|end| *end <= next) {
-            records.pop_front();
+        while records.ends.front().is_some_and(|end| *end <= next) {
+            records.ends.pop_front();
         }
-        let end = records.front().copied();
+        let end = records.ends.front().copied();
         if end.is_none() {
             self.records = None;
         }
@@ -71,7 +78,7 @@ impl Pending {
     }
 
     fn is_record_end(&self, end: SeqNum) -> bool {
-        self.records.as_ref().is_some_and(|records| records.front() == Some(&end))
+        self.records.as_ref().is_some_and(|records| records.ends.front() == Some(&end))
     }
 
     /// A SYN.

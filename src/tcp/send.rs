@@ -145,7 +145,7 @@ impl Connection {
         let window = self.peer.max() as usize;
         let most = match window {
             0 => MOST_GATHERED,
-            ..=536 => window,
+            1..=536 => window,
             _ => (window / 2).min(MOST_GATHERED),
         };
         (most - most % segment).max(segment)
