@@ -32,8 +32,6 @@ counters! {
     ip_in_addr_errors = "IpInAddrErrors",
     /// Datagrams of a protocol nobody handles.
     ip_in_unknown_protos = "IpInUnknownProtos",
-    /// Datagrams dropped for lack of room.
-    ip_in_discards = "IpInDiscards",
     /// Datagrams handed to a protocol.
     ip_in_delivers = "IpInDelivers",
     /// Datagrams sent.

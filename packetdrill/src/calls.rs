@@ -67,10 +67,9 @@ pub unsafe extern "C-unwind" fn socket(userdata: *mut c_void, domain: c_int, kin
     // SAFETY: packetdrill hands us our own.
     let bench = unsafe { Bench::at(userdata) };
     virtual_time::call(|| {
-        let settings = sysctl::read();
-        sysctl::apply(bench, &settings);
+        sysctl::apply(bench);
         let opened = open::mapped_socket_in(bench.stack, domain, kind, protocol);
-        opened.inspect(|fd| sysctl::apply_to(*fd, &settings)).unwrap_or_else(|error| fail(errno::of(error)))
+        opened.unwrap_or_else(|error| fail(errno::of(error)))
     })
 }
 

@@ -124,10 +124,14 @@ pub enum Op {
     /// The host is to end: connections are reset. Answer: `data`, how many processes used it and how many connections were
     /// open (4 bytes each).
     Stop = 33,
+    /// `id` 0, or what the last answer said: what the stack has counted. Answer: `data`, `id` for the next request (8 bytes,
+    /// 0: there are no more), and for each counter its value, its value when it was marked last (8 bytes each), the length
+    /// of its name (1 byte) and its name. With `value` 1 the end of the answer marks all.
+    Counters = 34,
 }
 
 impl Op {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Join,
         Self::Bind,
         Self::Listen,
@@ -145,6 +149,7 @@ impl Op {
         Self::Queued,
         Self::Sockets,
         Self::Stop,
+        Self::Counters,
     ];
 
     fn from_number(number: u16) -> Option<Self> {

@@ -189,6 +189,51 @@ pub fn sockets(name: &[u8], token: Option<Token>) -> Result<Vec<Report>, Trouble
     })
 }
 
+/// What a stack has counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// What nstat(8) calls it.
+    pub name: String,
+    /// Since the stack began.
+    pub value: u64,
+    /// What it was when it was marked last.
+    pub marked: u64,
+}
+
+/// What the stack called `name` has counted; `mark` makes it what later calls compare with.
+///
+/// # Errors
+/// Why this is not possible.
+pub fn counters(name: &[u8], token: Option<Token>, mark: bool) -> Result<Vec<Count>, Trouble> {
+    with_token(token, |token| {
+        let (mut found, mut from) = (Vec::new(), 0);
+        loop {
+            let mut request = Request::new(Op::Counters, token, from);
+            request.value = mark.into();
+            let response = Asked::new(name, &request, &[])?.response()?;
+            match take_counts(response.data.as_bytes(), &mut found) {
+                Some(0) => return Ok(found),
+                Some(next) if next > from => from = next,
+                _ => return Err(Trouble::Silent),
+            }
+        }
+    })
+}
+
+/// Reads counters ([`Op::Counters`]), and where to go on.
+fn take_counts(bytes: &[u8], found: &mut Vec<Count>) -> Option<u64> {
+    let (next, mut rest) = bytes.split_first_chunk()?;
+    while let Some((value, after)) = rest.split_first_chunk() {
+        let (marked, after) = after.split_first_chunk()?;
+        let (len, after) = after.split_first()?;
+        let (name, after) = after.split_at_checked(usize::from(*len))?;
+        let name = String::from_utf8_lossy(name).into_owned();
+        found.push(Count { name, value: u64::from_le_bytes(*value), marked: u64::from_le_bytes(*marked) });
+        rest = after;
+    }
+    rest.is_empty().then_some(u64::from_le_bytes(*next))
+}
+
 /// What the end of a host cut off.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Stopped {

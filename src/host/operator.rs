@@ -9,7 +9,7 @@ use crate::{
 };
 use sockeye_shim::{
     address::Address,
-    format::{Data, Response},
+    format::{DATA, Data, Response},
     report::Report,
 };
 use std::{
@@ -37,6 +37,28 @@ impl Host {
         }
         let next = next.unwrap_or(0).to_le_bytes();
         Response { data: Data::of(&next).unwrap_or(Data::NONE), ..Response::new(0) }
+    }
+
+    /// What the stack has counted, from the counter numbered `from` on; `mark` makes it what later answers compare with.
+    pub fn show_counters(&mut self, from: u64, mark: bool) -> Response {
+        let counted = self.engine.counters();
+        let (mut bytes, mut next) = (vec![0; 8], 0);
+        let both = counted.iter().zip(self.marked.iter()).enumerate();
+        for (at, ((name, value), (_, marked))) in both.skip(usize::try_from(from).unwrap_or(usize::MAX)) {
+            if bytes.len() + 17 + name.len() > DATA {
+                next = at as u64;
+                break;
+            }
+            bytes.extend(value.to_le_bytes());
+            bytes.extend(marked.to_le_bytes());
+            bytes.push(name.len() as u8);
+            bytes.extend(name.bytes());
+        }
+        bytes[..8].copy_from_slice(&next.to_le_bytes());
+        if next == 0 && mark {
+            self.marked = counted;
+        }
+        Response { data: Data::of(&bytes).unwrap_or(Data::NONE), ..Response::new(0) }
     }
 
     /// Makes the loop end, and says who used the stack until now.

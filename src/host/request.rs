@@ -84,6 +84,7 @@ impl Host {
                     let pid = peer.map_or(0, |peer| peer.pid);
                     match request.op {
                         Op::Sockets => self.show_sockets(asker.as_fd(), request.id),
+                        Op::Counters => self.show_counters(request.id, request.value == 1),
                         Op::Resolve | Op::Reverse => {
                             self.note_user(pid);
                             return self.look_up(number, asker, &request, is_new);
@@ -170,7 +171,7 @@ impl Host {
             Op::Datagram => self.open_datagram(request),
             Op::Associate => self.associate(request),
             Op::Stop => data(&self.stop()),
-            Op::Sockets => Err(Error::Invalid),
+            Op::Sockets | Op::Counters => Err(Error::Invalid),
         }
     }
 

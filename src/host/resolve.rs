@@ -230,9 +230,9 @@ mod tests {
         let many = Found { addresses: vec![addr("10.0.0.1"); 40], name: Some("n".repeat(NAME)) };
         let data = response(Op::Resolve, &many).data;
         let (count, rest) = data.as_bytes().split_first().unwrap();
-        assert_eq!((*count, rest.len()), (7, 7 * Address::SIZE + NAME));
+        assert_eq!((*count, rest.len()), (8, 8 * Address::SIZE + NAME));
         let nameless = response(Op::Resolve, &Found { name: None, ..many }).data;
-        assert_eq!((nameless.as_bytes()[0], nameless.as_bytes().len()), (14, 1 + 14 * Address::SIZE));
+        assert_eq!((nameless.as_bytes()[0], nameless.as_bytes().len()), (15, 1 + 15 * Address::SIZE));
         let name = Found { addresses: vec![], name: Some("a.example".to_owned()) };
         assert_eq!(response(Op::Reverse, &name).data.as_bytes(), b"a.example");
     }

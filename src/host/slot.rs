@@ -13,6 +13,7 @@ use super::{
     lookup::Lookup,
 };
 use crate::{
+    counters::Counters,
     engine::{
         Engine,
         ready::{Parker, Watcher},
@@ -142,6 +143,8 @@ pub struct Host {
     pub again: Vec<u64>,
     pub buffer: Vec<u8>,
     pub pins: Pin,
+    /// What was counted when an operator last asked.
+    pub marked: Counters,
     next_slot: u64,
     next_given: u64,
 }
@@ -185,6 +188,7 @@ impl Host {
             again: Vec::new(),
             buffer: vec![0; super::bridge::CHUNK],
             pins: Pin::default(),
+            marked: Counters::default(),
             next_slot: FIRST,
             next_given: 0,
         })

@@ -38,7 +38,7 @@ impl Pacing {
     /// Until when sending has to wait, if it has.
     fn waits_until(&self, rate: u64, segment: u32, now: Instant) -> Option<Instant> {
         let two = Duration::from_nanos(2 * u64::from(segment).saturating_mul(1_000_000_000) / rate.max(1));
-        (self.next > now + QUANTUM.max(two)).then_some(self.next)
+        (self.next > now + QUANTUM && self.next >= now + two).then_some(self.next)
     }
 }
 

@@ -16,6 +16,7 @@ pub struct Arguments {
 pub enum Command {
     Run(Run),
     Ss(Ss),
+    Nstat(Nstat),
     Stop(Stop),
     Up(Up),
     Down(Down),
@@ -100,6 +101,28 @@ pub struct Ss {
     /// No line of titles
     #[arg(short = 'H', long)]
     pub no_header: bool,
+}
+
+/// Show what running stacks have counted, as nstat(8) does for the kernel
+///
+/// The names are the kernel's. Shows what was counted since the stack was asked last, by whomever.
+#[derive(Args)]
+pub struct Nstat {
+    /// The stack [default: every stack of this user in this network namespace]
+    #[arg(long, value_name = "NAME")]
+    pub stack: Option<String>,
+    /// What was counted since the stack began
+    #[arg(short = 'a', long)]
+    pub ignore: bool,
+    /// Counters that are zero, too
+    #[arg(short, long)]
+    pub zeros: bool,
+    /// The next time shows what this time does, and what came since
+    #[arg(short = 's', long = "noupdate")]
+    pub no_update: bool,
+    /// As JSON
+    #[arg(short, long)]
+    pub json: bool,
 }
 
 /// End a stack's host

@@ -10,6 +10,7 @@ mod holders;
 mod manual;
 mod masquerade;
 mod neighbours;
+mod nstat;
 mod program;
 mod run;
 mod ss;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
             return ExitCode::from(failure.exit_code());
         }
         Command::Ss(ss) => ss::show(&ss),
+        Command::Nstat(nstat) => nstat::show(&nstat),
         Command::Stop(stop) => stop::stop(&stop),
         Command::Demo => Err(demo::run()),
         Command::Up(up) => device::up(&up),

@@ -226,13 +226,37 @@ fn details(socket: &Report) -> Option<String> {
     count("lastsnd", small(offset_of!(Layout, last_data_sent)));
     count("lastrcv", small(offset_of!(Layout, last_data_recv)));
     count("lastack", small(offset_of!(Layout, last_ack_recv)));
+    let bits = |bytes: u64| format!("{}bps", bytes.saturating_mul(8));
+    let (paced, most) = (info.u64(offset_of!(Layout, pacing_rate)), info.u64(offset_of!(Layout, max_pacing_rate)));
+    words.extend((paced > 0 && paced != u64::MAX).then(|| format!("pacing_rate {}", bits(paced))));
+    words.extend((most > 0 && most != u64::MAX).then(|| format!("max_pacing_rate {}", bits(most))));
+    let delivery = info.u64(offset_of!(Layout, delivery_rate));
+    words.extend((delivery > 0).then(|| format!("delivery_rate {}", bits(delivery))));
+    let mut count = |word: &str, value: u64| words.extend((value > 0).then(|| format!("{word}:{value}")));
     count("delivered", small(offset_of!(Layout, delivered)));
+    count("delivered_ce", small(offset_of!(Layout, delivered_ce)));
+    words.extend((info.byte(offset_of!(Layout, flags)) & 1 != 0).then(|| "app_limited".to_owned()));
+    for (word, at) in [
+        ("busy", offset_of!(Layout, busy_time)),
+        ("rwnd_limited", offset_of!(Layout, rwnd_limited)),
+        ("sndbuf_limited", offset_of!(Layout, sndbuf_limited)),
+    ] {
+        words.extend((info.u64(at) > 0).then(|| format!("{word}:{}ms", info.u64(at) / 1000)));
+    }
+    let mut count = |word: &str, value: u64| words.extend((value > 0).then(|| format!("{word}:{value}")));
     count("unacked", small(offset_of!(Layout, unacked)));
     let (now, total) = (small(offset_of!(Layout, retrans)), small(offset_of!(Layout, total_retrans)));
     words.extend((now + total > 0).then(|| format!("retrans:{now}/{total}")));
     let mut count = |word: &str, value: u64| words.extend((value > 0).then(|| format!("{word}:{value}")));
     count("lost", small(offset_of!(Layout, lost)));
     count("sacked", small(offset_of!(Layout, sacked)));
+    count("dsack_dups", small(offset_of!(Layout, dsack_dups)));
+    let reordering = small(offset_of!(Layout, reordering));
+    count("reordering", if reordering == 3 { 0 } else { reordering });
+    count("reord_seen", small(offset_of!(Layout, reord_seen)));
+    let rtt = offset_of!(Layout, rcv_rtt);
+    words.extend((info.u32(rtt) > 0).then(|| format!("rcv_rtt:{}", info.millis(rtt))));
+    let mut count = |word: &str, value: u64| words.extend((value > 0).then(|| format!("{word}:{value}")));
     count("rcv_space", small(offset_of!(Layout, rcv_space)));
     count("rcv_ssthresh", small(offset_of!(Layout, rcv_ssthresh)));
     count("notsent", small(offset_of!(Layout, notsent_bytes)));
@@ -242,5 +266,6 @@ fn details(socket: &Report) -> Option<String> {
     count("rcv_ooopack", small(offset_of!(Layout, rcv_ooopack)));
     count("snd_wnd", small(offset_of!(Layout, snd_wnd)));
     count("rcv_wnd", small(offset_of!(Layout, rcv_wnd)));
+    count("rehash", small(offset_of!(Layout, rehash)));
     Some(words.join(" "))
 }
