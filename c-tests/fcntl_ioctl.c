@@ -51,6 +51,7 @@ int main(void) {
   becomes("FIONREAD with an end behind", b, FIONREAD, 1);
   recv_all(b, buf, 1);
   becomes("FIONREAD at the end", b, FIONREAD, 0);
+  SHOW(recv(b, buf, 1, 0));
   becomes("SIOCOUTQ of the closed side", a, SIOCOUTQ, 0);
   MUST(close(a)), MUST(close(b));
 

@@ -587,7 +587,7 @@ mod tests {
         assert_eq!(Request::from_bytes(&unknown), Err(Fault::Malformed));
         let mut long = bytes;
         let at = Request::SIZE - DATA - 2;
-        long[at..at + 2].copy_from_slice(&257u16.to_le_bytes());
+        long[at..at + 2].copy_from_slice(&(DATA as u16 + 1).to_le_bytes());
         assert_eq!(Request::from_bytes(&long), Err(Fault::Malformed));
     }
 

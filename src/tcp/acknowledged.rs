@@ -40,6 +40,7 @@ impl Connection {
         if released.bytes > 0 {
             self.stats.on_acked(u64::from(released.bytes));
             self.rtt.reset_back_off();
+            self.on_persist_progress();
             self.recovery.on_progress();
             self.life.soft_error = None;
             self.urgent.on_acked(self.snd.una());

@@ -40,6 +40,14 @@ impl Connection {
         }
     }
 
+    /// The peer has taken data: should the window take too little of the rest again, that is a new beginning.
+    pub(super) fn on_persist_progress(&mut self) {
+        if self.persist.probes > 0 {
+            self.persist.probes = 0;
+            self.timers.stop(Timer::Persist);
+        }
+    }
+
     /// It is time for a probe. A peer that answers may keep its window closed for ever (MUST-37); one that does not is
     /// given up like one that does not acknowledge data.
     pub(super) fn on_persist_timeout(&mut self, cx: &mut Cx<'_>) {
