@@ -99,7 +99,7 @@ pub enum Op {
     /// `data` a host's name, `value` AF_INET, AF_INET6, or 0 for those that the stack speaks. Answer: `data`, one byte
     /// that counts the addresses, [`Address::SIZE`] bytes for each (port 0), best first, as many as fit; then the name
     /// itself, if the one given is an alias. ENOENT: no such name; ENODATA: it has no such address; EAGAIN: no server
-    /// knows for now.
+    /// can say.
     Resolve = 9,
     /// `id`, `flags`, and with `value` 1 the `address` to bind to: make the host's end of a datagram socket, if there is
     /// none. Answer: `local`; `data` is the id in the names of both ends, which cannot be guessed (8 bytes), and a byte

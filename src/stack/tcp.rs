@@ -210,7 +210,7 @@ impl Stack {
         }
     }
 
-    /// A connection has nothing more to send for now: is it the last we hear of it?
+    /// A connection has sent all that it may: is it the last we hear of it?
     pub(super) fn on_drained(&mut self, id: SocketId) {
         let Some(entry) = self.sockets.lookup_mut(id) else { return };
         entry.dirty = false;

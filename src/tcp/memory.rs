@@ -4,9 +4,6 @@
 use super::Connection;
 use crate::{cx::Cx, wire::seq::SeqNum};
 
-/// What a connection may hold whatever the others hold (the first value of Linux's tcp_rmem and tcp_wmem): it goes on,
-/// slowly, so that a stack without memory does not stand still.
-const GUARANTEED: usize = 4096;
 /// No limit.
 const UNLIMITED: usize = usize::MAX;
 /// Memory that received data may hold beside the window, in windows: what is out of order goes when there is more.
@@ -98,20 +95,22 @@ impl Account {
     }
 
     /// What one connection may hold. Under pressure it is an even part of all there is (as Linux's
-    /// __sk_mem_raise_allocated compares).
-    const fn allowance(&self) -> usize {
+    /// __sk_mem_raise_allocated compares), but never less than the first value of tcp_rmem, here for both directions: it
+    /// goes on, slowly, so that a stack without memory does not stand still.
+    fn allowance(&self, connection: &Connection) -> usize {
         if !self.is_pressed {
             return UNLIMITED;
         }
         let part = self.limits.high / if self.holders == 0 { 1 } else { self.holders };
-        if self.is_exhausted() || part < GUARANTEED { GUARANTEED } else { part }
+        let guaranteed = connection.settings.knobs.rmem.least as usize;
+        if self.is_exhausted() { guaranteed } else { part.max(guaranteed) }
     }
 
     /// Brings the account up to date with what a connection holds, and tells it what it may hold. Says whether pressure
     /// begins with this.
     pub fn settle(&mut self, connection: &mut Connection) -> bool {
         let holds = connection.holds();
-        let Share { held, allowance } = &mut connection.share;
+        let Share { held, .. } = &mut connection.share;
         self.used = self.used - *held + holds;
         self.holders = self.holders + usize::from(holds > 0) - usize::from(*held > 0);
         *held = holds;
@@ -119,13 +118,13 @@ impl Account {
         if self.is_pressed || begins {
             self.is_pressed = self.used > self.limits.low;
         }
-        *allowance = self.allowance();
+        connection.share.allowance = self.allowance(connection);
         begins && self.is_pressed
     }
 
     /// Tells a connection, to which something is about to happen, what it may hold.
     pub fn inform(&self, connection: &mut Connection) {
-        connection.share.allowance = self.allowance();
+        connection.share.allowance = self.allowance(connection);
     }
 
     /// A connection is taken out: what it holds goes with it.
@@ -189,6 +188,8 @@ mod tests {
     use super::*;
     use crate::tcp::testing::{Tester, seg};
 
+    /// The first value of tcp_rmem.
+    const GUARANTEED: usize = 4096;
     const LIMITS: Limits = Limits { low: 20_000, pressure: 30_000, high: 60_000 };
 
     #[test]
@@ -275,5 +276,19 @@ mod tests {
         assert_eq!(t.read(9000).unwrap().len(), 1000, "what is read makes room");
         assert_eq!(t.write(10_000), Ok(GUARANTEED));
         assert!(t.write(1).is_err());
+    }
+
+    #[test]
+    fn how_little_that_is_the_administrator_says() {
+        let mut knobs = crate::tcp::Knobs::default();
+        knobs.set_sizes("tcp_rmem", [10_000, 131_072, 1 << 20]).unwrap();
+        let mut account = Account::new(LIMITS);
+        let mut t = Tester::established();
+        t.connection.settings.knobs = knobs.into();
+        account.used = 80_000;
+        account.settle(&mut t.connection);
+        assert_eq!(t.connection.share.allowance, 10_000);
+        account.inform(&mut t.connection);
+        assert_eq!(t.connection.share.allowance, 10_000);
     }
 }

@@ -114,10 +114,7 @@ fn windows_and_option_bytes_are_those_of_the_kernel() {
     let listener = app.listening(7, 5);
     let mut peer = kernel::connected(&namespace, 7);
     let fd = app.number(format!("accept {listener}"));
-    peer.write_all(b"hello").unwrap();
-    app.gives(format!("recv {fd} 100"), "5 hello");
-    app.gives(format!("send {fd} world"), "5");
-    assert_eq!(kernel::read(&mut peer, 5), b"world");
+    app.greets(fd, &mut peer);
     app.gives("exit 0", "bye");
     app.program().ended(PATIENCE);
     drop(peer);

@@ -22,10 +22,7 @@ fn the_kernel_asks_and_we_agree() {
         let listener = app.listening(7, 5);
         let mut peer = kernel::connected(&namespace, 7);
         let fd = app.number(format!("accept {listener}"));
-        peer.write_all(b"hello").unwrap();
-        app.gives(format!("recv {fd} 100"), "5 hello");
-        app.gives(format!("send {fd} world"), "5");
-        assert_eq!(kernel::read(&mut peer, 5), b"world");
+        app.greets(fd, &mut peer);
         let options = kernel::tcp_info(&peer).options;
         assert_eq!((options & AGREED != 0, options & SEEN != 0), (agreed, agreed), "`{ours}`: {options:#x}");
     }

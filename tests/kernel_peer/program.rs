@@ -1,12 +1,16 @@
 //! C programs on the library: how they are built, started, told what to do, and ended.
 
-use crate::netns::{Namespace, spec};
+use crate::{
+    kernel,
+    netns::{Namespace, spec},
+};
 use std::{
     collections::HashMap,
     ffi::OsStr,
     fmt::Write as _,
     fs,
     io::{BufRead, BufReader, Read, Write as _},
+    net::TcpStream,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
@@ -216,6 +220,15 @@ impl Puppet {
     pub fn gives(&mut self, command: impl AsRef<str>, answer: impl AsRef<str>) {
         let command = command.as_ref();
         assert_eq!(self.ask(command), answer.as_ref(), "{command}");
+    }
+
+    /// Connection `fd` takes a greeting from the kernel's end of it and answers.
+    #[track_caller]
+    pub fn greets(&mut self, fd: i64, peer: &mut TcpStream) {
+        peer.write_all(b"hello").unwrap();
+        self.gives(format!("recv {fd} 100"), "5 hello");
+        self.gives(format!("send {fd} world"), "5");
+        assert_eq!(kernel::read(peer, 5), b"world");
     }
 
     /// Makes a call that must give a number (a descriptor, for example).

@@ -1,5 +1,6 @@
 //! Losses: fast retransmit, NewReno, SACK, limited transmit, time-outs (RFC 5681, 6582, 6675, 3042, 6298, 3522).
 
+use super::{sent, ten_out};
 use crate::{
     tcp::{
         Settings,
@@ -7,21 +8,6 @@ use crate::{
     },
     time::Duration,
 };
-
-/// An established connection with ten segments of 1000 bytes out; `sack` is whether the peer has SACK.
-fn ten_out(sack: bool) -> Tester {
-    let syn_ack = seg("S.", 0, 1, 0).mss(1000);
-    let reno = Settings { congestion: "reno", ..Settings::default() };
-    let mut t = Tester::established_with(reno, if sack { syn_ack.sack_ok() } else { syn_ack });
-    t.write(30_000).unwrap();
-    assert_eq!(t.output().len(), 10);
-    t
-}
-
-/// The stretches sent, without the rest of the lines.
-fn sent(lines: Vec<String>) -> Vec<String> {
-    lines.iter().map(|line| line.split(['(', ' ']).nth(1).unwrap().to_owned()).collect()
-}
 
 #[test]
 fn the_initial_window_is_ten_segments_and_doubles() {

@@ -1,5 +1,6 @@
 //! What repairing losses counts and allows, one acknowledgement at a time (RFC 2883, 5682, 6582, 8985, 9937; tcp_info).
 
+use super::{sent, ten_out};
 use crate::{
     tcp::{
         Settings,
@@ -11,21 +12,6 @@ use crate::{
     },
     wire::seq::SeqNum,
 };
-
-/// An established connection with ten segments of 1000 bytes out and more to come; `sack` is whether the peer has SACK.
-fn ten_out(sack: bool) -> Tester {
-    let syn_ack = seg("S.", 0, 1, 0).mss(1000);
-    let reno = Settings { congestion: "reno", ..Settings::default() };
-    let mut t = Tester::established_with(reno, if sack { syn_ack.sack_ok() } else { syn_ack });
-    t.write(30_000).unwrap();
-    assert_eq!(t.output().len(), 10);
-    t
-}
-
-/// The stretches sent, without the rest of the lines.
-fn sent(lines: Vec<String>) -> Vec<String> {
-    lines.iter().map(|line| line.split(['(', ' ']).nth(1).unwrap().to_owned()).collect()
-}
 
 /// In fast recovery with SACK: seven of the first ten segments are lost, the first is sent again, and two new ones and
 /// that are in flight.
