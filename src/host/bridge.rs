@@ -13,21 +13,18 @@
 //! in, at most 64 KiB of the kernel's memory, from being freed: only so many connections ([`PINS`]) may do that with
 //! more than a little data. Beyond them a reset that comes after bulk looks like the end of data.
 
-use super::linger::Closer;
+use super::{end::End, linger::Closer};
 use crate::{
     buf::Rope,
     error::Error,
     ready::Ready,
     socket::detached::Detached,
-    sys::{
-        readiness::{self, PollFd},
-        unix,
-    },
+    sys::unix,
     tcp::{RecvFlags, SendFlags, Shutdown, run::Run},
 };
 use std::{
     io::{self, IoSlice, IoSliceMut},
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd},
     sync::Arc,
 };
 
@@ -64,6 +61,16 @@ enum Way {
     Shut,
 }
 
+/// What was done to tell a program that does not read of a reset.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Farewell {
+    None,
+    /// Our end may hold all that is left for the program.
+    Widened,
+    /// Our end takes nothing more.
+    Deaf,
+}
+
 /// What came of moving one way.
 enum Moved {
     Idle,
@@ -89,7 +96,7 @@ pub type Pin = Arc<()>;
 
 /// A connection and our end of the program's socket.
 pub struct Bridge {
-    end: OwnedFd,
+    end: End,
     pub socket: Detached,
     /// The program has closed it, and waits.
     pub closer: Option<Closer>,
@@ -101,35 +108,22 @@ pub struct Bridge {
     down_way: Way,
     /// A byte that is not to be forwarded (any more) is the first in our end.
     retained: bool,
-    /// The program has not accepted yet, and that byte is still to come.
+    /// That byte is still to come: the program has not accepted yet, or was interrupted before it had sent it.
     due: bool,
     /// The byte may be in a large buffer: one of [`PINS`].
     pin: Option<Pin>,
-    /// The program has sent an urgent byte, behind what is read without it.
-    urgent: bool,
     /// Urgent bytes that were not taken, each way.
     urgent_up: Option<u8>,
     urgent_down: Option<u8>,
-    /// The program sends no more.
-    end_of_program: bool,
-    /// The program's end is closed.
-    hung_up: bool,
     /// The connection is broken; what is kept for the program is still delivered.
     broken: bool,
+    farewell: Farewell,
 }
 
 impl Bridge {
-    /// Joins our end of a program's socket and a connection that was made for it; a byte is left unread in the end.
-    pub fn connected(end: OwnedFd, socket: Detached) -> Self {
-        Self::new(end, socket, false)
-    }
-
-    /// Joins an end that waits to be accepted by the program and the connection that is behind it.
-    pub fn arrived(end: OwnedFd, socket: Detached) -> Self {
-        Self::new(end, socket, true)
-    }
-
-    fn new(end: OwnedFd, socket: Detached, due: bool) -> Self {
+    /// Joins our end of a program's socket and a connection. The end has got, or will get, one byte that is not the
+    /// connection's: the last of what stands before a connection's own data, or the word that the program accepts.
+    pub fn new(end: End, socket: Detached) -> Self {
         Self {
             end,
             socket,
@@ -139,14 +133,12 @@ impl Bridge {
             down: Run::default(),
             down_way: Way::Open,
             retained: true,
-            due,
+            due: true,
             pin: None,
-            urgent: false,
             urgent_up: None,
             urgent_down: None,
-            end_of_program: false,
-            hung_up: false,
             broken: false,
+            farewell: Farewell::None,
         }
     }
 
@@ -156,25 +148,13 @@ impl Bridge {
     }
 
     /// Our end of the pair whose other end is the program's.
-    pub fn end(&self) -> BorrowedFd<'_> {
-        self.end.as_fd()
+    pub fn end(&self) -> &End {
+        &self.end
     }
 
-    /// Our end was reported ready: `events` are epoll(7)'s.
-    pub fn on_end_ready(&mut self, events: u32) {
-        let any = |mask: i32| events & mask as u32 != 0;
-        self.end_of_program |= any(libc::EPOLLRDHUP | libc::EPOLLHUP);
-        self.hung_up |= any(libc::EPOLLHUP);
-        self.urgent |= any(libc::EPOLLPRI);
-    }
-
-    /// Whether the program's end is closed, which may not have been reported yet.
-    pub fn look_for_hang_up(&mut self) -> bool {
-        let mut look = [PollFd { fd: self.end.as_raw_fd(), events: 0, revents: 0 }];
-        readiness::look(&mut look);
-        self.hung_up |= look[0].revents & libc::POLLHUP != 0;
-        self.end_of_program |= self.hung_up;
-        self.hung_up
+    /// The same, to be told of events.
+    pub fn end_mut(&mut self) -> &mut End {
+        &mut self.end
     }
 
     /// Bytes that the program has written and the stack does not have yet.
@@ -185,10 +165,7 @@ impl Bridge {
 
     /// Moves what there is to move. `buffer` is [`CHUNK`] bytes long; `pins` is the host's.
     pub fn turn(&mut self, buffer: &mut [u8], pins: &Pin) -> Verdict {
-        if self.due {
-            self.due = !matches!(unix::recv(self.end.as_fd(), &mut [0], libc::MSG_PEEK), Ok(1..));
-        }
-        let up = if self.broken { Moved::PeerReset } else { self.move_up(buffer, pins) };
+        let up = if self.broken { self.await_byte() } else { self.move_up(buffer, pins) };
         let down = match up {
             Moved::ProgramReset => Moved::Idle,
             Moved::PeerReset | Moved::Idle | Moved::More => self.move_down(),
@@ -201,7 +178,8 @@ impl Bridge {
             }
             // What came before the reset is the program's.
             (_, Moved::More) => Verdict::More,
-            _ if self.broken && (self.down.is_empty() && !self.due || self.hung_up) => Verdict::Over,
+            _ if self.broken && (self.down.is_empty() && !self.due || self.end.is_closed()) => Verdict::Over,
+            _ if self.broken && !self.due => self.tell_writers(buffer, pins),
             _ if self.is_over() => {
                 self.part();
                 Verdict::Over
@@ -213,7 +191,47 @@ impl Bridge {
 
     /// Both ways have ended, or the program has closed and all it sent is with the stack.
     fn is_over(&self) -> bool {
-        self.up_way == Way::Shut && (self.down_way == Way::Shut || self.hung_up)
+        self.up_way == Way::Shut && (self.down_way == Way::Shut || self.end.is_closed())
+    }
+
+    /// The connection is broken: all that the program can still send is the byte that is due. The reset cannot be shown
+    /// without it.
+    fn await_byte(&mut self) -> Moved {
+        if self.due {
+            match unix::recv(self.end.as_fd(), &mut [0], libc::MSG_PEEK) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(1..) => self.due = false,
+                // It has not accepted and never will.
+                Ok(0) | Err(_) => return Moved::ProgramReset,
+            }
+        }
+        Moved::PeerReset
+    }
+
+    /// The connection is broken, and the program leaves what came before unread. It may do so because it waits to write,
+    /// and TCP would tell it at once. So all is to be put into the kernel's hands, after which our end is closed; what the
+    /// kernel does not take waits here, and who writes is told by EPIPE meanwhile.
+    fn tell_writers(&mut self, buffer: &mut [u8], pins: &Pin) -> Verdict {
+        match self.farewell {
+            Farewell::None => {
+                let unread = self.socket.with(|stack, id, _| stack.readable(id)).unwrap_or(0);
+                // A limit that cannot be raised stays as it is.
+                let _ = unix::set_send_buffer(self.end.as_fd(), CHUNK + self.down.len() + unread);
+                self.farewell = Farewell::Widened;
+                Verdict::More
+            }
+            Farewell::Widened => {
+                self.farewell = Farewell::Deaf;
+                // A program that is gone needs no telling.
+                let _ = unix::shutdown_read(self.end.as_fd());
+                // What it has written goes nowhere; but for the byte that shows the reset it only keeps OUT from showing.
+                while matches!(self.read_program(buffer, pins), Ok(Fresh::Small(_) | Fresh::Bulk)) {
+                    self.up = Rope::default();
+                }
+                Verdict::Idle
+            }
+            Farewell::Deaf => Verdict::Idle,
+        }
     }
 
     /// An orderly end: the program must not see a reset, and the peer one only if data was left unread.
@@ -247,7 +265,7 @@ impl Bridge {
             match self.up_way {
                 Way::Shut => return Moved::Idle,
                 // Closed and not shut down: closing the stack's socket says so, with SO_LINGER's time.
-                Way::Ended if self.hung_up => {
+                Way::Ended if self.end.is_closed() => {
                     self.up_way = Way::Shut;
                     return Moved::Idle;
                 }
@@ -259,8 +277,7 @@ impl Bridge {
                 Way::Open => {}
             }
             let fresh = match self.read_program(buffer, pins) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.urgent => {
-                    self.urgent = false;
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.end.take_urgent() => {
                     self.urgent_up = self.read_urgent();
                     continue;
                 }
@@ -287,8 +304,9 @@ impl Bridge {
         let end = self.end.as_fd();
         let old = usize::from(self.retained);
         let queued = unix::recv(end, &mut buffer[..=SMALL], libc::MSG_PEEK)?;
+        self.due &= queued == 0;
         if queued <= old {
-            if self.end_of_program || queued == 0 {
+            if self.end.is_ended() || queued == 0 {
                 let failed = unix::take_error(end);
                 return if failed == 0 { Ok(Fresh::End) } else { Err(io::Error::from_raw_os_error(failed)) };
             }
@@ -297,12 +315,14 @@ impl Bridge {
         if queued > SMALL || self.pin.is_some() {
             return self.read_bulk(pins).map(|()| Fresh::Bulk);
         }
-        if queued > 1 {
-            unix::recv(end, &mut buffer[SMALL + 1..SMALL + queued], 0)?;
-        }
+        // All but the last byte, which stays; if fewer come, the next one does.
+        let taken = match queued {
+            1 => 0,
+            _ => unix::recv(end, &mut buffer[SMALL + 1..SMALL + queued], 0)?,
+        };
         self.retained = true;
-        buffer.copy_within(old..queued, 0);
-        Ok(Fresh::Small(queued - old))
+        buffer.copy_within(old..=taken, 0);
+        Ok(Fresh::Small(taken + 1 - old))
     }
 
     /// The program's urgent byte. Nothing before it is left but the retained byte, which would hide what is behind.
@@ -338,7 +358,11 @@ impl Bridge {
         // Fewer are read where urgent data is.
         if leaves_last && n == most {
             let mut last = [0];
-            self.retained = unix::recv(end, &mut last, libc::MSG_PEEK)? == 1;
+            self.retained = match unix::recv(end, &mut last, libc::MSG_PEEK) {
+                // It is the urgent one, which is not among the others.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+                peeked => peeked? == 1,
+            };
             self.up.push(&last[..usize::from(self.retained)]);
         }
         Ok(())
@@ -350,6 +374,8 @@ impl Bridge {
             if !self.down.is_empty() {
                 match self.write_program() {
                     Ok(n) => _ = self.down.consume(n),
+                    // What is kept for a program that does not read would hide the reset behind it.
+                    Err(Moved::Idle) if !self.broken && self.is_reset() => return Moved::PeerReset,
                     Err(moved) => return moved,
                 }
                 continue;
@@ -366,7 +392,7 @@ impl Bridge {
                 Way::Shut if self.is_reset() => return Moved::PeerReset,
                 Way::Shut => return Moved::Idle,
                 // What ended it is a reset: our end is closed in a moment.
-                _ if self.broken => return Moved::PeerReset,
+                Way::Ended if self.broken => return Moved::PeerReset,
                 Way::Ended => {
                     self.down_way = Way::Shut;
                     // The program may be gone already, which its end tells.
@@ -414,7 +440,7 @@ impl Bridge {
             Ok(n) => Ok(n),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Moved::Idle),
             // It reads no more but is still there (SHUT_RD): Linux takes the data and throws it away.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && !self.hung_up => Ok(self.down.len()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && !self.end.is_closed() => Ok(self.down.len()),
             Err(_) => Err(Moved::ProgramReset),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{
     bridge::{Bridge, CHUNK},
+    end::{self, End},
     listener::Held,
     request::{endpoint, mapped},
     slot::{Host, Item},
@@ -11,7 +12,7 @@ use crate::{
     error::Error,
     socket::{detached::Detached, errno},
     stack::{Family, Protocol},
-    sys::unix::{self, Peer},
+    sys::unix,
 };
 use sockeye_shim::{
     address::Address,
@@ -22,28 +23,84 @@ use sockeye_shim::{
 use std::{
     collections::{HashMap, VecDeque},
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
 };
 
-/// How many connection attempts' ends are remembered for programs that ask later.
-const REMEMBERED: usize = 4096;
+/// How many connection attempts' ends are remembered for programs that ask later: as many as they may have under way.
+const REMEMBERED: usize = 16_384;
 
 /// A connection that is being made.
 pub struct Connecting {
-    /// Our end of the program's socket, header and zeros still in it.
-    pub end: OwnedFd,
-    /// The connection.
-    pub socket: Detached,
+    attempt: Attempt,
     remote: Endpoint,
+    /// How much of header and zeros, without the last, is still to be read.
     filled: usize,
+    /// It is made, and waits for the rest of them.
+    made: bool,
+}
+
+/// What a connection is made of.
+struct Attempt {
+    /// Our end of the program's socket, header and zeros still in it.
+    end: End,
+    socket: Detached,
     id: u64,
     source: Address,
+    /// The program has bound the socket or given it options, which another attempt is to find.
+    is_known: bool,
+}
+
+/// Whether header and zeros are read.
+enum Drained {
+    All,
+    /// The program was interrupted while it wrote them: the rest comes.
+    Part,
+    /// The program is gone.
+    Never,
+}
+
+impl Connecting {
+    /// Our end.
+    pub fn end(&self) -> &End {
+        &self.attempt.end
+    }
+
+    /// The same, to be told of events.
+    pub fn end_mut(&mut self) -> &mut End {
+        &mut self.attempt.end
+    }
+
+    /// The connection.
+    pub fn socket(&self) -> &Detached {
+        &self.attempt.socket
+    }
+
+    /// Whether the program has gone without leaving anything to be sent: nobody wants the connection any more.
+    fn is_abandoned(&self) -> bool {
+        let end = &self.attempt.end;
+        end.is_closed() && unix::queued(end.as_fd()).is_ok_and(|queued| queued <= self.filled + 1)
+    }
+
+    /// Reads header and zeros, which makes the program's end writable. They come in several pieces, and not all at once.
+    /// The last of the zeros stays: see the bridge.
+    fn drain(&mut self, buffer: &mut [u8]) -> Drained {
+        let end = &self.attempt.end;
+        while self.filled > 0 {
+            match unix::recv(end.as_fd(), &mut buffer[..self.filled.min(CHUNK)], 0) {
+                Ok(n) if n > 0 => self.filled -= n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !end.is_ended() => return Drained::Part,
+                Ok(_) | Err(_) => return Drained::Never,
+            }
+        }
+        Drained::All
+    }
 }
 
 /// How connection attempts ended.
 #[derive(Default)]
 pub struct Outcomes {
     known: HashMap<u64, (i32, Address, Address)>,
+    /// In which order, those that were forgotten since among them.
     order: VecDeque<u64>,
 }
 
@@ -57,18 +114,19 @@ impl Outcomes {
         if self.known.insert(id, outcome).is_none() {
             self.order.push_back(id);
         }
-        if self.order.len() > REMEMBERED
+        while self.known.len() > REMEMBERED
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
         }
+        if self.order.len() > 2 * REMEMBERED {
+            self.order.retain(|id| self.known.contains_key(id));
+        }
     }
 
     /// The socket makes a new attempt, or is gone.
-    fn forget(&mut self, id: u64) {
-        if self.known.remove(&id).is_some() {
-            self.order.retain(|known| *known != id);
-        }
+    pub fn forget(&mut self, id: u64) {
+        self.known.remove(&id);
     }
 
     /// How the attempt of `id` ended: errno, and the two addresses.
@@ -94,13 +152,6 @@ fn begin(header: &ConnectHeader, socket: &Detached) -> Result<Endpoint, Error> {
     }
 }
 
-/// An attempt that failed.
-struct Ended {
-    id: u64,
-    socket: Detached,
-    source: Address,
-}
-
 impl Host {
     /// Takes the ends that programs have connected.
     pub fn take_connects(&mut self) {
@@ -110,9 +161,8 @@ impl Host {
                     // What its program has said of the socket before.
                     self.hear_programs();
                     let number = self.reserve();
-                    let events = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP;
-                    if self.interest.add(&end, events, number).is_ok() {
-                        self.read_header(number, end);
+                    if self.interest.add(&end, end::EVENTS, number).is_ok() {
+                        self.read_header(number, End::new(end));
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -126,15 +176,16 @@ impl Host {
     }
 
     /// Looks for the header at a program's end, and begins the connection. An end without a proper one is closed.
-    pub fn read_header(&mut self, number: u64, end: OwnedFd) {
+    pub fn read_header(&mut self, number: u64, end: End) {
         let mut bytes = [0; ConnectHeader::SIZE];
         match unix::recv(end.as_fd(), &mut bytes, libc::MSG_PEEK) {
             Ok(n) if n == bytes.len() => {}
+            // The rest comes, or the word that the program is gone.
+            Ok(1..) if !end.is_ended() => return self.put(number, Item::Header(end), None),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return self.put(number, Item::Header(end), None);
             }
-            // The header is written at once: what is shorter is none.
-            _ => return,
+            Ok(_) | Err(_) => return,
         }
         let peer = unix::peer(end.as_fd());
         let Ok(header) = ConnectHeader::from_bytes(&bytes) else { return };
@@ -144,27 +195,35 @@ impl Host {
         }
         self.outcomes.forget(header.id);
         let is_v6 = header.flags & u32::from(Tag::V6) != 0;
-        let begun = self.held_for_connect(header.id, is_v6).map(|socket| (begin(&header, &socket), socket));
-        let (remote, socket) = match begun {
-            Ok((Ok(remote), socket)) => (remote, socket),
-            Ok((Err(error), socket)) => {
-                self.outcomes.failed(header.id, errno::of(error));
-                return self.keep(number, Ended { id: header.id, socket, source: header.source }, peer);
-            }
+        let (socket, is_known) = match self.held_for_connect(header.id, is_v6) {
+            Ok(socket) => socket,
             Err(error) => return self.outcomes.failed(header.id, errno::of(error)),
         };
-        let (filled, id, source) = (header.filled as usize, header.id, header.source);
-        self.watch(socket.id(), number);
-        self.put(number, Item::Connecting(Connecting { end, socket, remote, filled, id, source }), Some(id));
+        let begun = begin(&header, &socket);
+        let attempt = Attempt { end, socket, id: header.id, source: header.source, is_known };
+        let remote = match begun {
+            Ok(remote) => remote,
+            Err(error) => return self.fail(number, attempt, error),
+        };
+        self.watch(attempt.socket.id(), number);
+        let connecting = Connecting { attempt, remote, filled: header.filled as usize - 1, made: false };
+        self.put(number, Item::Connecting(Box::new(connecting)), Some(header.id));
     }
 
-    /// Keeps the socket of an attempt that failed, with its address and options, for another.
-    fn keep(&mut self, number: u64, ended: Ended, peer: Option<Peer>) {
-        let Ended { id, socket, source } = ended;
+    /// An attempt has failed. Closing our end with the header unread shows ERR and HUP. What the program has told of the
+    /// socket, its address and its options, is kept for another attempt, as long as there can be one.
+    fn fail(&mut self, number: u64, attempt: Attempt, error: Error) {
+        let Attempt { mut end, socket, id, source, is_known } = attempt;
+        self.outcomes.failed(id, errno::of(error));
+        // The word that it was closed may have come while there was nothing to be let go of.
+        end.look();
+        if !is_known || end.is_closed() {
+            return;
+        }
         let now = self.engine.now();
         self.engine.forget(socket.id());
         let mut held = Held::new(socket, now);
-        held.pid = peer.map_or(0, |peer| peer.pid);
+        held.pid = unix::peer(end.as_fd()).map_or(0, |peer| peer.pid);
         if source != Address::NONE
             && let Some(name) = (Meaning::Bound { id, local: source }).name(&self.name)
         {
@@ -173,59 +232,48 @@ impl Host {
         self.put(number, Item::Held(Box::new(held)), Some(id));
     }
 
-    /// The socket that the program has bound or given options, or a new one.
-    fn held_for_connect(&mut self, id: u64, is_v6: bool) -> Result<Detached, Error> {
+    /// The socket that the program has bound or given options, or a new one; and whether it is the former.
+    fn held_for_connect(&mut self, id: u64, is_v6: bool) -> Result<(Detached, bool), Error> {
         let slot = self.ids.get(&id).copied();
         if let Some(slot) = slot.filter(|_| matches!(self.named(id), Some(Item::Held(_))))
             && let Some(Item::Held(held)) = self.take(slot).map(|slot| slot.item)
         {
             let Held { socket, .. } = *held;
-            return Ok(socket);
+            return Ok((socket, true));
         }
         let family = if is_v6 { Family::V6 } else { Family::V4 };
-        Detached::open(self.stack, family, Protocol::Tcp)
+        Ok((Detached::open(self.stack, family, Protocol::Tcp)?, false))
     }
 
     /// Something happened to a connection that is being made, or to the program's end of it.
-    pub fn advance(&mut self, number: u64, connecting: Connecting, events: u32) {
-        let Connecting { end, socket, remote, filled, id, source } = connecting;
-        if events & (libc::EPOLLHUP | libc::EPOLLERR) as u32 != 0 {
-            return self.outcomes.forget(id);
+    pub fn advance(&mut self, number: u64, mut connecting: Box<Connecting>) {
+        if connecting.is_abandoned() {
+            return self.outcomes.forget(connecting.attempt.id);
         }
-        match socket.with(|stack, id, now| stack.connect(id, remote, now)) {
-            Ok(()) | Err(Error::IsConnected) => {}
-            Err(Error::InProgress | Error::Already) => {
-                let connecting = Connecting { end, socket, remote, filled, id, source };
+        if !connecting.made {
+            let remote = connecting.remote;
+            match connecting.attempt.socket.with(|stack, id, now| stack.connect(id, remote, now)) {
+                // It was made, and is over already: that is for the bridge to tell. A handshake that is reset is refused.
+                Ok(()) | Err(Error::IsConnected | Error::ConnectionReset) => connecting.made = true,
+                Err(Error::InProgress | Error::Already) => {}
+                Err(error) => return self.fail(number, connecting.attempt, error),
+            }
+        }
+        let drained = if connecting.made { connecting.drain(&mut self.buffer) } else { Drained::Part };
+        match drained {
+            Drained::Part => {
+                let id = connecting.attempt.id;
                 return self.put(number, Item::Connecting(connecting), Some(id));
             }
-            // Closing with the header unread shows ERR and HUP.
-            Err(error) => {
-                self.outcomes.failed(id, errno::of(error));
-                let peer = unix::peer(end.as_fd());
-                return self.keep(number, Ended { id, socket, source }, peer);
-            }
+            Drained::Never => return,
+            Drained::All => {}
         }
+        let Connecting { attempt: Attempt { end, socket, id, .. }, remote, .. } = *connecting;
         let names =
             socket.with(|stack, id, _| Ok((stack.local_endpoint(id)?, stack.remote_endpoint(id).unwrap_or(remote))));
         let (local, remote) = names.map_or((Address::NONE, mapped(remote)), |(l, r)| (mapped(l), mapped(r)));
         self.outcomes.note(id, (0, local, remote));
-        if !self.drain(&end, filled - 1) {
-            return;
-        }
-        self.put(number, Item::Bridge(Box::new(Bridge::connected(end, socket))), Some(id));
+        self.put(number, Item::Bridge(Box::new(Bridge::new(end, socket))), Some(id));
         self.again.push(number);
-    }
-
-    /// Reads header and zeros, which makes the program's end writable. False if they are not all there. The last of the
-    /// zeros stays: see the bridge.
-    fn drain(&mut self, end: &OwnedFd, filled: usize) -> bool {
-        let mut left = filled;
-        while left > 0 {
-            match unix::recv(end.as_fd(), &mut self.buffer[..left.min(CHUNK)], 0) {
-                Ok(n) if n > 0 => left -= n,
-                _ => return false,
-            }
-        }
-        true
     }
 }

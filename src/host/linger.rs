@@ -6,6 +6,7 @@
 
 use super::{
     bridge::Bridge,
+    end::End,
     slot::{Host, Item},
 };
 use crate::{
@@ -15,11 +16,11 @@ use crate::{
     time::{Duration, Instant},
 };
 use sockeye_shim::format::{Request, Response};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 /// Who waits for a connection that it has closed, and until when.
 pub struct Closer {
-    asker: OwnedFd,
+    asker: End,
     until: Instant,
 }
 
@@ -69,14 +70,15 @@ fn time(socket: &Detached) -> Option<Duration> {
 
 impl Host {
     /// A program has closed a connection and waits.
-    pub fn on_linger(&mut self, asker: OwnedFd, request: &Request) {
+    pub fn on_linger(&mut self, asker: End, request: &Request) {
         let until = self.engine.now() + Duration::from_secs(u64::from(request.value.unsigned_abs()));
         let closer = Closer { asker, until };
         let Some(number) = self.ids.get(&request.id).copied() else { return };
         match self.slots.get_mut(&number).map(|slot| &mut slot.item) {
             Some(Item::Bridge(bridge)) => {
                 // Otherwise somebody else has it open: nothing is over.
-                if !bridge.look_for_hang_up() {
+                bridge.end_mut().look();
+                if !bridge.end().is_closed() {
                     return;
                 }
                 bridge.closer = Some(closer);
@@ -90,6 +92,9 @@ impl Host {
 
     /// A bridge is over: what lingers is kept for its time, anything else closed.
     pub fn part_with(&mut self, number: u64, bridge: Bridge, id: Option<u64>) {
+        if let Some(id) = id.filter(|_| bridge.end().is_closed()) {
+            self.outcomes.forget(id);
+        }
         let Bridge { socket, closer, .. } = bridge;
         if closer.is_some() {
             self.life.forget(number);

@@ -5,6 +5,7 @@
 
 use super::{
     bridge::Bridge,
+    end::{self, End},
     life::Life,
     request::mapped,
     slot::{Host, Item},
@@ -53,8 +54,25 @@ pub struct Held {
 /// A connection on its way to the program.
 pub struct Arrival {
     end: OwnedFd,
-    socket: Detached,
+    connection: Unaccepted,
     id: u64,
+}
+
+/// A connection that the stack has accepted and no program has. Whatever keeps it from one, its peer sees a reset, as
+/// Linux makes it of those that a closed listener leaves (inet_csk_listen_stop), and no end of data that nobody has sent.
+struct Unaccepted(Option<Detached>);
+
+impl Unaccepted {
+    /// A program has it.
+    fn taken(mut self) -> Option<Detached> {
+        self.0.take()
+    }
+}
+
+impl Drop for Unaccepted {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Detached::reset_on_close);
+    }
 }
 
 /// How a delivery went.
@@ -142,13 +160,13 @@ impl Host {
             Error::TooManyFiles
         })?;
         let (child, flow) = held.socket.with(|stack, id, now| stack.accept(id, now))?;
-        let socket = held.socket.accepted(child)?;
+        let connection = Unaccepted(Some(held.socket.accepted(child)?));
         let id = self.give_id();
         let Flow { local, remote } = flow;
         let name = Meaning::Accepted { id, peer: mapped(remote), local: mapped(local) }.name(&self.name);
         let name = name.ok_or(Error::Invalid)?;
         unix::bind(end.as_fd(), name.as_bytes()).map_err(|_| Error::AddrInUse)?;
-        Ok(Arrival { end, socket, id })
+        Ok(Arrival { end, connection, id })
     }
 
     fn deliver_one(&mut self, held: &Held, arrival: Arrival) -> Delivery {
@@ -156,23 +174,19 @@ impl Host {
         match unix::connect(arrival.end.as_fd(), name) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Delivery::Full(arrival),
-            Err(_) => {
-                arrival.socket.reset_on_close();
-                return Delivery::Gone;
-            }
+            Err(_) => return Delivery::Gone,
         }
-        let Arrival { end, socket, id } = arrival;
+        let Arrival { end, connection, id } = arrival;
         let listener = unix::peer(end.as_fd()).map(|peer| peer.uid);
         let number = self.reserve();
         // Somebody else may have taken the name of a program that is gone.
         let is_program = listener == held.uid || listener == Some(0) || listener == Some(self.guard.uid);
-        let events = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP;
-        if !is_program || self.interest.add(&end, events, number).is_err() {
-            socket.reset_on_close();
+        if !is_program || self.interest.add(&end, end::EVENTS, number).is_err() {
             return if is_program { Delivery::Done } else { Delivery::Gone };
         }
+        let Some(socket) = connection.taken() else { return Delivery::Done };
         self.watch(socket.id(), number);
-        self.put(number, Item::Bridge(Box::new(Bridge::arrived(end, socket))), Some(id));
+        self.put(number, Item::Bridge(Box::new(Bridge::new(End::new(end), socket))), Some(id));
         Delivery::Done
     }
 

@@ -3,6 +3,7 @@
 
 use super::{
     dns::{Found, MESSAGE, Question, Verdict},
+    end::End,
     resolve::{Local, Verdict as Known, response},
     slot::{Host, Item},
 };
@@ -19,7 +20,7 @@ use sockeye_shim::format::{Op, Request, Response};
 use std::{
     io::{IoSlice, IoSliceMut},
     net::{IpAddr, Ipv4Addr},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
 };
 
 /// How long a server has to answer, and how often each is asked (resolv.conf(5), `timeout` and `attempts`).
@@ -44,7 +45,7 @@ struct Asked {
 
 /// A program that waits, and what it waits for.
 pub struct Lookup {
-    asker: OwnedFd,
+    asker: End,
     op: Op,
     asked: Vec<Asked>,
     servers: Vec<IpAddr>,
@@ -54,6 +55,11 @@ pub struct Lookup {
 }
 
 impl Lookup {
+    /// The program's end, to be told of events.
+    pub fn asker_mut(&mut self) -> &mut End {
+        &mut self.asker
+    }
+
     /// The response, as soon as there is one. Otherwise the lookup wants another turn when its socket is ready, or at
     /// [`Lookup::until`].
     fn turn(&mut self, stack: u32, now: Instant) -> Option<Response> {
@@ -153,7 +159,7 @@ fn conclusion(op: Op, asked: &[Asked]) -> Response {
 impl Host {
     /// A program asks for a name's addresses or an address's name: it is answered at once, or when name servers have
     /// said what they know.
-    pub fn look_up(&mut self, number: u64, asker: OwnedFd, request: &Request, is_new: bool) {
+    pub fn look_up(&mut self, number: u64, asker: End, request: &Request, is_new: bool) {
         let config = self.engine.config();
         let local = Local::read(config.addresses.iter().map(|cidr| cidr.addr).collect());
         let immediate = match local.judge(request) {
@@ -172,7 +178,7 @@ impl Host {
                 let events = libc::EPOLLIN | libc::EPOLLRDHUP;
                 // A program that cannot be watched would be waited for though it is gone.
                 if !is_new || self.interest.add(&lookup.asker, events, number).is_ok() {
-                    self.go_on_with(number, Box::new(lookup), 0);
+                    self.go_on_with(number, Box::new(lookup));
                 }
                 return;
             }
@@ -182,9 +188,9 @@ impl Host {
         let _ = unix::send(asker.as_fd(), &immediate.to_bytes(), 0);
     }
 
-    /// A lookup's turn. `events` are those of the program's end: its request may be among them, but not its going.
-    pub fn go_on_with(&mut self, number: u64, mut lookup: Box<Lookup>, events: u32) {
-        if events & (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32 != 0 {
+    /// A lookup's turn. It is over when its program is gone.
+    pub fn go_on_with(&mut self, number: u64, mut lookup: Box<Lookup>) {
+        if lookup.asker.is_ended() {
             return;
         }
         let tries = lookup.tries;

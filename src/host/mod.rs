@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `gate.rs` | the names programs come to, and who may use the stack |
-//! | `serve.rs` `slot.rs` | the loop: one thread that moves the bytes and reads the device |
+//! | `serve.rs` `slot.rs` `end.rs` | the loop: one thread that moves the bytes and reads the device; what it is told, once |
 //! | `start.rs` `client.rs` | what others see: starting a host, asking it |
 //! | `join.rs` | whether the stack is the one that a program means |
 //! | `request.rs` | what is asked: bind, listen, options, names |
@@ -22,6 +22,7 @@ pub mod client;
 mod connect;
 mod datagram;
 mod dns;
+mod end;
 mod farewell;
 mod gate;
 mod interfaces;

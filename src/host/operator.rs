@@ -77,8 +77,8 @@ impl Host {
 /// How a socket's program is found: by the id that it knows, or by our own end's inode.
 fn names(slot: &Slot) -> (u64, u32) {
     let end = match &slot.item {
-        Item::Connecting(connecting) => unix::inode(connecting.end.as_fd()),
-        Item::Bridge(bridge) => unix::inode(bridge.end()),
+        Item::Connecting(connecting) => unix::inode(connecting.end().as_fd()),
+        Item::Bridge(bridge) => unix::inode(bridge.end().as_fd()),
         Item::Datagram(datagram) => unix::inode(datagram.end().as_fd()),
         _ => 0,
     };

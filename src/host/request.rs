@@ -1,6 +1,7 @@
 //! What programs ask, one request and one response a connection.
 
 use super::{
+    end::End,
     listener::Held,
     slot::{Host, Item},
 };
@@ -20,7 +21,7 @@ use sockeye_shim::{
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
 };
 
 /// net.core.somaxconn.
@@ -57,7 +58,7 @@ pub fn shown(endpoint: Endpoint, family: Family) -> Address {
 
 impl Host {
     /// A program was let in, or may have said now what it asks.
-    pub fn hear(&mut self, number: u64, asker: OwnedFd, is_new: bool) {
+    pub fn hear(&mut self, number: u64, asker: End, is_new: bool) {
         let mut bytes = [0; Request::SIZE + MEANT];
         let n = match unix::recv(asker.as_fd(), &mut bytes, 0) {
             Ok(0) => return,

@@ -3,6 +3,7 @@
 
 use super::{
     bridge::Verdict,
+    end::End,
     slot::{CONNECT, CONTROL, Host, Item, Slot},
 };
 use crate::{
@@ -18,40 +19,60 @@ use std::{
 /// Events taken from the kernel at once.
 const EVENTS: usize = 256;
 
+/// What there is to do: events of the kernel's, and slots that are ready.
+pub struct Round {
+    events: [libc::epoll_event; EVENTS],
+    ready: Vec<u64>,
+}
+
+impl Default for Round {
+    fn default() -> Self {
+        Self { events: [libc::epoll_event { events: 0, u64: 0 }; EVENTS], ready: Vec::new() }
+    }
+}
+
 impl Host {
     /// Serves until nobody uses the stack any more.
     pub fn serve(&mut self) {
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
-        let mut ready = Vec::new();
+        let mut round = Round::default();
         self.engine.reside();
         while !self.life.is_stopped() {
             self.parker.prepare();
-            // Out of memory is all that can go wrong here, and passes.
-            let n = readiness::take(self.interest.fd(), &mut events).unwrap_or(0);
-            ready.append(&mut self.again);
-            self.inbox.take(&mut ready);
-            ready.sort_unstable();
-            ready.dedup();
-            if n == 0 && ready.is_empty() {
-                if self.is_over() {
-                    return;
-                }
-                let deadline = self.next_deadline();
-                let mut kernel = [libc::pollfd { fd: self.interest.fd(), events: libc::POLLIN, revents: 0 }];
-                engine::wait(&[self.engine], &mut kernel, deadline, None);
-                self.on_time();
+            if self.go_round(&mut round) {
                 continue;
             }
-            self.hear_programs();
-            for event in &events[..n] {
-                self.on_kernel_event(event.u64, event.events);
+            if self.is_over() {
+                return;
             }
-            for slot in ready.drain(..) {
-                self.run(slot, 0);
-            }
+            let deadline = self.next_deadline();
+            let mut kernel = [libc::pollfd { fd: self.interest.fd(), events: libc::POLLIN, revents: 0 }];
+            engine::wait(&[self.engine], &mut kernel, deadline, None);
             self.on_time();
-            self.engine.tend();
         }
+    }
+
+    /// Does what there is to do now; false if there is nothing.
+    pub fn go_round(&mut self, round: &mut Round) -> bool {
+        let Round { events, ready } = round;
+        // Out of memory is all that can go wrong here, and passes.
+        let n = readiness::take(self.interest.fd(), events).unwrap_or(0);
+        ready.append(&mut self.again);
+        self.inbox.take(ready);
+        ready.sort_unstable();
+        ready.dedup();
+        if n == 0 && ready.is_empty() {
+            return false;
+        }
+        self.hear_programs();
+        for event in &events[..n] {
+            self.on_kernel_event(event.u64, event.events);
+        }
+        for slot in ready.drain(..) {
+            self.run(slot, 0);
+        }
+        self.on_time();
+        self.engine.tend();
+        true
     }
 
     fn on_kernel_event(&mut self, slot: u64, events: u32) {
@@ -64,7 +85,10 @@ impl Host {
 
     /// Does what there is to do for a slot.
     pub fn run(&mut self, number: u64, events: u32) {
-        let Some(slot) = self.take(number) else { return };
+        let Some(mut slot) = self.take(number) else { return };
+        if let Some(end) = slot.item.end_mut() {
+            end.hear(events);
+        }
         let id = slot.id;
         let ran = catch_unwind(AssertUnwindSafe(|| self.act(number, slot, events)));
         if ran.is_err() {
@@ -81,15 +105,14 @@ impl Host {
         match item {
             Item::Asker(fd) => self.hear(number, fd, false),
             Item::Header(fd) => self.read_header(number, fd),
-            Item::Connecting(connecting) => self.advance(number, connecting, events),
+            Item::Connecting(connecting) => self.advance(number, connecting),
             Item::Lingering(lingering) => self.linger(number, lingering, id),
             Item::Held(held) => self.deliver(number, held, id),
             Item::Datagram(datagram) => self.exchange(number, datagram, id),
-            Item::Lookup(lookup) => self.go_on_with(number, lookup, events),
+            Item::Lookup(lookup) => self.go_on_with(number, lookup),
             Item::Client(fd, pid) if events == 0 => self.put(number, Item::Client(fd, pid), None),
             Item::Client(_, pid) => self.life.left(pid),
             Item::Bridge(mut bridge) => {
-                bridge.on_end_ready(events);
                 let now = self.engine.now();
                 drop(bridge.closer.take_if(|closer| closer.is_late(now)));
                 let verdict = bridge.turn(&mut self.buffer, &self.pins);
@@ -112,7 +135,7 @@ impl Host {
                 Ok(fd) => {
                     self.hear_those_let_in();
                     let number = self.reserve();
-                    self.hear(number, fd, true);
+                    self.hear(number, End::new(fd), true);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // The program went away before its turn.

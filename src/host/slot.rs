@@ -1,11 +1,31 @@
 //! What the host keeps, each thing in a slot of its own: a number that the kernel's epoll and the stack's readiness
 //! both come back with.
+//!
+//! Both tell of a change once. What is told to one item and concerns the next is carried over, or looked for anew:
+//!
+//! | an item becomes | of the program's end | of the stack's socket |
+//! |---|---|---|
+//! | accepted, `Header` | first told after it was added | none yet |
+//! | `Header` with a part of the header, `Header` | carried in its [`End`] | none yet |
+//! | `Header`, `Connecting` | carried in its [`End`] | [`Host::watch`] has it looked at once more |
+//! | `Connecting` with a part of what fills it, `Connecting` | carried in its [`End`] | none counts until it is a bridge |
+//! | `Connecting`, `Bridge` | carried in its [`End`] | put among [`Host::again`] |
+//! | `Connecting`, `Held` (it failed) | it is looked whether the program is gone; the end is closed | nobody watches it any more |
+//! | `Held`, `Connecting` | has another slot, and an end of its own | watched as that slot |
+//! | `Held`, `Datagram` | first told after it was added | watched anew |
+//! | an arrival that waits, `Bridge` | first told after it was added | [`Host::watch`] |
+//! | `Bridge`, `Lingering` | closed | [`Host::part_with`] has it looked at once more |
+//! | an answer that lingers: `Asker`, closer | told by nobody: it has a time of its own | as before |
+//! | accepted, `Asker` | first told after it was added | none |
+//! | `Asker`, `Lookup` | carried in its [`End`], if it was added, else first told then | [`Host::watch`] |
+//! | a slot whose item was dropped | its descriptor is closed, and epoll(7) forgets it | [`Detached`] has it forgotten |
 
 use super::{
     bridge::{Bridge, Pin},
     connect::Connecting,
     connect::Outcomes,
     datagram::Datagram,
+    end::End,
     gate::{Gate, Guard},
     life::Life,
     linger::Lingering,
@@ -27,7 +47,7 @@ use parking_lot::Mutex;
 use sockeye_shim::format::Token;
 use std::{
     collections::HashMap,
-    os::fd::{AsRawFd, OwnedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     sync::Arc,
 };
 
@@ -39,11 +59,11 @@ const FIRST: u64 = 2;
 /// What stands in a slot.
 pub enum Item {
     /// A program that has not yet said what it asks.
-    Asker(OwnedFd),
+    Asker(End),
     /// A program's end that has not yet said where it connects to.
-    Header(OwnedFd),
+    Header(End),
     /// A connection that is being made.
-    Connecting(Connecting),
+    Connecting(Box<Connecting>),
     /// A connection.
     Bridge(Box<Bridge>),
     /// A connection that its program has closed, and that is waited for.
@@ -59,10 +79,21 @@ pub enum Item {
 }
 
 impl Item {
+    /// The program's end in it, of those whose events count beyond the moment they come in.
+    pub fn end_mut(&mut self) -> Option<&mut End> {
+        match self {
+            Self::Asker(end) | Self::Header(end) => Some(end),
+            Self::Connecting(connecting) => Some(connecting.end_mut()),
+            Self::Bridge(bridge) => Some(bridge.end_mut()),
+            Self::Lookup(lookup) => Some(lookup.asker_mut()),
+            Self::Lingering(_) | Self::Held(_) | Self::Datagram(_) | Self::Client(..) => None,
+        }
+    }
+
     /// The stack's socket in it.
     pub fn socket(&self) -> Option<&Detached> {
         match self {
-            Self::Connecting(connecting) => Some(&connecting.socket),
+            Self::Connecting(connecting) => Some(connecting.socket()),
             Self::Bridge(bridge) => Some(bridge.socket()),
             Self::Lingering(lingering) => Some(lingering.socket()),
             Self::Held(held) => Some(&held.socket),
@@ -111,9 +142,9 @@ impl Interest {
     }
 
     /// Asks for edges of `events` on `fd`, to be told as `slot`. It ends when the descriptor is closed.
-    pub fn add(&self, fd: &OwnedFd, events: i32, slot: u64) -> crate::error::Result<()> {
+    pub fn add(&self, fd: &impl AsFd, events: i32, slot: u64) -> crate::error::Result<()> {
         let event = libc::epoll_event { events: (events | libc::EPOLLET) as u32, u64: slot };
-        readiness::control(self.0, libc::EPOLL_CTL_ADD, fd.as_raw_fd(), event)
+        readiness::control(self.0, libc::EPOLL_CTL_ADD, fd.as_fd().as_raw_fd(), event)
     }
 }
 

@@ -1,5 +1,7 @@
 //! A program's part, played over AF_UNIX against a host whose stack has a loopback only.
 
+mod by_hand;
+
 use super::{Options, run};
 use crate::sys::{
     clock,

@@ -233,6 +233,15 @@ pub fn shutdown_write(fd: BorrowedFd<'_>) -> io::Result<()> {
     checked(unsafe { libc::syscall(libc::SYS_shutdown, fd.as_raw_fd(), libc::SHUT_WR) }).map(drop)
 }
 
+/// shutdown(2) of the receiving side: who writes at the other end meets EPIPE; what is queued can still be received.
+///
+/// # Errors
+/// `NotConnected`: the other end is gone.
+pub fn shutdown_read(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: no pointers.
+    checked(unsafe { libc::syscall(libc::SYS_shutdown, fd.as_raw_fd(), libc::SHUT_RD) }).map(drop)
+}
+
 /// Reads an option of SOL_SOCKET; nothing when the kernel refuses.
 fn option<T: Copy>(fd: BorrowedFd<'_>, name: i32, mut value: T) -> Option<T> {
     let mut len = size_of::<T>() as libc::socklen_t;
