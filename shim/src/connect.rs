@@ -41,19 +41,25 @@ pub fn begin(fd: i32, mut tag: Tag, destination: Address, host: &Host<'_>) -> Re
     }
     tag = options::introduce(fd, tag, host)?;
     let name = Meaning::Connect.name(host.stack).ok_or(Errno(libc::ENETDOWN))?;
-    let mut begun = kernel::connect(fd, &name);
+    let mut begun = kernel::connect_in_turn(fd, &name);
     if begun == Err(Errno(libc::EISCONN)) {
         // An earlier attempt failed, and an AF_UNIX socket connects once.
         tag = renew(fd, tag, Identity::Same)?;
-        begun = kernel::connect(fd, &name);
+        begun = kernel::connect_in_turn(fd, &name);
     }
     begun.map_err(|errno| if errno == Errno(libc::ECONNREFUSED) { Errno(libc::ENETDOWN) } else { errno })?;
     if !Host::is_ours(fd, kernel::geteuid()) {
         return Err(Errno(libc::ENETDOWN));
     }
     open::set_tag(fd, tag.with(Tag::CONNECTING))?;
-    fill(fd, tag, destination, host)?;
-    Ok(Begun::InProgress)
+    match fill(fd, tag, destination, host) {
+        Ok(()) => Ok(Begun::InProgress),
+        Err(errno) => {
+            // Nothing is under way: the host drops what it has when this end is closed or renewed.
+            open::set_tag(fd, tag)?;
+            Err(errno)
+        }
+    }
 }
 
 /// connect(2) to AF_UNSPEC: what the socket was connected to, or listened for, is over.
@@ -117,7 +123,12 @@ pub enum Begun {
     Done,
 }
 
-/// Sends the header, and enough behind it that the socket cannot be written to.
+/// Sends the header, and enough behind it that the socket cannot be written to. The kernel takes that in pieces, and the
+/// host may have looked at the first, refused, and closed its end before the last: how it ended is asked for later.
+///
+/// # Errors
+///
+/// ENETDOWN: the host does not take connections. ENOBUFS: the kernel has no memory for it.
 fn fill(fd: i32, tag: Tag, destination: Address, host: &Host<'_>) -> Result<()> {
     // An AF_UNIX socket can be written to while at most a quarter of its buffer is taken (unix_writable).
     let buffer = kernel::option::<i32>(fd, libc::SO_SNDBUF)?.clamp(4608, 8 << 20) as usize;
@@ -132,16 +143,19 @@ fn fill(fd: i32, tag: Tag, destination: Address, host: &Host<'_>) -> Result<()> 
         source: if tag.is(Tag::BOUND) { names::bound(fd, host).unwrap_or(Address::NONE) } else { Address::NONE },
     };
     // The last byte goes by itself: the host leaves it unread, and it shall not keep the others.
-    match kernel::send_filled(fd, &header.to_bytes(), total - 1) {
-        Ok(sent) if sent == total - 1 => {}
-        Ok(_) => return Err(Errno(libc::ENOBUFS)),
+    let mut sent = match kernel::send_filled(fd, &header.to_bytes(), total - 1) {
+        Ok(sent) => sent,
         Err(_) => return Err(Errno(libc::ENETDOWN)),
+    };
+    while sent < total {
+        let piece = if sent < total - 1 { total - 1 - sent } else { 1 };
+        match kernel::send_filled(fd, &[], piece) {
+            Ok(more) => sent += more,
+            Err(Errno(libc::EPIPE | libc::ECONNRESET)) => break,
+            Err(_) => return Err(Errno(libc::ENOBUFS)),
+        }
     }
-    match kernel::send(fd, &[0]) {
-        // The host may have refused already: how it ended is asked for later.
-        Ok(_) | Err(Errno(libc::EPIPE | libc::ECONNRESET)) => Ok(()),
-        Err(_) => Err(Errno(libc::ENOBUFS)),
-    }
+    Ok(())
 }
 
 /// Why a connection failed, or that it was made and has ended since.

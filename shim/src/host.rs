@@ -137,7 +137,7 @@ impl Host<'_> {
     fn reach(&self) -> Result<Socket> {
         let name = Meaning::Control.name(self.stack).ok_or(DOWN)?;
         let socket = Socket(kernel::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0)?);
-        kernel::connect(socket.0, &name)?;
+        kernel::connect_in_turn(socket.0, &name)?;
         // An abstract name is whoever's bound it first: the token is for nobody but our own host.
         if Self::is_ours(socket.0, kernel::geteuid()) {
             return Ok(socket);

@@ -157,6 +157,26 @@ pub fn connect(fd: i32, name: &Name) -> Result<()> {
     unsafe { call(libc::SYS_connect, [fd as usize, (&raw const address) as usize, address.size(), 0, 0, 0]) }.map(drop)
 }
 
+/// How long connecting waits for its turn at most, in milliseconds.
+const TURNS: usize = 5000;
+
+/// As [`connect`], but waits while the listener's queue is full, also where the descriptor does not block: TCP's connect(2)
+/// knows no such queue, and would be in progress. A signal makes it begin again.
+pub fn connect_in_turn(fd: i32, name: &Name) -> Result<()> {
+    let millisecond = [0i64, 1_000_000];
+    for _ in 1..TURNS {
+        match connect(fd, name) {
+            Err(Errno(libc::EAGAIN)) => {
+                // SAFETY: a timespec of 64-bit Linux that lives through the call; what is left of it is not asked for.
+                let _ = unsafe { call(libc::SYS_nanosleep, [millisecond.as_ptr() as usize, 0, 0, 0, 0, 0]) };
+            }
+            Err(Errno(libc::EINTR)) => {}
+            other => return other,
+        }
+    }
+    connect(fd, name)
+}
+
 /// listen(2).
 pub fn listen(fd: i32, backlog: i32) -> Result<()> {
     // SAFETY: no pointers.
