@@ -200,7 +200,8 @@ fn segment(frame: &Frame, layout: &Layout, range: Range<usize>, nth: u16, is_las
     out.prepend(layout.transport).copy_from_slice(&headers[..layout.transport]);
     layout.set_lengths(out.head_mut(), length, nth);
 
-    let overlap = |len: usize, at: usize| (range.start.clamp(at, at + len) - at)..(range.end.clamp(at, at + len) - at);
+    let within = |place: usize, at: usize, len: usize| place.saturating_sub(at).min(len);
+    let overlap = |len: usize, at: usize| within(range.start, at, len)..within(range.end, at, len);
     out.push_bytes(&beside[overlap(beside.len(), 0)]);
     let mut at = beside.len();
     for slice in frame.body() {

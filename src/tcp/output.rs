@@ -374,7 +374,7 @@ impl Connection {
             }
             self.snd.on_sent(len, cx.now);
             if whole {
-                self.on_mtu_probe_sent(seq, len);
+                self.on_mtu_probe_sent(seq, len, header.options.len() as u32);
             }
             if data % segment != 0 {
                 self.pending.small_end = Some(seq + data);

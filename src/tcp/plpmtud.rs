@@ -127,7 +127,9 @@ impl Connection {
             self.search_again(segment, now);
             return Verdict::No;
         }
-        let size = self.payload_of(search.middle());
+        // This segment may have options that not all have, such as Accurate ECN's.
+        let beside = u32::from(self.segment_limit()).saturating_sub(segment).saturating_sub(self.options_len());
+        let size = self.payload_of(search.middle()).saturating_sub(beside);
         // Behind a probe there must be enough to find it lost by (RFC 4821 section 7.4).
         let needed = size.saturating_add((self.recovery.rack.reordering + 1).saturating_mul(segment));
         if self.snd.unsent_data() < needed || self.peer.size() < needed {
@@ -155,9 +157,9 @@ impl Connection {
         }
     }
 
-    /// A probe left with `len` bytes from `start` on.
-    pub(super) fn on_mtu_probe_sent(&mut self, start: SeqNum, len: u32) {
-        let size = self.packet_of(len);
+    /// A probe left with `len` bytes from `start` on, behind so many bytes of options.
+    pub(super) fn on_mtu_probe_sent(&mut self, start: SeqNum, len: u32, options: u32) {
+        let size = mss::to_mtu(len.saturating_add(options), self.flow.remote.addr);
         if let Some(search) = &mut self.search {
             search.probe = Some(Probe { start, end: start + len, size });
         }

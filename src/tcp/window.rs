@@ -264,8 +264,9 @@ impl RecvWindow {
             return;
         }
         if self.copied > self.best {
-            let (copied, best) = (u64::from(self.copied), u64::from(self.best.max(1)));
-            let wanted = 2 * copied + 16 * u64::from(mss);
+            // A slow round trip of a fast path brings so much that 64 bits are not enough for the product.
+            let (copied, best) = (u128::from(self.copied), u128::from(self.best.max(1)));
+            let wanted = 2 * copied + 16 * u128::from(mss);
             let wanted = wanted + 2 * wanted * (copied - best) / best;
             self.capacity = self.capacity.max(u32::try_from(wanted).unwrap_or(u32::MAX).min(limit(settings)));
             self.best = self.copied;

@@ -98,6 +98,7 @@ pub fn judge(path: &str, text: &str, is_test: bool) -> Vec<String> {
         wrong.extend(purity(path, &source));
     }
     wrong.extend(unsafety(path, &source));
+    wrong.extend(crossing_bounds(path, &source));
     wrong
 }
 
@@ -107,6 +108,37 @@ pub fn judge_member(path: &str, text: &str) -> Vec<String> {
     let mut wrong = budgets(path, text, &source);
     wrong.extend(unfinished(path, text, &source));
     wrong.extend(unexplained(path, &source));
+    wrong.extend(crossing_bounds(path, &source));
+    wrong
+}
+
+/// `clamp` panics when its bounds cross, which only constants cannot do: others are kept by `min` and `max`, whose order
+/// says which of the two wins.
+fn crossing_bounds(path: &str, source: &Source) -> Vec<String> {
+    let is_constant = |word: &str| {
+        let is_name = word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        let is_number = word.starts_with(|c: char| c.is_ascii_digit());
+        is_name || is_number || ["as", "i32", "u32", "u64", "usize", "u16"].contains(&word)
+    };
+    let is_word = |text: &str| text.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+    let mut wrong = Vec::new();
+    for (at, call) in source.tokens.windows(3).enumerate() {
+        let is_call = call[0].text == "." && call[1].text == "clamp" && call[2].text == "(";
+        if !is_call || source.is_test(call[1].line) {
+            continue;
+        }
+        let mut depth = 0;
+        let bounds = source.tokens[at + 2..].iter().take_while(|token| {
+            depth += i32::from(token.text == "(") - i32::from(token.text == ")");
+            depth > 0
+        });
+        if bounds.into_iter().any(|token| is_word(&token.text) && !is_constant(&token.text)) {
+            let line = call[1].line + 1;
+            wrong.push(format!(
+                "{path}:{line} has a clamp whose bounds may cross; say min and max in the order they win"
+            ));
+        }
+    }
     wrong
 }
 
@@ -302,6 +334,21 @@ mod tests {
         assert_eq!(found, [("f".into(), 0, 2), ("g".into(), 3, 3)]);
         let types = Source::new("type F = fn(u8) -> u8; trait T { fn f(&self); fn g(&self) { x() } }");
         assert_eq!(types.functions().iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["g"]);
+    }
+
+    #[test]
+    fn a_clamp_has_constant_bounds() {
+        let crossing = [":1 has a clamp whose bounds may cross; say min and max in the order they win"];
+        for text in
+            ["x.clamp(2 * mss, 65_536)", "x.clamp(LEAST, self.most())", "x.clamp((1, 2).0, f(3))", "y(x.clamp(a, A))"]
+        {
+            assert_eq!(wrong("tcp/x.rs", &format!("fn f() {{ {text} }}")), crossing, "{text}");
+        }
+        for text in
+            ["x.clamp(1, (1 << 28) - 1)", "x.clamp(BOUNDS.0, BOUNDS.1)", "x.clamp(0, DATA as i32)", "clamp(settings)"]
+        {
+            assert_eq!(wrong("tcp/x.rs", &format!("fn f() {{ {text} }}")), [""; 0], "{text}");
+        }
     }
 
     #[test]

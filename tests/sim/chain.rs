@@ -85,7 +85,12 @@ impl Chain {
 
     /// A link of so many megabits a second with a queue in front of it.
     pub fn link(self, megabits: u64, queue: Queue) -> Self {
-        self.with(Link { nanos_per_kilobyte: 8_000_000 / megabits, queue, busy: false })
+        self.link_of(megabits * 1_000_000, queue)
+    }
+
+    /// A link of so many bits a second.
+    pub fn link_of(self, rate: u64, queue: Queue) -> Self {
+        self.with(Link { nanos_per_kilobyte: 8_000_000_000_000 / rate, queue, busy: false })
     }
 }
 
@@ -245,7 +250,7 @@ impl Element for Link {
 
     fn describe(&self) -> String {
         let Queue { dropped, marked, .. } = &self.queue;
-        let rate = 8_000_000 / self.nanos_per_kilobyte;
-        format!("link of {rate} Mbit/s ({} bytes wait, {dropped} dropped, {marked} marked)", self.queue.bytes())
+        let rate = 8_000_000_000 / self.nanos_per_kilobyte;
+        format!("link of {rate} kbit/s ({} bytes wait, {dropped} dropped, {marked} marked)", self.queue.bytes())
     }
 }

@@ -129,6 +129,16 @@ impl Plan {
         self.settings.user_timeout = time;
     }
 
+    /// What is rarely asked for: marks, counted or not, a search for the path's MTU, a rate of the user's.
+    pub fn vary(&mut self, rng: &mut dyn Rng) {
+        let knobs = Knobs { ecn: pick(rng, &[2, 1, 3]), mtu_probing: pick(rng, &[0, 2]), ..Knobs::default() };
+        self.settings.knobs = knobs.into();
+        self.settings.syn_retries = 16;
+        if rng.chance(0.2) {
+            self.settings.max_pacing_rate = pick(rng, &[1_000, 1_000_000, 50_000_000_000]);
+        }
+    }
+
     /// A link that loses much takes long.
     pub fn send_at_most(&mut self, total: usize) {
         self.total = self.total.min(total);

@@ -4,6 +4,7 @@
 //! it again alone with a trace of all segments. `SOCKEYE_SEEDS=n` runs more (or fewer) of them.
 
 mod any_link;
+mod any_size;
 mod chain;
 mod end;
 mod goodput;

@@ -138,7 +138,7 @@ impl Cubic {
             self.epoch.reno - cwnd - f64::from(self.fraction)
         } else {
             // At most one and a half windows a round trip.
-            let target = self.cubic(elapsed + ack.min_rtt.unwrap_or_default()).clamp(cwnd, cwnd * 1.5);
+            let target = self.cubic(elapsed + ack.min_rtt.unwrap_or_default()).min(cwnd * 1.5).max(cwnd);
             (target - cwnd) * windows.min(1.0)
         };
         let grown = (f64::from(self.fraction) + growth).max(0.0);

@@ -218,6 +218,9 @@ pub fn initial_window(mss: u16) -> u32 {
 }
 
 #[cfg(test)]
+mod any_size;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -314,7 +314,8 @@ impl Model {
 
     /// With what frames and the probing upwards need in addition (BBRQuantizationBudget).
     fn quantized(&self, bytes: u32) -> u32 {
-        let quantum = (self.pacing_rate / 1000).clamp(2 * u64::from(self.mss), 65_536) as u32;
+        // Two segments may be more than the largest frame.
+        let quantum = (self.pacing_rate / 1000).min(65_536).max(2 * u64::from(self.mss)) as u32;
         let up = if self.state == State::Up { 2 * self.mss } else { 0 };
         bytes.max(3 * quantum).max(self.min_window()).saturating_add(up)
     }
@@ -348,7 +349,7 @@ impl Model {
         } else if self.cwnd < most || delivered < u64::from(initial_window(self.mss as u16)) {
             self.cwnd = grown;
         }
-        self.cwnd = self.cwnd.clamp(self.min_window(), MAX_WINDOW);
+        self.cwnd = self.cwnd.min(MAX_WINDOW).max(self.min_window());
         if self.state == State::ProbeRtt {
             self.cwnd = self.cwnd.min(self.probe_rtt_window());
         }
