@@ -12,8 +12,10 @@ pub const DELAY: Duration = Duration::from_millis(40);
 const TICK: Duration = Duration::from_millis(1);
 /// The longest it waits (Linux's TCP_DELACK_MAX; RFC 9293 section 3.8.6.3, MUST-40, allows 500 ms).
 const LONGEST: Duration = Duration::from_millis(200);
-/// Acknowledgements sent at once while the peer's slow start is young (Linux's TCP_MAX_QUICKACKS).
-const QUICK: u8 = 16;
+/// Acknowledgements sent at once while the peer's slow start is young, at most (Linux's TCP_MAX_QUICKACKS).
+const QUICK: u32 = 16;
+/// And at least, however small the window.
+const QUICK_LEAST: u32 = 2;
 
 /// Whether an acknowledgement is owed.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,10 @@ pub struct Arrival {
     pub irregular: bool,
     /// The reader has kept up: acknowledging now would not tell of a smaller window.
     pub window_kept: bool,
+    /// The last offer, bytes.
+    pub offer: u32,
+    /// Less than half of the receive buffer is free.
+    pub crowded: bool,
 }
 
 impl Acks {
@@ -64,7 +70,7 @@ impl Acks {
     pub fn new(rcv_nxt: SeqNum, now: Instant) -> Self {
         Self {
             owed: Owed::Nothing,
-            quick: QUICK,
+            quick: 0,
             interactive: false,
             told: rcv_nxt,
             rcv_mss: 536,
@@ -135,13 +141,16 @@ impl Acks {
 
     /// Data came in.
     pub fn on_data(&mut self, arrival: Arrival, rto: Duration, now: Instant) {
-        let Arrival { segment, rcv_nxt, irregular, window_kept } = arrival;
+        let Arrival { segment, rcv_nxt, irregular, window_kept, offer, crowded } = arrival;
         if segment >= self.rcv_mss || segment >= 536 {
             self.rcv_mss = segment;
         }
-        self.follow_pace(now.since(self.heard), rto);
+        self.follow_pace(now.since(self.heard), rto, offer);
         self.heard = now;
         let unacknowledged = rcv_nxt - self.told;
+        if crowded && unacknowledged > u32::from(self.rcv_mss) {
+            self.slow_down();
+        }
         if irregular || (self.quick > 0 && !self.interactive) {
             self.owed = Owed::Now;
         } else if unacknowledged > u32::from(self.rcv_mss) && window_kept {
@@ -174,17 +183,30 @@ impl Acks {
         }
     }
 
+    /// As many acknowledgements are quick as let the peer's window grow to half of the `offer` (Linux's
+    /// tcp_incr_quickack).
+    fn help_slow_start(&mut self, offer: u32) {
+        let count = (offer / (2 * u32::from(self.rcv_mss.max(1)))).clamp(QUICK_LEAST, QUICK);
+        self.quick = self.quick.max(count as u8);
+    }
+
+    /// Less than half of the buffer is free: the peer is not to be hurried (Linux's __tcp_select_window).
+    pub fn slow_down(&mut self) {
+        self.quick = 0;
+    }
+
     /// `gap` since the last data (Linux's tcp_event_data_recv).
-    fn follow_pace(&mut self, gap: Duration, rto: Duration) {
+    fn follow_pace(&mut self, gap: Duration, rto: Duration, offer: u32) {
         if self.ato.is_zero() {
             self.ato = DELAY;
+            self.help_slow_start(offer);
         } else if gap <= DELAY / 2 {
             self.ato = self.ato / 2 + DELAY / 2;
         } else if gap < self.ato {
             self.ato = (self.ato / 2 + gap).min(rto);
         } else if gap > rto {
             // After a pause the peer starts slowly again and needs its acknowledgements.
-            self.quick = QUICK;
+            self.help_slow_start(offer);
         }
     }
 
@@ -233,12 +255,19 @@ mod tests {
     const RTO: Duration = Duration::from_millis(200);
 
     fn arrival(rcv_nxt: u32) -> Arrival {
-        Arrival { segment: 1000, rcv_nxt: SeqNum(rcv_nxt), irregular: false, window_kept: true }
+        Arrival {
+            segment: 1000,
+            rcv_nxt: SeqNum(rcv_nxt),
+            irregular: false,
+            window_kept: true,
+            offer: 60_000,
+            crowded: false,
+        }
     }
 
     fn calm() -> Acks {
         let mut acks = Acks::new(SeqNum(0), Instant::ZERO);
-        acks.quick = 0;
+        acks.ato = DELAY;
         acks
     }
 
@@ -249,6 +278,17 @@ mod tests {
             acks.on_data(arrival(n * 10), RTO, Instant::ZERO);
             assert_eq!(acks.owed(), if n <= 16 { Owed::Now } else { Owed::Delayed }, "segment {n}");
             acks.on_told(SeqNum(n * 10));
+        }
+    }
+
+    #[test]
+    fn as_many_are_quick_as_fill_half_of_the_window() {
+        for (offer, segment, count) in [(64_240, 1460, 16), (20_000, 1000, 10), (20_000, 9000, 2), (0, 1460, 2)] {
+            let mut acks = Acks::new(SeqNum(0), Instant::ZERO);
+            acks.on_data(Arrival { segment, offer, ..arrival(10) }, RTO, Instant::ZERO);
+            assert_eq!(acks.quick, count, "{offer} bytes offered, segments of {segment}");
+            acks.slow_down();
+            assert_eq!(acks.quick, 0);
         }
     }
 

@@ -280,6 +280,8 @@ impl Connection {
                 || inserted.advanced == 0
                 || self.is_accecn_hurried(),
             window_kept: next_offer.saturating_add(1 << self.window.shift()) > last_offer,
+            offer: self.window.size(),
+            crowded: self.window.is_half_full(self.rcv.readable()),
         };
         self.acks.on_data(arrival, self.rtt.rto(), cx.now);
     }
@@ -290,6 +292,10 @@ impl Connection {
         self.life.peer_done = true;
         self.life.read_shut = true;
         self.acks.on_fin();
+        // As Linux, which counts it among what finds no room.
+        if self.rcv.readable() >= self.window.capacity() as usize {
+            self.acks.owe_now();
+        }
         self.events |= Ready::IN | Ready::RDNORM | Ready::RDHUP;
         match self.state {
             State::Established => {

@@ -425,6 +425,9 @@ impl Connection {
         let rcv_nxt = self.rcv.rcv_nxt();
         let window = self.window.offer(rcv_nxt, self.rcv.readable(), u32::from(self.acks.rcv_mss()));
         self.acks.on_told(rcv_nxt);
+        if self.window.is_half_full(self.rcv.readable()) {
+            self.acks.slow_down();
+        }
         self.timers.stop(Timer::DelayedAck);
         let options = self.options(now);
         self.acks.duplicate = None;

@@ -194,6 +194,11 @@ impl RecvWindow {
         offer.min(u16::MAX.into())
     }
 
+    /// Whether the reader lags so far behind that less than half of what we can hold is free.
+    pub fn is_half_full(&self, unread: usize) -> bool {
+        self.capacity.saturating_sub(u32::try_from(unread).unwrap_or(u32::MAX)) < self.capacity / 2
+    }
+
     /// How many bytes from `rcv_nxt` on we would offer while `unread` bytes wait for the reader.
     pub fn select(&self, rcv_nxt: SeqNum, unread: usize, mss: u32) -> u32 {
         self.wanted(unread, mss).max(self.offered(rcv_nxt))

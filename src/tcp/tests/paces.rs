@@ -18,7 +18,7 @@ fn ms(ms: u64) -> Duration {
 }
 
 fn arrival(segment: u16, rcv_nxt: u32) -> Arrival {
-    Arrival { segment, rcv_nxt: SeqNum(rcv_nxt), irregular: false, window_kept: true }
+    Arrival { segment, rcv_nxt: SeqNum(rcv_nxt), irregular: false, window_kept: true, offer: 60_000, crowded: false }
 }
 
 /// Without quick acknowledgements left; segments of 1000 bytes, the last of which came at time zero and was acknowledged.
