@@ -131,15 +131,18 @@ impl Connection {
         self.timers.set(Timer::Retransmit, cx.now + self.rtt.rto());
     }
 
-    /// The probe, if one is due: the next new segment if the peer's window takes it, else the last one again. It does
-    /// not wait for the congestion window.
+    /// The probe, if one is due: the next new segment if the peer's window takes it, be it only a FIN, else the last one
+    /// again. It does not wait for the congestion window.
     pub(in crate::tcp) fn take_probe(&mut self, segment: u32) -> Option<(SeqNum, u32, bool)> {
         if !std::mem::take(&mut self.recovery.tlp.due) || self.recovery.phase != Phase::Open {
             return None;
         }
         let nxt = self.snd.nxt();
-        let new = self.snd.unsent_data().min(segment);
-        if new > 0 && self.peer.usable(self.snd.una(), nxt) >= new {
+        let data = self.snd.unsent_data().min(segment);
+        let ends = self.snd.has_fin() && !self.snd.is_fin_sent() && data == self.snd.unsent_data();
+        let room = self.peer.usable(self.snd.una(), nxt);
+        let new = data + u32::from(ends && data < room);
+        if new > 0 && room >= new {
             self.recovery.tlp = Tlp { end: Some(nxt + new), again: false, due: false };
             return Some((nxt, new, false));
         }
