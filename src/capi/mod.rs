@@ -27,11 +27,11 @@ pub use sendfile::*;
 pub use stack::*;
 pub use wait::*;
 
-use crate::error::{Error, Result};
-use std::{
-    ffi::c_int,
-    panic::{AssertUnwindSafe, catch_unwind},
+use crate::{
+    error::{Error, Result},
+    sys::panics,
 };
+use std::ffi::c_int;
 
 /// The result of a call that gives a number, as C has it.
 fn int(result: Result<c_int>) -> c_int {
@@ -64,5 +64,5 @@ fn count(result: Result<usize>) -> c_int {
 
 /// Runs a call that never sleeps.
 fn call<R>(act: impl FnOnce() -> Result<R>) -> Result<R> {
-    catch_unwind(AssertUnwindSafe(act)).unwrap_or(Err(Error::Io))
+    panics::catch(act).unwrap_or(Err(Error::Io))
 }

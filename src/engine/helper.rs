@@ -3,7 +3,7 @@
 
 use super::{Engine, lead::Watch, park::Place};
 use crate::{
-    sys::{poll, signals::Blocked},
+    sys::{panics, poll, signals::Blocked},
     time::Duration,
 };
 use std::{ffi::c_void, io, thread};
@@ -27,7 +27,7 @@ fn run(engine: &'static Engine) {
     while !engine.is_stopped() {
         me.prepare();
         match engine.lead.look(&mut seen) {
-            Watch::Nobody if engine.lead.take_over() => while !engine.is_stopped() && engine.step(me, None) {},
+            Watch::Nobody if engine.lead.take_over() => while !engine.is_stopped() && step(engine, me) {},
             Watch::Inside if quiet >= QUIET && engine.lead.let_helper_sleep() => {
                 quiet = 0;
                 nap(me, None);
@@ -40,6 +40,11 @@ fn run(engine: &'static Engine) {
     }
     engine.lead.abandon(me);
     me.release();
+}
+
+/// Drives for one sleep. A panic, which the stack has not caught, does not end the thread: nobody would drive any more.
+fn step(engine: &'static Engine, me: &'static Place) -> bool {
+    panics::catch(|| engine.step(me, None)).unwrap_or(true)
 }
 
 /// Sleeps until notified, `limit` at most.

@@ -21,7 +21,7 @@ use crate::{
     ready::Ready,
     rng::SeededRng,
     stack::{Config, IfaceId, SocketId, Stack},
-    sys::{clock, entropy, fork},
+    sys::{clock, entropy, fork, panics},
     time::{Duration, Instant},
 };
 use lead::Lead;
@@ -130,6 +130,7 @@ impl Engine {
 
     fn create(config: Config, device: Option<Box<dyn Device>>, seed: [u64; 2]) -> &'static Self {
         fork::mark_parent();
+        panics::log_caught();
         let capabilities = device.as_ref().map(|device| device.capabilities());
         let stack = Stack::new(&config, capabilities, Box::new(SeededRng::new(seed)), now());
         let helper = Place::new();
@@ -238,6 +239,8 @@ impl Engine {
         // Recursive: a reader of the device takes a turn while it holds the device.
         let port = self.port.read_recursive();
         let now = now();
+        // By the stack, which knows what it is about.
+        let _caught = panics::Caught::from_here();
         let mut events = Vec::new();
         let (result, epoch, mut rouse, until) = {
             let mut inner = self.inner.lock();

@@ -12,7 +12,7 @@ use crate::{
     error::Error,
     socket::{detached::Detached, errno},
     stack::{Family, Protocol},
-    sys::unix,
+    sys::{panics, unix},
 };
 use sockeye_shim::{
     address::Address,
@@ -162,7 +162,8 @@ impl Host {
                     self.hear_programs();
                     let number = self.reserve();
                     if self.interest.add(&end, end::EVENTS, number).is_ok() {
-                        self.read_header(number, End::new(end));
+                        // The others that wait are let in all the same.
+                        panics::catch(|| self.read_header(number, End::new(end)));
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,

@@ -115,6 +115,8 @@ impl Host {
         if request.op != Op::Stop {
             self.note_user(pid);
         }
+        #[cfg(test)]
+        assert_ne!(request.id, super::tests::UNLUCKY, "a mistake made for a test");
         let response = self.answer(request, meant, uid).unwrap_or_else(|error| Response::new(errno::of(error)));
         if let Some(held) = self.held(request.id) {
             held.pid = pid;

@@ -1,5 +1,5 @@
 //! The loop. Requests come before connections and bytes, so that an option set before a write holds for it. A panic in
-//! what one slot does ends that slot alone: its connection is reset.
+//! what one slot does ends that slot alone: its connection is reset. One in anything else ends what was being done.
 
 use super::{
     bridge::Verdict,
@@ -8,13 +8,9 @@ use super::{
 };
 use crate::{
     engine,
-    sys::{readiness, unix},
+    sys::{panics, readiness, unix},
 };
-use std::{
-    io,
-    os::fd::AsFd,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::{io, os::fd::AsFd};
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 256;
@@ -44,10 +40,8 @@ impl Host {
             if self.is_over() {
                 return;
             }
-            let deadline = self.next_deadline();
-            let mut kernel = [libc::pollfd { fd: self.interest.fd(), events: libc::POLLIN, revents: 0 }];
-            engine::wait(&[self.engine], &mut kernel, deadline, None);
-            self.on_time();
+            panics::catch(|| self.wait());
+            panics::catch(|| self.on_time());
         }
     }
 
@@ -63,22 +57,29 @@ impl Host {
         if n == 0 && ready.is_empty() {
             return false;
         }
-        self.hear_programs();
+        panics::catch(|| self.hear_programs());
         for event in &events[..n] {
             self.on_kernel_event(event.u64, event.events);
         }
         for slot in ready.drain(..) {
             self.run(slot, 0);
         }
-        self.on_time();
-        self.engine.tend();
+        panics::catch(|| self.on_time());
+        panics::catch(|| self.engine.tend());
         true
+    }
+
+    /// Sleeps until there is something to do.
+    fn wait(&self) {
+        let deadline = self.next_deadline();
+        let mut kernel = [libc::pollfd { fd: self.interest.fd(), events: libc::POLLIN, revents: 0 }];
+        engine::wait(&[self.engine], &mut kernel, deadline, None);
     }
 
     fn on_kernel_event(&mut self, slot: u64, events: u32) {
         match slot {
             CONTROL => {}
-            CONNECT => self.take_connects(),
+            CONNECT => _ = panics::catch(|| self.take_connects()),
             slot => self.run(slot, events),
         }
     }
@@ -90,12 +91,9 @@ impl Host {
             end.hear(events);
         }
         let id = slot.id;
-        let ran = catch_unwind(AssertUnwindSafe(|| self.act(number, slot, events)));
-        if ran.is_err() {
-            log::error!("a connection's handling failed; it is reset");
-            if let Some(id) = id {
-                self.outcomes.failed(id, libc::EIO);
-            }
+        let ran = panics::catch(|| self.act(number, slot, events));
+        if let (None, Some(id)) = (ran, id) {
+            self.outcomes.failed(id, libc::EIO);
         }
     }
 
@@ -135,7 +133,8 @@ impl Host {
                 Ok(fd) => {
                     self.hear_those_let_in();
                     let number = self.reserve();
-                    self.hear(number, End::new(fd), true);
+                    // The others that wait are heard all the same.
+                    panics::catch(|| self.hear(number, End::new(fd), true));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // The program went away before its turn.

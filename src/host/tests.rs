@@ -20,6 +20,8 @@ use std::{
 };
 
 const TOKEN: [u8; 16] = [5; 16];
+/// The host panics over what is asked of this socket.
+pub const UNLUCKY: u64 = 13_131_313;
 
 /// A program and the name of its stack.
 struct Program {
@@ -277,6 +279,23 @@ fn options_are_kept_before_the_connection_and_read_after() {
     assert_eq!(told.as_bytes().len(), size_of::<crate::tcp::info::Info>(), "all of it");
     let given = Request { id: Tag::GIVEN | 77, ..set };
     assert_eq!(program.ask(&Request { flags: 0, ..given }).errno, libc::ENOENT);
+}
+
+#[test]
+fn a_panic_over_a_request_ends_the_request_alone() {
+    let program = Program::new("panic");
+    let listener = program.listen(1, 0, 8);
+    let (client, server) = program.pair(&listener, 2);
+    let requests: Vec<_> = (0..3).map(|_| program.control().unwrap()).collect();
+    for fd in &requests {
+        unix::send(fd.as_fd(), &Request::new(Op::Names, TOKEN, UNLUCKY).to_bytes(), 0).unwrap();
+    }
+    for fd in &requests {
+        assert_eq!(read(fd, Response::SIZE), Ok(Vec::new()), "it ends without an answer");
+    }
+    assert_eq!(program.ask(&Request::new(Op::Join, TOKEN, 0)).errno, 0);
+    write_all(&client, b"still here");
+    assert_eq!(read(&server, 100).unwrap(), b"\0still here"[1..]);
 }
 
 #[test]

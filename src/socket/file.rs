@@ -17,12 +17,9 @@ use crate::{
     time::{Duration, Instant},
 };
 use parking_lot::Mutex;
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence},
 };
 
 /// What a file is; the low bits of [`File::kind`].
@@ -260,10 +257,15 @@ impl FileRef {
     }
 }
 
-/// Calls into the stack come through here: a panic there ends as EIO for this call. The thread never sleeps inside
-/// `act`, so that no cancellation passes through.
-fn guarded<R>(act: impl FnOnce() -> Result<R>) -> Result<R> {
-    catch_unwind(AssertUnwindSafe(act)).unwrap_or(Err(Error::Io))
+/// Calls into the stack come through here: a panic there ends as EIO for this call, and ends the connection. The thread
+/// never sleeps inside `act`, so that no cancellation passes through.
+fn guarded<R>(
+    stack: &mut Stack,
+    id: SocketId,
+    now: Instant,
+    act: impl FnOnce(&mut Stack, SocketId, Instant) -> Result<R>,
+) -> Result<R> {
+    stack.guarded(id, now, |stack| act(stack, id, now)).unwrap_or(Err(Error::Io))
 }
 
 /// How long a call may sleep.
@@ -288,7 +290,7 @@ impl Handle {
     /// # Errors
     /// Those of `act`; `Io` when it panics.
     pub fn with<R>(&self, act: impl FnOnce(&mut Stack, SocketId, Instant) -> Result<R>) -> Result<R> {
-        let result = self.engine.with(|stack, now| guarded(|| act(stack, self.id, now)));
+        let result = self.engine.with(|stack, now| guarded(stack, self.id, now, act));
         pollable::refresh(self);
         result
     }
@@ -305,7 +307,7 @@ impl Handle {
         mut act: impl FnMut(&mut Stack, SocketId, Instant) -> Result<R>,
     ) -> Result<R> {
         let id = self.id;
-        let attempt = |stack: &mut Stack, now| guarded(|| act(stack, id, now));
+        let attempt = |stack: &mut Stack, now| guarded(stack, id, now, &mut act);
         let result = match patience {
             Patience::None => self.engine.attempt(attempt),
             Patience::Until(deadline) => self.engine.block_on(id, mask, Some(deadline), attempt),

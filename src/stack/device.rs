@@ -48,15 +48,20 @@ impl Stack {
             entry.is_down = true;
             entry.error = Some(Error::NetDown);
             entry.hop = None;
-            if let Body::Connection(connection) = &mut entry.body {
-                connection.abort(&mut self.world.cx(now));
-            }
             if entry.owner == Owner::Application {
                 self.announce(id, Ready::IN | Ready::OUT | Ready::ERR | Ready::HUP);
             }
-            self.after(id, now);
+            self.guarded(id, now, |stack| stack.cut(id, now));
         }
         self.settle(now);
+    }
+
+    /// Resets a connection.
+    pub(super) fn cut(&mut self, id: SocketId, now: Instant) {
+        if let Some(Entry { body: Body::Connection(connection), .. }) = self.sockets.lookup_mut(id) {
+            connection.abort(&mut self.world.cx(now));
+        }
+        self.after(id, now);
     }
 
     /// The time of [`Stack::next_deadline`] has come.
@@ -64,9 +69,17 @@ impl Stack {
         for _ in 0..self.timers.len() {
             let Some(slot) = self.timers.poll_due(now) else { break };
             if let Some(id) = self.sockets.id_at(slot) {
-                self.on_connection_timer(id, now);
+                self.guarded(id, now, |stack| stack.on_connection_timer(id, now));
             }
         }
+        if self.services_rest_until <= now {
+            self.guarded_service(now, |stack| stack.serve(now));
+        }
+        self.settle(now);
+    }
+
+    /// Timers that belong to no socket.
+    fn serve(&mut self, now: Instant) {
         self.net.neighbours.on_timer(now);
         self.net.claims.on_timer(now);
         if self.net.path_mtus.on_timer(now) {
@@ -75,7 +88,6 @@ impl Stack {
         self.net.pump_neighbours(&mut self.world.cx(now));
         self.expire_reassemblies(now);
         self.expire_time_waits(now);
-        self.settle(now);
     }
 
     /// When [`Stack::on_timer`] wants to be called.
@@ -84,8 +96,9 @@ impl Stack {
         if !self.net.local.is_empty() || !self.dirty_local.is_empty() {
             return Some(Instant::ZERO); // More than one call's budget goes from ourselves to ourselves.
         }
-        let deadlines = [self.timers.poll_deadline(), self.net.poll_deadline(), self.time_waits.poll_deadline()];
-        deadlines.into_iter().flatten().min()
+        let services = self.net.poll_deadline().into_iter().chain(self.time_waits.poll_deadline()).min();
+        let services = services.map(|at| at.max(self.services_rest_until));
+        self.timers.poll_deadline().into_iter().chain(services).min()
     }
 }
 

@@ -1,7 +1,7 @@
 //! ICMP under the stack: echo, errors to their sockets, errors of our own.
 
 use super::{
-    Stack,
+    SocketId, Stack,
     iface::IfaceId,
     settings::{MtuDiscover, Via},
     sockets::{Body, Entry},
@@ -117,16 +117,18 @@ impl Stack {
             remote: Endpoint::new(IpAddr::V4(header.dst), dst_port),
         };
         match header.protocol {
-            protocol::TCP => self.on_tcp_error(meaning, flow, header, payload, now),
+            protocol::TCP => {
+                let Some(id) = self.demux.connection(&flow) else { return };
+                self.guarded(id, now, |stack| stack.on_tcp_error(id, meaning, header, payload, now));
+            }
             protocol::UDP => self.on_udp_error(iface, meaning, flow, header, now),
             _ => {}
         }
     }
 
-    fn on_tcp_error(&mut self, meaning: Meaning, flow: Flow, header: &ipv4::Header, payload: &[u8], now: Instant) {
+    fn on_tcp_error(&mut self, id: SocketId, meaning: Meaning, header: &ipv4::Header, payload: &[u8], now: Instant) {
         let Some(&[a, b, c, d]) = payload.get(4..8).and_then(|seq| seq.first_chunk()) else { return };
         let seq = SeqNum(u32::from_be_bytes([a, b, c, d]));
-        let Some(id) = self.demux.connection(&flow) else { return };
         let Some(Entry { body: Body::Connection(connection), settings, .. }) = self.sockets.lookup_mut(id) else {
             return;
         };
@@ -140,7 +142,7 @@ impl Stack {
                 // The connection believes only what quotes a segment in flight (RFC 5927 section 7.2); so do others,
                 // whose segments may be larger than this one's.
                 if connection.on_icmp(verdict, seq, &mut cx) {
-                    self.learn_path_mtu(flow.remote.addr, mtu, now);
+                    self.learn_path_mtu(IpAddr::V4(header.dst), mtu, now);
                 }
             }
         }

@@ -26,10 +26,10 @@ use std::net::IpAddr;
 impl Stack {
     /// A frame came in. `packet` starts with what the device's frames start with.
     pub fn receive(&mut self, iface: IfaceId, packet: Packet, now: Instant) {
-        match self.net.medium() {
-            Some(Medium::Ethernet) if iface != IfaceId::LOOPBACK => self.on_ethernet(packet, now),
-            _ => self.on_ip(iface, false, packet, now),
-        }
+        self.guarded_for_nobody(|stack| match stack.net.medium() {
+            Some(Medium::Ethernet) if iface != IfaceId::LOOPBACK => stack.on_ethernet(packet, now),
+            _ => stack.on_ip(iface, false, packet, now),
+        });
         self.settle(now);
     }
 

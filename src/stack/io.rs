@@ -214,12 +214,7 @@ impl Stack {
         };
         let open: Vec<_> = self.sockets.iter().filter(|(_, entry)| is_open(&entry.body)).map(|(id, _)| id).collect();
         for id in open {
-            if let Some(entry) = self.sockets.lookup_mut(id)
-                && let Body::Connection(connection) = &mut entry.body
-            {
-                connection.abort(&mut self.world.cx(now));
-            }
-            self.after(id, now);
+            self.guarded(id, now, |stack| stack.cut(id, now));
         }
         self.settle(now);
     }

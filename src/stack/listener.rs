@@ -176,7 +176,7 @@ impl Stack {
             Verdict::Trust(reply) => connection.accept_fast(payload, reply, &mut cx),
         }
         if let Some(child) = self.add_child(id, flow, connection, settings, hop, now) {
-            self.after(child, now);
+            self.guarded(child, now, |stack| stack.after(child, now));
         }
     }
 

@@ -9,6 +9,7 @@
 //! | `sockets.rs` `demux.rs` `ports.rs` `time_wait.rs` `timers.rs` | tables |
 //! | `bind.rs` `connect.rs` `listener.rs` `fastopen.rs` `syncookie.rs` `io.rs` `info.rs` | socket calls |
 //! | `memory.rs` | memory of all connections |
+//! | `guard.rs` | what a mistake of ours ends |
 //! | `device.rs` | the device comes and goes, the clock moves |
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ mod demux;
 mod device;
 pub mod diag;
 mod fastopen;
+mod guard;
 pub use fastopen::Begun;
 mod icmp;
 pub mod iface;
@@ -172,6 +174,8 @@ pub struct Stack {
     orphans: usize,
     /// Those of them with something unacknowledged.
     draining: usize,
+    /// Until when timers that belong to no socket do not run.
+    services_rest_until: Instant,
 }
 
 impl Stack {
@@ -196,6 +200,7 @@ impl Stack {
             memory: crate::tcp::memory::Account::new(config.memory),
             orphans: 0,
             draining: 0,
+            services_rest_until: Instant::ZERO,
             world: World { rng, mib: Counters::default() },
         }
     }

@@ -36,10 +36,10 @@ impl Stack {
                 }
                 continue;
             };
-            match self.transmit(id, now) {
-                Transmit::Nothing => self.on_drained(id),
-                Transmit::Elsewhere => self.dirty.push_back(id),
-                Transmit::Frame(frame) => {
+            match self.guarded(id, now, |stack| stack.transmit_or_rest(id, now)) {
+                None | Some(Transmit::Nothing) => {}
+                Some(Transmit::Elsewhere) => self.dirty.push_back(id),
+                Some(Transmit::Frame(frame)) => {
                     self.dirty.push_back(id);
                     return Some(frame);
                 }
@@ -47,12 +47,20 @@ impl Stack {
         }
     }
 
+    fn transmit_or_rest(&mut self, id: SocketId, now: Instant) -> Transmit {
+        let sent = self.transmit(id, now);
+        if let Transmit::Nothing = sent {
+            self.on_drained(id);
+        }
+        sent
+    }
+
     /// Moves what goes from ourselves to ourselves, up to a limit, and tells sockets of unreachable neighbours. Every
     /// entry into the stack ends with this.
     pub(super) fn settle(&mut self, now: Instant) {
         for _ in 0..LOCAL_BUDGET {
             if let Some((iface, packet)) = self.net.local.pop_front() {
-                self.on_ip(iface, true, packet, now);
+                self.guarded_for_nobody(|stack| stack.on_ip(iface, true, packet, now));
             } else if let Some(id) = self.dirty_local.pop_front() {
                 self.transmit_locally(id, now);
             } else {
@@ -60,15 +68,15 @@ impl Stack {
             }
         }
         while let Some(frame) = self.net.neighbours.poll_failed() {
-            self.on_neighbour_failed(&frame, now);
+            self.guarded_for_nobody(|stack| stack.on_neighbour_failed(&frame, now));
         }
     }
 
     fn transmit_locally(&mut self, id: SocketId, now: Instant) {
-        match self.transmit(id, now) {
-            Transmit::Nothing => self.on_drained(id),
-            Transmit::Elsewhere => self.dirty_local.push_back(id),
-            Transmit::Frame(frame) => {
+        match self.guarded(id, now, |stack| stack.transmit_or_rest(id, now)) {
+            None | Some(Transmit::Nothing) => {}
+            Some(Transmit::Elsewhere) => self.dirty_local.push_back(id),
+            Some(Transmit::Frame(frame)) => {
                 self.dirty.push_back(id);
                 let _full = self.net.push_out(frame, &mut self.world.cx(now));
             }

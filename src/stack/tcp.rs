@@ -49,7 +49,8 @@ impl Stack {
         self.world.mib.tcp_in_segs += 1;
         let flow = Flow { local: Endpoint::new(dst, seg.dst_port), remote: Endpoint::new(src, seg.src_port) };
         if let Some(id) = self.demux.connection(&flow).filter(|id| self.hears(*id, iface)) {
-            return self.on_connection_segment(id, &seg, packet, now);
+            self.guarded(id, now, |stack| stack.on_connection_segment(id, &seg, packet, now));
+            return;
         }
         if let Some(waiting) = self.time_waits.lookup(&flow) {
             match waiting.state.on_segment(&seg, packet.len(), now) {

@@ -13,6 +13,7 @@ pub mod ifreq;
 pub mod kernel;
 pub mod log;
 pub mod machine;
+pub mod panics;
 pub mod passwd;
 pub mod placeholder;
 pub mod plain;

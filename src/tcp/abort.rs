@@ -1,10 +1,11 @@
 //! Resets: those we send (RFC 9293 sections 3.5.2 and 3.10.5) and the end they make.
 
-use super::{Connection, State};
+use super::{Connection, State, handshake::Opening};
 use crate::{
     cx::Cx,
     error::Error,
     ready::Ready,
+    rng::Key,
     time::Instant,
     wire::{
         seq::SeqNum,
@@ -50,6 +51,23 @@ impl Connection {
         if synchronized {
             self.pending.reset = Some(reset);
         }
+    }
+
+    /// A connection in the place of this one, which a mistake of ours has broken: it has failed with EIO, and knows nothing
+    /// but what its socket needs.
+    pub fn failed_successor(&self, is_orphan: bool, secret: &Key, now: Instant) -> Self {
+        let opening = Opening::active(&self.flow, &self.settings, secret, now);
+        let mut failed = Self::new(self.flow, self.settings.clone(), self.path, opening, secret, now);
+        failed.life.orphan = is_orphan;
+        failed.life.embryo = self.life.embryo;
+        failed.end(if is_orphan { None } else { Some(Error::Io) });
+        failed
+    }
+
+    /// The reset that tells the peer of it, if there is a peer to be told.
+    pub fn parting_reset(&self, now: Instant) -> Option<Header> {
+        let is_known = !matches!(self.state, State::Closed | State::Listen | State::SynSent | State::TimeWait);
+        is_known.then(|| self.reset_header(&self.active_reset(), now))
     }
 
     /// The reset that we send of our own accord.

@@ -225,7 +225,7 @@ impl Connection {
         match &self.cc {
             AnyController::Bbr(bbr) => Some(bbr.info()),
             AnyController::Bbr1(bbr) => Some(bbr.info()),
-            AnyController::Cubic(_) | AnyController::Reno(_) => None,
+            _ => None,
         }
     }
 

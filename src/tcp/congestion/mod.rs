@@ -3,6 +3,8 @@
 pub mod bbr;
 pub mod bbr1;
 pub mod cubic;
+#[cfg(test)]
+pub mod faulty;
 pub mod hystart;
 pub mod reno;
 pub mod used;
@@ -113,27 +115,43 @@ macro_rules! controllers {
 
         /// One of the algorithms.
         #[derive(Clone, Debug)]
-        pub enum AnyController { $($(#[$doc])* $name($name),)* }
+        pub enum AnyController {
+            $($(#[$doc])* $name($name),)*
+            /// For tests, without a place among the names.
+            #[cfg(test)]
+            Faulty(faulty::Faulty),
+        }
 
         impl AnyController {
             /// The algorithm called `name` at the start of a connection; `None` if there is none of that name.
             pub fn named(name: &str, mss: u16) -> Option<Self> {
                 match name {
                     $($text => Some(Self::$name($name::new(mss))),)*
+                    #[cfg(test)]
+                    fault => faulty::Faulty::named(fault, mss).map(Self::Faulty),
+                    #[cfg(not(test))]
                     _ => None,
                 }
             }
 
             /// The algorithm's name.
             pub const fn name(&self) -> &'static str {
-                match self { $(Self::$name(_) => $text,)* }
+                match self {
+                    $(Self::$name(_) => $text,)*
+                    #[cfg(test)]
+                    Self::Faulty(_) => "faulty",
+                }
             }
         }
 
         /// Passes a call on to the algorithm.
         macro_rules! each {
             ($any:expr, $controller:ident => $call:expr) => {
-                match $any { $(AnyController::$name($controller) => $call,)* }
+                match $any {
+                    $(AnyController::$name($controller) => $call,)*
+                    #[cfg(test)]
+                    AnyController::Faulty($controller) => $call,
+                }
             };
         }
     };
