@@ -214,6 +214,8 @@ counters! {
     tcp_ack_skipped_challenge = "TcpExtTCPACKSkippedChallenge",
     /// Acknowledgements of segments outside the window not sent, so soon after another.
     tcp_ack_skipped_seq = "TcpExtTCPACKSkippedSeq",
+    /// Segments in TIME-WAIT not answered, because one was answered a moment ago.
+    tcp_ack_skipped_time_wait = "TcpExtTCPACKSkippedTimeWait",
     /// The same of segments with an old time stamp.
     tcp_ack_skipped_paws = "TcpExtTCPACKSkippedPAWS",
     /// SYNs seen in an established connection.

@@ -49,15 +49,20 @@ impl Stack {
         self.world.mib.tcp_in_segs += 1;
         let flow = Flow { local: Endpoint::new(dst, seg.dst_port), remote: Endpoint::new(src, seg.src_port) };
         if let Some(id) = self.demux.connection(&flow).filter(|id| self.hears(*id, iface)) {
-            self.guarded(id, now, |stack| stack.on_connection_segment(id, &seg, packet, now));
-            return;
-        }
-        if let Some(waiting) = self.time_waits.lookup(&flow) {
+            if !self.gives_way(id, &flow, iface, &seg, packet.len(), now) {
+                self.guarded(id, now, |stack| stack.on_connection_segment(id, &seg, packet, now));
+                return;
+            }
+        } else if let Some(waiting) = self.time_waits.lookup(&flow) {
             match waiting.state.on_segment(&seg, packet.len(), now) {
                 TimeWaitVerdict::Drop => return,
+                TimeWaitVerdict::Skip => return self.world.mib.tcp_ack_skipped_time_wait += 1,
                 TimeWaitVerdict::End => return self.forget_time_wait(&flow),
                 TimeWaitVerdict::Reply(reply) => return self.send_segment(flow, &reply, now),
-                TimeWaitVerdict::Reopen => self.forget_time_wait(&flow),
+                TimeWaitVerdict::Reopen(reply) if self.demux.listener(&flow, iface).is_none() => {
+                    return self.send_segment(flow, &reply, now);
+                }
+                TimeWaitVerdict::Reopen(_) => self.forget_time_wait(&flow),
             }
         }
         match self.demux.listener(&flow, iface) {
@@ -67,6 +72,26 @@ impl Stack {
             }
             None => self.refuse(flow, &seg, packet.len(), now),
         }
+    }
+
+    /// Whether connection `id`, in TIME-WAIT though somebody still holds its socket, makes room for the one that a SYN opens
+    /// with a listener; then it is over.
+    fn gives_way(
+        &mut self,
+        id: SocketId,
+        flow: &Flow,
+        iface: IfaceId,
+        seg: &tcp::Header,
+        payload: usize,
+        now: Instant,
+    ) -> bool {
+        let Some(Entry { body: Body::Connection(connection), .. }) = self.sockets.lookup_mut(id) else { return false };
+        if !connection.gives_way(seg, payload, now) || self.demux.listener(flow, iface).is_none() {
+            return false;
+        }
+        connection.give_way();
+        self.after(id, now);
+        true
     }
 
     /// Whether a socket takes what comes in by `iface` (SO_BINDTODEVICE).

@@ -8,6 +8,7 @@ use crate::{
 };
 
 /// The least time between two answers, if `tcp_invalid_ratelimit` does not say; RFC 5961 section 7 has ten in five seconds.
+#[cfg(test)]
 pub const INTERVAL: Duration = Duration::from_millis(500);
 
 /// What a reset that came in means (RFC 5961 section 3.2).
@@ -59,7 +60,7 @@ pub fn judge_ack(ack: SeqNum, una: SeqNum, nxt: SeqNum, max_window: u32) -> AckV
 }
 
 /// How often a connection answers strange segments.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Limiter {
     last: Option<Instant>,
 }

@@ -1,6 +1,6 @@
 //! TIME-WAIT in a few bytes (RFC 9293 section 3.3.2, RFC 6191, RFC 1337).
 
-use super::{Connection, State, timer::Timer, timestamps::Clock, timestamps::PawsVerdict};
+use super::{Connection, State, challenge::Limiter, timer::Timer, timestamps::Clock, timestamps::PawsVerdict};
 use crate::{
     cx::Cx,
     time::{Duration, Instant},
@@ -27,7 +27,9 @@ pub struct TimeWait {
     window: u16,
     clock: Clock,
     heard: Instant,
-    answered: Option<Instant>,
+    answers: Limiter,
+    /// The least time between two of them (`tcp_invalid_ratelimit`).
+    interval: Duration,
     /// A reset leaves it as it is (`tcp_rfc1337`).
     is_steadfast: bool,
 }
@@ -37,12 +39,15 @@ pub struct TimeWait {
 pub enum TimeWaitVerdict {
     /// Nothing.
     Drop,
+    /// Nothing, since the last answer was given only a moment ago.
+    Skip,
     /// Send this bare segment.
     Reply(Header),
     /// A reset ended it: forget the connection.
     End,
-    /// The SYN may open the flow anew (RFC 6191): forget the old connection and hand the SYN to the listener.
-    Reopen,
+    /// The SYN may open the flow anew (RFC 6191): forget the old connection and hand the SYN to the listener. Without a
+    /// listener it is as old as any other, and this bare segment answers it.
+    Reopen(Header),
 }
 
 impl TimeWait {
@@ -65,30 +70,34 @@ impl TimeWait {
                 }
                 None => seg.seq > self.rcv_nxt,
             };
-            if later {
-                return TimeWaitVerdict::Reopen;
+            if later && fresh {
+                return TimeWaitVerdict::Reopen(self.acknowledgement(now));
             }
             return self.reply(now);
         }
-        if fresh && seg.seq == self.rcv_nxt && payload_len == 0 && !has(Flags::FIN) {
+        let is_bare = payload_len == 0 && !has(Flags::FIN) && !has(Flags::SYN);
+        // Whatever shows that the peer still speaks of the old connection begins the wait anew: the FIN again, because our
+        // acknowledgement of it was lost (RFC 9293 section 3.10.7.4, eighth), and, as on Linux, the others as well.
+        self.until = now + LENGTH;
+        if is_bare && fresh && seg.seq == self.rcv_nxt {
             self.clock.update(stamps, seg.seq, self.rcv_nxt, now);
             return TimeWaitVerdict::Drop;
         }
-        if has(Flags::FIN) && fresh {
-            // The FIN again: our acknowledgement of it was lost (RFC 9293 section 3.10.7.4, eighth).
-            self.until = now + LENGTH;
-            self.answered = None;
-        }
-        if has(Flags::ACK) || has(Flags::FIN) { self.reply(now) } else { TimeWaitVerdict::Drop }
+        // Two ends that wait could answer each other for ever, but not with data or a FIN, which are answered always.
+        if is_bare || has(Flags::SYN) { self.reply(now) } else { TimeWaitVerdict::Reply(self.acknowledgement(now)) }
     }
 
     /// An acknowledgement, unless one was sent a moment ago.
     fn reply(&mut self, now: Instant) -> TimeWaitVerdict {
-        if self.answered.is_some_and(|at| now.since(at) < super::challenge::INTERVAL) {
-            return TimeWaitVerdict::Drop;
+        if self.answers.allow(now, self.interval) {
+            TimeWaitVerdict::Reply(self.acknowledgement(now))
+        } else {
+            TimeWaitVerdict::Skip
         }
-        self.answered = Some(now);
-        TimeWaitVerdict::Reply(Header {
+    }
+
+    fn acknowledgement(&self, now: Instant) -> Header {
+        Header {
             src_port: self.local_port,
             dst_port: self.remote_port,
             seq: self.snd_nxt,
@@ -97,7 +106,7 @@ impl TimeWait {
             window: self.window,
             urgent: 0,
             options: Options { timestamps: self.clock.option(now), ..Options::default() },
-        })
+        }
     }
 
     /// Whether a new connection from here may take over the flow now (Linux's tcp_tw_reuse rule, RFC 6191): only with
@@ -130,7 +139,8 @@ impl Connection {
             window: (self.window.offered(self.rcv.rcv_nxt()) >> self.window.shift()).min(0xffff) as u16,
             clock: self.clock,
             heard: self.keepalive.heard,
-            answered: None,
+            answers: self.limiter.clone(),
+            interval: Duration::from_millis(self.settings.knobs.invalid_ratelimit.into()),
             is_steadfast: self.settings.knobs.rfc1337 != 0,
         }
     }
@@ -141,17 +151,29 @@ impl Connection {
         (self.state == State::TimeWait && self.life.orphan && quiet).then(|| self.time_wait())
     }
 
-    /// A segment in TIME-WAIT while the application still holds the socket. A SYN is not let through to a listener then.
+    /// A segment in TIME-WAIT while the application still holds the socket.
     pub(super) fn on_segment_in_time_wait(&mut self, seg: &Header, payload: usize, cx: &mut Cx<'_>) {
         let mut time_wait = self.time_wait();
         let verdict = time_wait.on_segment(seg, payload, cx.now);
-        self.clock = time_wait.clock;
+        (self.clock, self.limiter) = (time_wait.clock, time_wait.answers);
         self.timers.set(Timer::TimeWait, time_wait.until);
         match verdict {
             TimeWaitVerdict::Drop => {}
             TimeWaitVerdict::End => self.finish(),
-            TimeWaitVerdict::Reply(_) if seg.flags.contains(Flags::FIN) => self.acks.owe_now(),
-            TimeWaitVerdict::Reply(_) | TimeWaitVerdict::Reopen => self.challenge(cx),
+            TimeWaitVerdict::Skip => cx.mib.tcp_ack_skipped_time_wait += 1,
+            TimeWaitVerdict::Reply(_) | TimeWaitVerdict::Reopen(_) => self.acks.owe_now(),
         }
+    }
+
+    /// Whether a segment opens the flow of a connection in TIME-WAIT anew, although the application still holds its socket.
+    pub fn gives_way(&self, seg: &Header, payload: usize, now: Instant) -> bool {
+        self.state == State::TimeWait
+            && seg.flags.contains(Flags::SYN)
+            && matches!(self.time_wait().on_segment(seg, payload, now), TimeWaitVerdict::Reopen(_))
+    }
+
+    /// TIME-WAIT is over, because the flow is opened anew.
+    pub fn give_way(&mut self) {
+        self.finish();
     }
 }

@@ -208,8 +208,9 @@ fn judged(t: &Tester, time_wait: &mut crate::tcp::TimeWait, mut s: crate::tcp::t
     match time_wait.on_segment(&s.header, s.payload.len(), t.world.now) {
         TimeWaitVerdict::End => "end",
         TimeWaitVerdict::Drop => "drop",
+        TimeWaitVerdict::Skip => "skip",
         TimeWaitVerdict::Reply(_) => "reply",
-        TimeWaitVerdict::Reopen => "reopen",
+        TimeWaitVerdict::Reopen(_) => "reopen",
     }
 }
 
@@ -221,6 +222,27 @@ fn time_wait_answers_the_fin_and_starts_anew() {
     assert_eq!(judged(&t, &mut tw, seg("F.", 1, 2, 0)), "reply");
     assert_eq!(tw.until, until + 1000 * MS);
     assert_eq!(judged(&t, &mut tw, seg(".", 2, 2, 0)), "drop");
+}
+
+#[test]
+fn time_wait_answers_all_but_what_is_bare_and_in_order_and_starts_anew_for_either() {
+    let (mut t, mut tw) = time_wait(false);
+    let table = [
+        (seg("S.", 2, 2, 0), "reply"),
+        (seg(".", 1, 2, 0), "skip"),
+        (seg("P.", 2, 2, 10), "reply"),
+        (seg("F.", 1, 2, 0), "reply"),
+        (seg(".", 2, 2, 0), "drop"),
+        (seg(".", 2, 7000, 0), "drop"),
+    ];
+    for (segment, verdict) in table {
+        t.world.now += 100 * MS;
+        assert_eq!(judged(&t, &mut tw, segment), verdict);
+        assert_eq!(tw.until, t.world.now + crate::tcp::time_wait::LENGTH);
+    }
+    let until = tw.until;
+    t.world.now += 1000 * MS;
+    assert_eq!((judged(&t, &mut tw, seg("S", 1, 0, 0)), tw.until), ("reply", until));
 }
 
 #[test]
