@@ -90,8 +90,6 @@ impl Connection {
         }
         let believed = u64::from(self.peer.max()).min(self.stats.bytes_acked) as u32;
         match judge_ack(seg.ack, self.snd.una(), self.snd.nxt(), believed) {
-            // RFC 9293 section 3.10.7.4 would answer; Linux does only once the connection is being closed.
-            AckVerdict::Unsent if self.state == State::Established => return,
             AckVerdict::Challenge | AckVerdict::Unsent => {
                 self.challenge(cx);
                 return;
