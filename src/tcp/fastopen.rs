@@ -219,6 +219,9 @@ impl Connection {
             self.snd.mark_all_lost();
             self.recovery.retransmit_now = true;
         }
+        // What this acknowledgement told is not left to the next, a round trip later: RACK's round trip would be both.
+        self.on_heard(cx);
+        self.restart_loss_timer(true, cx.now);
     }
 
     /// The SYN was too large for its path: it is sent again at once, without its data (as Linux).
