@@ -54,14 +54,10 @@ impl Stack {
         }
         let new = &mut self.defaults;
         match name {
-            "tcp_syn_retries" => new.syn_retries = number(value)?,
             "tcp_keepalive_time" => new.keep_idle = seconds(value)?,
             "tcp_keepalive_intvl" => new.keep_interval = seconds(value)?,
             "tcp_keepalive_probes" => new.keep_count = number(value)?,
             "tcp_fin_timeout" => new.fin_timeout = Some(seconds(value)?),
-            "tcp_notsent_lowat" => {
-                new.notsent_lowat = Some(number(value)?).filter(|lowat| !matches!(*lowat, 0 | u32::MAX))
-            }
             "tcp_rmem" => {
                 let sizes: Option<Vec<_>> = numbers(value)?.into_iter().map(|size| u32::try_from(size).ok()).collect();
                 let sizes = sizes.and_then(|sizes| <[u32; 3]>::try_from(sizes).ok()).ok_or(KnobError::OutOfRange)?;
@@ -115,10 +111,10 @@ mod tests {
         ];
         values.iter().for_each(|(name, value)| assert_eq!(stack.sysctl(name, value), Ok(()), "{name}"));
         let after = stack.open(Family::V4, Protocol::Tcp).unwrap();
-        assert_eq!(stack.tcp_settings(before).unwrap().syn_retries, 6);
+        assert_eq!(stack.tcp_settings(before).unwrap().keep_idle.as_secs(), 7200);
         let settings = stack.tcp_settings(after).unwrap();
-        assert_eq!((settings.syn_retries, settings.keep_idle.as_secs(), settings.congestion), (3, 10, "reno"));
-        assert_eq!(stack.knobs_mut().rmem.most, 6_291_456);
+        assert_eq!((settings.keep_idle.as_secs(), settings.congestion), (10, "reno"));
+        assert_eq!((stack.knobs_mut().syn_retries, stack.knobs_mut().rmem.most), (3, 6_291_456));
         assert_eq!(stack.knobs_mut().fastopen, 0x402);
         stack.reset_sysctl();
         assert_eq!(*stack.knobs_mut(), Knobs::default());

@@ -8,7 +8,9 @@ use super::{
     fastopen::FastOpening,
     isn, mss,
     recv_queue::RecvQueue,
+    rtt::RTO_INITIAL,
     timer::Timer,
+    user_timeout::patience,
     window::{MAX_SHIFT, shift_for},
 };
 use crate::{
@@ -18,7 +20,7 @@ use crate::{
     error::Error,
     ready::Ready,
     rng::Key,
-    time::Instant,
+    time::{Duration, Instant},
     wire::{
         seq::SeqNum,
         tcp::{Flags, Header, Options},
@@ -213,6 +215,12 @@ impl Connection {
             self.on_accecn_syn_again(seg, field);
             self.pending.syn = true;
         }
+        if is_syn_ack {
+            // Its number has come before: the peer, which may be waiting in SYN-RECEIVED, hears so at once (as Linux).
+            self.acks.duplicate = self.opening.sack.then(|| (seg.seq, seg.seq + 1));
+            cx.mib.tcp_dsack_old_sent += u64::from(self.opening.sack);
+            self.acks.owe_now();
+        }
         is_syn_ack
     }
 
@@ -274,17 +282,34 @@ impl Connection {
         self.events |= Ready::OUT | Ready::WRNORM;
     }
 
+    /// When the SYN or SYN-ACK was sent first, until it is answered.
+    pub(super) fn opening_since(&self) -> Option<Instant> {
+        self.opening.sent_at.filter(|_| matches!(self.state, State::SynSent | State::SynReceived))
+    }
+
+    /// Whether the handshake has been tried for long enough: as Linux, so many times, `linear` of them in addition, or for
+    /// as long as so many would take if each waited twice as long as the one before.
+    fn is_opening_given_up(&self, linear: u32, now: Instant) -> bool {
+        let Settings { syn_retries: count, user_timeout, ref knobs, .. } = self.settings;
+        let passed = self.opening.sent_at.map_or(Duration::ZERO, |at| now.since(at));
+        let sent_again = self.opening.retries;
+        if !user_timeout.is_zero() && passed >= user_timeout {
+            return true;
+        }
+        if self.life.embryo || self.is_fast_passive() {
+            // A fast connection has one more: its program uses it already.
+            return sent_again >= count.unwrap_or(knobs.synack_retries + u32::from(self.is_fast_passive()));
+        }
+        let retries = count.unwrap_or(knobs.syn_retries);
+        let is_late = user_timeout.is_zero() && sent_again > 0 && passed >= patience(RTO_INITIAL, retries);
+        is_late || sent_again >= retries.saturating_add(linear)
+    }
+
     /// The SYN or SYN-ACK was not answered in time.
     pub(super) fn on_syn_timeout(&mut self, cx: &mut Cx<'_>) {
         // Linux's first few come one after the other at the same pace, and count in addition.
-        let knobs = &self.settings.knobs;
-        let (limit, linear) = match self.state {
-            State::SynSent => (self.settings.syn_retries + knobs.syn_linear_timeouts, knobs.syn_linear_timeouts),
-            _ => (knobs.synack_retries, 0),
-        };
-        let user = self.settings.user_timeout;
-        let tired = !user.is_zero() && self.opening.sent_at.is_some_and(|at| cx.now.since(at) >= user);
-        if self.opening.retries >= limit || tired {
+        let linear = if self.state == State::SynSent { self.settings.knobs.syn_linear_timeouts } else { 0 };
+        if self.is_opening_given_up(linear, cx.now) {
             cx.mib.tcp_attempt_fails += 1;
             cx.mib.tcp_abort_on_timeout += 1;
             self.fail(self.life.soft_error.unwrap_or(Error::TimedOut));

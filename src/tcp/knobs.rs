@@ -80,7 +80,9 @@ knobs! {
     window_scaling = "tcp_window_scaling", 1, 0..=1;
     /// How many of the first retransmissions of a SYN come after the same time, beside those that double it.
     syn_linear_timeouts = "tcp_syn_linear_timeouts", 4, 0..=127;
-    /// How often a SYN-ACK is sent again.
+    /// How often a SYN is sent again (and those, if TCP_SYNCNT does not say).
+    syn_retries = "tcp_syn_retries", 6, 1..=127;
+    /// How often a SYN-ACK is sent again (if the listener's TCP_SYNCNT does not say).
     synack_retries = "tcp_synack_retries", 5, 0..=255;
     /// Retransmissions, as time, before a connection is given up (RFC 9293 section 3.8.3, R2).
     retries2 = "tcp_retries2", 15, 0..=255;
@@ -88,6 +90,8 @@ knobs! {
     orphan_retries = "tcp_orphan_retries", 0, 0..=255;
     /// Connections without an owner at most; more are reset.
     max_orphans = "tcp_max_orphans", 16_384, 0..=u32::MAX;
+    /// How much may be queued and not sent (unless TCP_NOTSENT_LOWAT says), bytes; the default is any.
+    notsent_lowat = "tcp_notsent_lowat", 4_294_967_295, 0..=u32::MAX;
     /// The least time between two answers to segments that are strange, milliseconds.
     invalid_ratelimit = "tcp_invalid_ratelimit", 500, 0..=600_000;
     /// Whether a reset leaves TIME-WAIT as it is (RFC 1337).

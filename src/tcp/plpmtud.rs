@@ -5,6 +5,7 @@
 use super::{
     Connection, mss,
     recovery::{Phase, undo::Undo},
+    rtt::RTO_MIN,
     user_timeout,
 };
 use crate::{
@@ -222,7 +223,7 @@ impl Connection {
         let knobs = self.settings.knobs.clone();
         let first_wait = self.rtt.rto() / (1 << self.rtt.back_offs().min(16));
         let again_for = self.recovery.stalled_since.map(|since| now.since(since + first_wait));
-        let suspected = again_for.is_some_and(|time| time >= user_timeout::patience(SUSPICIOUS));
+        let suspected = again_for.is_some_and(|time| time >= user_timeout::patience(RTO_MIN, SUSPICIOUS));
         if knobs.mtu_probing < SUSPECTED || self.recovery.timeouts == 0 || !suspected {
             return;
         }

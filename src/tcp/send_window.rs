@@ -117,7 +117,7 @@ pub fn room(settings: &Settings, held: usize, unsent: u32, chunk: usize, limit: 
         BufferSize::Auto { .. } => free,
         BufferSize::Fixed(_) => begun + free.saturating_sub(begun).div_ceil(chunk + OVERHEAD) * chunk,
     };
-    let by_lowat = settings.notsent_lowat.map_or(usize::MAX, |lowat| {
+    let by_lowat = settings.notsent_limit().map_or(usize::MAX, |lowat| {
         let left = (lowat as usize).saturating_sub(unsent as usize + begun);
         begun + left.div_ceil(chunk).saturating_mul(chunk)
     });
@@ -128,7 +128,7 @@ pub fn room(settings: &Settings, held: usize, unsent: u32, chunk: usize, limit: 
 /// (as Linux's sk_stream_is_writeable).
 pub fn is_writable(settings: &Settings, queued: usize, unsent: u32, limit: usize) -> bool {
     let wanted = (queued / 2).min(ENOUGH);
-    queued < limit && limit - queued >= wanted && settings.notsent_lowat.is_none_or(|lowat| unsent < lowat)
+    queued < limit && limit - queued >= wanted && settings.notsent_limit().is_none_or(|lowat| unsent < lowat)
 }
 
 #[cfg(test)]

@@ -39,8 +39,9 @@ pub struct Settings {
     pub keep_count: u32,
     /// TCP_USER_TIMEOUT; zero means the default (RFC 9293 R2, Linux's tcp_retries2).
     pub user_timeout: Duration,
-    /// TCP_SYNCNT: SYN retransmissions before connect() gives up.
-    pub syn_retries: u32,
+    /// TCP_SYNCNT: retransmissions of a SYN before connect(2) gives up, and of a listener's SYN-ACKs; `None` leaves it to
+    /// `tcp_syn_retries` and `tcp_synack_retries`.
+    pub syn_retries: Option<u32>,
     /// SO_LINGER; the socket layer waits, zero aborts.
     pub linger: Option<Duration>,
     /// TCP_LINGER2: how long an orphan may stay in FIN-WAIT-2; `None` means not at all.
@@ -57,7 +58,7 @@ pub struct Settings {
     pub recv_buffer: BufferSize,
     /// SO_RCVLOWAT, bytes.
     pub recv_lowat: usize,
-    /// TCP_NOTSENT_LOWAT, bytes.
+    /// TCP_NOTSENT_LOWAT, bytes; `None` leaves it to `tcp_notsent_lowat`.
     pub notsent_lowat: Option<u32>,
     /// SO_ZEROCOPY: MSG_ZEROCOPY means something.
     pub zerocopy: bool,
@@ -92,7 +93,7 @@ impl Default for Settings {
             keep_interval: Duration::from_secs(75),
             keep_count: 9,
             user_timeout: Duration::ZERO,
-            syn_retries: 6,
+            syn_retries: None,
             linger: None,
             fin_timeout: Some(Duration::from_secs(60)),
             defer_accept: Duration::ZERO,
@@ -114,6 +115,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// How much may be queued and not sent for there to be room, bytes; `None` is any.
+    pub fn notsent_limit(&self) -> Option<u32> {
+        Some(self.notsent_lowat.unwrap_or(self.knobs.notsent_lowat)).filter(|limit| *limit != u32::MAX)
+    }
+
     /// Takes the administrator's settings as they are now; says whether they are others.
     pub fn follow(&mut self, knobs: &Arc<Knobs>) -> bool {
         let is_other = !Arc::ptr_eq(&self.knobs, knobs);

@@ -13,12 +13,12 @@ use crate::{
 /// Retransmissions before a connection without an owner is given up, if tcp_orphan_retries does not say: 102.2 s.
 const ORPHAN_RETRIES: u32 = 8;
 
-/// How long so many retransmissions take, each after twice the time of the one before: Linux compares times rather
-/// than numbers, so that the limit does not depend on the round trip.
-pub fn patience(retries: u32) -> Duration {
-    let doublings = (RTO_MAX.as_millis() / RTO_MIN.as_millis()).ilog2();
+/// How long so many retransmissions take, the first after `first` and each after twice the time of the one before: Linux
+/// compares times rather than numbers, so that the limit does not depend on the round trip.
+pub fn patience(first: Duration, retries: u32) -> Duration {
+    let doublings = (RTO_MAX.as_millis() / first.as_millis()).ilog2();
     let rising = retries.min(doublings);
-    RTO_MIN * ((2 << rising) - 1) + RTO_MAX * (retries - rising)
+    first * ((2 << rising) - 1) + RTO_MAX * (retries - rising)
 }
 
 impl Connection {
@@ -35,7 +35,7 @@ impl Connection {
     /// How long data may go unacknowledged.
     fn patience(&self) -> Duration {
         match self.settings.user_timeout {
-            Duration::ZERO => patience(self.retries()),
+            Duration::ZERO => patience(RTO_MIN, self.retries()),
             user => user,
         }
     }
@@ -54,7 +54,7 @@ impl Connection {
     /// Shortens `wait` so that it does not go past the moment the user wants to give up.
     pub(super) fn clamped_to_user_timeout(&self, wait: Duration, now: Instant) -> Duration {
         let user = self.settings.user_timeout;
-        match self.recovery.stalled_since {
+        match self.recovery.stalled_since.or(self.opening_since()) {
             Some(stalled) if !user.is_zero() => {
                 let left = (stalled + user).since(now);
                 if left.is_zero() { wait } else { wait.min(left) }
@@ -86,11 +86,13 @@ impl Connection {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::rtt::RTO_INITIAL, *};
 
     #[test]
     fn patience_is_that_of_linux() {
-        assert_eq!(patience(15), Duration::from_millis(924_600));
-        assert_eq!(patience(ORPHAN_RETRIES), Duration::from_millis(102_200));
+        assert_eq!(patience(RTO_MIN, 15), Duration::from_millis(924_600));
+        assert_eq!(patience(RTO_MIN, ORPHAN_RETRIES), Duration::from_millis(102_200));
+        assert_eq!([1, 2, 3, 6].map(|retries| patience(RTO_INITIAL, retries).as_secs()), [3, 7, 15, 127]);
+        assert_eq!(patience(RTO_INITIAL, 127).as_secs(), 127 + 120 * 121);
     }
 }

@@ -246,6 +246,7 @@ fn get_tcp(host: &mut Host, fd: i64, name: i32) -> Result<(Expr, i64)> {
     if name == libc::TCP_MAXSEG {
         return Ok(one(host.stack.mss(id)?.into()));
     }
+    let syn_retries = host.stack.knobs_mut().syn_retries;
     let tcp: &Settings = host.stack.tcp_settings(id)?;
     Ok(one(match name {
         libc::TCP_NODELAY => tcp.nodelay.into(),
@@ -254,7 +255,7 @@ fn get_tcp(host: &mut Host, fd: i64, name: i32) -> Result<(Expr, i64)> {
         libc::TCP_KEEPIDLE => seconds(tcp.keep_idle),
         libc::TCP_KEEPINTVL => seconds(tcp.keep_interval),
         libc::TCP_KEEPCNT => tcp.keep_count.into(),
-        libc::TCP_SYNCNT => tcp.syn_retries.into(),
+        libc::TCP_SYNCNT => tcp.syn_retries.unwrap_or(syn_retries).into(),
         libc::TCP_LINGER2 => tcp.fin_timeout.map_or(-1, seconds),
         libc::TCP_DEFER_ACCEPT => seconds(tcp.defer_accept),
         libc::TCP_WINDOW_CLAMP => tcp.window_clamp.into(),
@@ -300,7 +301,7 @@ fn set_tcp(host: &mut Host, fd: i64, name: i32, value: &Expr) -> Result<()> {
         libc::TCP_KEEPIDLE => tcp.keep_idle = keep(value)?,
         libc::TCP_KEEPINTVL => tcp.keep_interval = keep(value)?,
         libc::TCP_KEEPCNT => tcp.keep_count = within(value, 1..=127)?,
-        libc::TCP_SYNCNT => tcp.syn_retries = within(value, 1..=127)?,
+        libc::TCP_SYNCNT => tcp.syn_retries = Some(within(value, 1..=127)?),
         libc::TCP_LINGER2 => {
             tcp.fin_timeout = match value {
                 ..0 => None,

@@ -66,7 +66,7 @@ impl Plan {
             // An orphan gives up after 100 s otherwise, which a link that loses a tenth can well take to get one answer.
             user_timeout: Duration::from_secs(7200),
             // As many SYNs in a row are not lost.
-            syn_retries: 16,
+            syn_retries: Some(16),
             congestion: pick(rng, &["cubic", "cubic", "reno", "bbr"]),
             knobs: Knobs { ecn: pick(rng, &[2, 2, 1]), ..Knobs::default() }.into(),
             max_pacing_rate: if rng.chance(0.1) { 1_000_000 } else { u64::MAX },
@@ -277,12 +277,12 @@ impl End {
             }
             Life::TimeWait(time_wait) => match time_wait.on_segment(&header, payload.len(), cx.now) {
                 TimeWaitVerdict::Reply(reply) => Some(reply),
-                TimeWaitVerdict::Drop => None,
+                TimeWaitVerdict::Drop | TimeWaitVerdict::Skip => None,
                 TimeWaitVerdict::End => {
                     self.life = Life::Gone;
                     None
                 }
-                TimeWaitVerdict::Reopen => panic!("an old SYN reopens the flow"),
+                TimeWaitVerdict::Reopen(_) => panic!("an old SYN reopens the flow"),
             },
             Life::Unborn | Life::Gone => reset(&header, payload.len()),
         };

@@ -101,8 +101,11 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: libc::TCP_SYNCNT,
-        get: |s| tcp_setting(s, |o| o.syn_retries as i32),
-        set: |s, v| within(int(v)?, 1..=MAX_COUNT).and_then(|count| tcp_change(s, |o| o.syn_retries = count)),
+        get: |s| {
+            let knob = s.with(|stack, _, _| Ok(stack.knobs_mut().syn_retries))?;
+            tcp_setting(s, |o| o.syn_retries.unwrap_or(knob) as i32)
+        },
+        set: |s, v| within(int(v)?, 1..=MAX_COUNT).and_then(|count| tcp_change(s, |o| o.syn_retries = Some(count))),
     },
     Row {
         name: libc::TCP_LINGER2,
