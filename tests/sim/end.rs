@@ -133,7 +133,7 @@ impl Plan {
     pub fn vary(&mut self, rng: &mut dyn Rng) {
         let knobs = Knobs { ecn: pick(rng, &[2, 1, 3]), mtu_probing: pick(rng, &[0, 2]), ..Knobs::default() };
         self.settings.knobs = knobs.into();
-        self.settings.syn_retries = 16;
+        self.settings.syn_retries = Some(16);
         if rng.chance(0.2) {
             self.settings.max_pacing_rate = pick(rng, &[1_000, 1_000_000, 50_000_000_000]);
         }
