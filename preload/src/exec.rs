@@ -15,7 +15,15 @@ use sockeye_shim::{Errno, Result, format::token_to_text, kernel::call};
 type Strings = *const *const c_char;
 
 /// The variables that a program on the stack needs.
-const NEEDED: [&[u8]; 5] = [b"LD_PRELOAD", b"SOCKEYE_NET", b"SOCKEYE_STACK", b"SOCKEYE_HOST", b"SOCKEYE_TOKEN"];
+const NEEDED: [&[u8]; 7] = [
+    b"LD_PRELOAD",
+    b"SOCKEYE_NET",
+    b"SOCKEYE_STACK",
+    b"SOCKEYE_HOST",
+    b"SOCKEYE_TOKEN",
+    b"SOCKEYE_FENCE",
+    b"SOCKEYE_ALLOW_KERNEL",
+];
 
 /// An environment with what is needed put back; in memory of its own if something was missing.
 struct Kept {
@@ -36,12 +44,14 @@ impl Drop for Kept {
 unsafe fn keep(strings: Strings) -> Result<Kept> {
     let Some(settings) = settings() else { return Ok(Kept { strings, mapped: None }) };
     let token = token().map(|token| token_to_text(&token));
-    let wanted: [&[u8]; 5] = [
+    let wanted: [&[u8]; NEEDED.len()] = [
         settings.preload.as_bytes(),
         settings.net.as_bytes(),
         settings.stack.as_bytes(),
         settings.host.as_bytes(),
         token.as_ref().map_or(&[][..], |text| text),
+        settings.fence_holder(),
+        settings.allow_kernel.as_bytes(),
     ];
     let (mut missing, mut count) = (wanted.map(|value| !value.is_empty()), 0);
     // SAFETY: the caller's list.
@@ -57,19 +67,22 @@ unsafe fn keep(strings: Strings) -> Result<Kept> {
             }
         });
     }
-    if missing == [false; 5] {
+    if missing == [false; NEEDED.len()] {
         return Ok(Kept { strings, mapped: None });
     }
     let texts: usize = NEEDED.iter().zip(wanted).map(|(name, value)| name.len() + value.len() + 2).sum();
     // SAFETY: the caller's list.
     let theirs = unsafe { preloads(strings) };
-    let size = (count + 6) * size_of::<usize>() + texts + theirs.map_or(0, <[u8]>::len) + 1;
+    let size = (count + NEEDED.len() + 1) * size_of::<usize>() + texts + theirs.map_or(0, <[u8]>::len) + 1;
     let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize;
     let rights = (libc::PROT_READ | libc::PROT_WRITE) as usize;
     // SAFETY: new memory.
     let at = unsafe { call(libc::SYS_mmap, [0, size, rights, flags, usize::MAX, 0]) }?;
-    let mut area = Area { strings: at as *mut *const c_char, text: (at + (count + 6) * size_of::<usize>()) as *mut u8 };
-    // SAFETY: the area has room for every string of the list, five more and the null, and for the texts counted above.
+    let mut area = Area {
+        strings: at as *mut *const c_char,
+        text: (at + (count + NEEDED.len() + 1) * size_of::<usize>()) as *mut u8,
+    };
+    // SAFETY: the area has room for every string of the list, those that are needed and the null, and for the texts counted above.
     unsafe {
         each(strings, |variable| {
             if !(missing[0] && value_of(variable.to_bytes(), NEEDED[0]).is_some()) {

@@ -8,6 +8,7 @@
 
 mod datagram;
 mod exec;
+mod fence;
 mod interface;
 mod judge;
 mod load;

@@ -7,7 +7,7 @@ use core::{
 };
 use sockeye_shim::{
     Errno, Result,
-    format::{MEANT, Token, token_from_text},
+    format::{FILLERS, MEANT, Token, token_from_text},
     host::Host,
     name::{STACK_MAX, is_stack, stack_of},
 };
@@ -53,14 +53,16 @@ pub struct Settings {
     pub stack: Text<{ STACK_MAX + 1 }>,
     /// SOCKEYE_HOST.
     pub host: Text<512>,
+    /// SOCKEYE_FENCE: the stack whose host holds the tree of programs that this one belongs to.
+    pub fence: Text<{ STACK_MAX + 1 }>,
+    /// SOCKEYE_ALLOW_KERNEL: anything leaves the kernel's network open.
+    pub allow_kernel: Text<16>,
     /// What fills the specification where it is silent.
-    fillers: [Text<256>; FILLERS.len()],
+    pub fillers: [Text<256>; FILLERS.len()],
     /// SOCKEYE_CC.
     congestion: Text<64>,
 }
 
-/// The variables that do, as [`sockeye_shim::format::Op::Join`] has them.
-const FILLERS: [&[u8]; 3] = [b"SOCKEYE_LINK", b"SOCKEYE_PCAP", b"SOCKEYE_LOG"];
 const CONGESTION: &[u8] = b"SOCKEYE_CC";
 
 impl Settings {
@@ -69,9 +71,19 @@ impl Settings {
         net: Text::NONE,
         stack: Text::NONE,
         host: Text::NONE,
+        fence: Text::NONE,
+        allow_kernel: Text::NONE,
         fillers: [Text::NONE; FILLERS.len()],
         congestion: Text::NONE,
     };
+
+    /// The stack whose host holds the tree of this program and all it starts: its own, if nothing else was said.
+    pub fn fence_holder(&self) -> &[u8] {
+        match self.fence.as_bytes() {
+            b"" => self.stack.as_bytes(),
+            named => named,
+        }
+    }
 
     /// Writes down which stack is meant; nothing without a specification. Returns the length.
     fn meant(&self, into: &mut [u8; MEANT]) -> usize {
@@ -84,7 +96,7 @@ impl Settings {
         };
         push(self.net.as_bytes());
         let fillers = FILLERS.iter().zip(&self.fillers).filter(|_| self.net.len > 0);
-        let fillers = fillers.map(|(name, value)| (*name, value.as_bytes()));
+        let fillers = fillers.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
         for (name, value) in fillers.chain([(CONGESTION, self.congestion.as_bytes())]) {
             if !value.is_empty() {
                 [b"\0", name, b"=", value].into_iter().for_each(&mut push);
@@ -166,11 +178,15 @@ fn read() -> Settings {
             settings.congestion = Text::of(value);
         } else if let Some(value) = value_of(variable, b"SOCKEYE_HOST") {
             settings.host = Text::of(value);
+        } else if let Some(value) = value_of(variable, b"SOCKEYE_FENCE") {
+            settings.fence = Text::of(value);
+        } else if let Some(value) = value_of(variable, b"SOCKEYE_ALLOW_KERNEL") {
+            settings.allow_kernel = Text::of(value);
         } else if let Some(token) = value_of(variable, b"SOCKEYE_TOKEN").and_then(token_from_text) {
             remember(token);
         } else {
             for (name, filler) in FILLERS.iter().zip(&mut settings.fillers) {
-                if let Some(value) = value_of(variable, name) {
+                if let Some(value) = value_of(variable, name.as_bytes()) {
                     *filler = Text::of(value);
                 }
             }
@@ -225,6 +241,7 @@ pub fn host() -> Result<Host<'static>> {
         let len = settings.meant(&mut meant);
         host.token = host.join(&meant[..len])?;
         remember(host.token);
+        crate::fence::raise(settings, &host)?;
         MET.store(own_pid(), Ordering::Relaxed);
     }
     Ok(host)
@@ -245,8 +262,15 @@ fn start() -> Result<()> {
         say(b"the stack's host is gone; start the program again");
         return Err(Errno(libc::ENETDOWN));
     }
-    crate::start::start()
+    crate::start::start()?;
+    let settings = settings().ok_or(Errno(libc::ENETDOWN))?;
+    let host = Host { stack: settings.stack.as_bytes(), token: token().unwrap_or_default(), ..NOBODY };
+    crate::fence::raise(settings, &host)
 }
+
+/// A host that cannot be started, with no stack's name yet.
+const NOBODY: Host<'static> =
+    Host { stack: b"", token: [0; 16], congestion: b"", start: || Err(Errno(libc::ENETDOWN)), say };
 
 /// Says one line on stderr, the first time only.
 pub fn say(line: &[u8]) {

@@ -1,8 +1,13 @@
 //! Starting the host: the first call of a program whose stack has none.
 
-use crate::settings::{Settings, each, environ, say, settings, value_of};
+use crate::settings::{Settings, each, environ, say, settings, token, value_of};
 use core::ffi::{CStr, c_char, c_long};
-use sockeye_shim::{Errno, Result, host::Host, kernel::call};
+use sockeye_shim::{
+    Errno, Result, fence,
+    format::{FILLERS, MEANT},
+    host::Host,
+    kernel::call,
+};
 
 const DOWN: Errno = Errno(libc::ENETDOWN);
 
@@ -33,6 +38,13 @@ pub fn start() -> Result<()> {
     };
     let mut ends = [0i32; 2];
     raw(libc::SYS_pipe2, [ends.as_mut_ptr() as usize, libc::O_CLOEXEC as usize, 0])?;
+    if fence::is_raised() {
+        if let Err(errno) = start_outside(settings, ends[1]) {
+            close_both(ends);
+            return Err(errno);
+        }
+        return come_up(settings, ends);
+    }
     // No exit signal: the program's own wait() never sees this child.
     match raw(libc::SYS_clone, [0; 3]) {
         Ok(0) => become_host(settings, &program, ends[1]),
@@ -43,10 +55,52 @@ pub fn start() -> Result<()> {
             return Err(DOWN);
         }
     }
+    come_up(settings, ends)
+}
+
+/// Waits for the host whose stderr is the second end of a pipe, and closes both ends.
+fn come_up(settings: &Settings, ends: [i32; 2]) -> Result<()> {
     let _ = raw(libc::SYS_close, [ends[1] as usize, 0, 0]);
     let there = await_host(settings, ends[0]);
     let _ = raw(libc::SYS_close, [ends[0] as usize, 0, 0]);
     there
+}
+
+/// Has the host that holds this process's tree start the one that is wanted: what is born behind the fence stays there.
+///
+/// # Errors
+///
+/// ENETDOWN, after one line that says why.
+fn start_outside(settings: &Settings, words: i32) -> Result<()> {
+    let outer = settings.fence.as_bytes();
+    if outer.is_empty() || outer == settings.stack.as_bytes() {
+        say(b"the stack's host is gone, and this program cannot start another; start it again from outside");
+        return Err(DOWN);
+    }
+    let (mut meant, mut len) = ([0u8; MEANT], 0);
+    let room = meant.len();
+    // SAFETY: the kernel writes at most `room` bytes.
+    let folder = unsafe { call(libc::SYS_getcwd, [meant.as_mut_ptr() as usize, room, 0, 0, 0, 0]) };
+    // With its NUL.
+    len += folder.map_err(|_| DOWN)?;
+    let mut push = |pieces: &[&[u8]]| {
+        for piece in pieces {
+            let Some(room) = meant.get_mut(len..len + piece.len()) else { return false };
+            room.copy_from_slice(piece);
+            len += piece.len();
+        }
+        true
+    };
+    let mut fits = push(&[settings.net.as_bytes(), b"\0", settings.stack.as_bytes(), b"\0"]);
+    for (name, value) in FILLERS.iter().zip(&settings.fillers).filter(|(_, value)| !value.as_bytes().is_empty()) {
+        fits &= push(&[name.as_bytes(), b"=", value.as_bytes(), b"\0"]);
+    }
+    let host = Host { stack: outer, token: token().unwrap_or_default(), congestion: b"", start: || Err(DOWN), say };
+    let started = if fits { host.start_another(&meant[..len], words) } else { Err(Errno(libc::ENAMETOOLONG)) };
+    started.map_err(|_| {
+        say(b"the host that holds this program's tree does not start another; start that stack from outside");
+        DOWN
+    })
 }
 
 fn raw(number: c_long, [a, b, c]: [usize; 3]) -> Result<usize> {

@@ -29,7 +29,7 @@
 use crate::address::Address;
 
 /// The version of everything here and of [`crate::name`]; both sides must have the same.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// Proves that a program may use a stack: 128 random bits, 32 hexadecimal digits in `SOCKEYE_TOKEN`.
 ///
@@ -117,6 +117,15 @@ pub enum Op {
     Linger = 14,
     /// `id`: ioctl(2) of a connection, `value` SIOCOUTQ or SIOCOUTQNSD. Answer: `data`, the number (4 bytes).
     Queued = 15,
+    /// A second packet on the same connection carries a descriptor (SCM_RIGHTS) that hangs up when a tree of programs has
+    /// ended: the host lives as long. See [`crate::fence`]. Answer: nothing; EINVAL if the descriptor cannot be watched.
+    Tree = 16,
+    /// For programs behind the fence, where no host can be born: the host is to start another one. In the same packet up
+    /// to [`MEANT`] bytes follow the request: folder, network specification and name of the stack, each ended by a NUL, and
+    /// those of `SOCKEYE_LINK=...`, `SOCKEYE_PCAP=...` and `SOCKEYE_LOG=...` that are set, ended likewise. A second packet
+    /// carries a descriptor (SCM_RIGHTS), to which the new host says why it does not come up. Its token is the request's.
+    /// Answer: nothing; EPERM to a user who is neither root nor the host's own.
+    Start = 17,
     /// `id` 0, or what the last answer said: which sockets there are. Answer: several packets, each a
     /// [`crate::report::Report`] or, the last, a response with `id` for the next request in `data` (8 bytes, 0: there are
     /// no more).
@@ -131,7 +140,7 @@ pub enum Op {
 }
 
 impl Op {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 20] = [
         Self::Join,
         Self::Bind,
         Self::Listen,
@@ -147,6 +156,8 @@ impl Op {
         Self::Interfaces,
         Self::Linger,
         Self::Queued,
+        Self::Tree,
+        Self::Start,
         Self::Sockets,
         Self::Stop,
         Self::Counters,
@@ -179,7 +190,10 @@ pub const KEEPALIVE: u32 = 1 << 17;
 /// How much data a request or a response has room for; `struct tcp_info` and a host's name fit.
 pub const DATA: usize = 288;
 
-/// How much text may follow an [`Op::Join`].
+/// The variables that fill a network specification where it is silent.
+pub const FILLERS: [&str; 3] = ["SOCKEYE_LINK", "SOCKEYE_PCAP", "SOCKEYE_LOG"];
+
+/// How much text may follow an [`Op::Join`] or [`Op::Start`].
 pub const MEANT: usize = 2048;
 
 /// Data of a length up to [`DATA`].

@@ -71,16 +71,17 @@ impl Host<'_> {
 
     fn present(&self, token: Token, meant: &[u8]) -> Result<Response> {
         let mut packet = [0; Request::SIZE + MEANT];
-        let (head, room) = packet.split_at_mut(Request::SIZE);
-        head.copy_from_slice(&Request::new(Op::Join, token, 0).to_bytes());
-        room.get_mut(..meant.len()).ok_or(DOWN)?.copy_from_slice(meant);
-        self.exchange(&packet[..Request::SIZE + meant.len()])
+        self.exchange(joined(&Request::new(Op::Join, token, 0), meant, &mut packet)?)
     }
 
     /// Sends a packet and waits for the response.
     fn exchange(&self, packet: &[u8]) -> Result<Response> {
         let socket = self.control()?;
         kernel::send(socket.0, packet).map_err(|_| DOWN)?;
+        self.response(&socket)
+    }
+
+    fn response(&self, socket: &Socket) -> Result<Response> {
         let mut bytes = [0; Response::SIZE];
         let len = kernel::recv(socket.0, &mut bytes).map_err(|_| DOWN)?;
         match Response::from_bytes(&bytes[..len]) {
@@ -102,6 +103,37 @@ impl Host<'_> {
         request.flags |= NO_REPLY;
         let socket = self.control()?;
         kernel::send(socket.0, &request.to_bytes()).map_err(|_| DOWN).map(drop)
+    }
+
+    /// Gives the host the descriptor that tells the end of a tree of programs ([`Op::Tree`]): it lives as long.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::ask`].
+    pub fn hold(&self, listener: i32) -> Result<()> {
+        self.hand_over(&Request::new(Op::Tree, self.token, 0), &[], listener)
+    }
+
+    /// Has the host start another one ([`Op::Start`]), whose complaints go to `words`. `meant` is the text behind the
+    /// request.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::ask`]; EPERM if the host is another user's.
+    pub fn start_another(&self, meant: &[u8], words: i32) -> Result<()> {
+        self.hand_over(&Request::new(Op::Start, self.token, 0), meant, words)
+    }
+
+    /// Sends a request with text behind it, then a descriptor, and waits for the response. Starts no host.
+    fn hand_over(&self, request: &Request, meant: &[u8], descriptor: i32) -> Result<()> {
+        let mut packet = [0; Request::SIZE + MEANT];
+        let socket = self.reach()?;
+        kernel::send(socket.0, joined(request, meant, &mut packet)?).map_err(|_| DOWN)?;
+        kernel::send_descriptor(socket.0, descriptor).map_err(|_| DOWN)?;
+        match self.response(&socket)?.errno {
+            0 => Ok(()),
+            errno => Err(Errno(errno)),
+        }
     }
 
     /// Sends a request and waits for any answer, or for a signal. Starts no host.
@@ -145,4 +177,12 @@ impl Host<'_> {
         (self.say)(ANOTHERS);
         Err(DOWN)
     }
+}
+
+/// One packet of a request and the text behind it.
+fn joined<'a>(request: &Request, meant: &[u8], packet: &'a mut [u8; Request::SIZE + MEANT]) -> Result<&'a [u8]> {
+    let (head, room) = packet.split_at_mut(Request::SIZE);
+    head.copy_from_slice(&request.to_bytes());
+    room.get_mut(..meant.len()).ok_or(DOWN)?.copy_from_slice(meant);
+    Ok(&packet[..Request::SIZE + meant.len()])
 }

@@ -281,3 +281,48 @@ pub fn ready(fd: i32) -> i16 {
     // SAFETY: one pollfd and a timespec of zero, both alive through the call; no signal mask.
     if unsafe { call(libc::SYS_ppoll, [at, 1, limit, 0, 0, 0]) }.is_ok() { set.revents } else { 0 }
 }
+
+/// Sends one byte and a descriptor behind it (SCM_RIGHTS); both are received together.
+pub fn send_descriptor(fd: i32, sent: i32) -> Result<()> {
+    /// A control message of one descriptor (cmsg(3)), as long as the kernel wants it.
+    #[repr(C)]
+    struct Rights {
+        len: usize,
+        level: i32,
+        kind: i32,
+        descriptor: i32,
+        padding: i32,
+    }
+    let rights = Rights { len: 20, level: libc::SOL_SOCKET, kind: libc::SCM_RIGHTS, descriptor: sent, padding: 0 };
+    let piece = libc::iovec { iov_base: c"".as_ptr().cast_mut().cast(), iov_len: 1 };
+    let (piece, rights) = ((&raw const piece) as usize, (&raw const rights) as usize);
+    let message = [0usize, 0, piece, 1, rights, size_of::<Rights>(), 0];
+    // SAFETY: a msghdr of 64-bit Linux (no name, one piece, one control message, no flags), whose parts live through the
+    // call and are only read.
+    unsafe {
+        call(libc::SYS_sendmsg, [fd as usize, message.as_ptr() as usize, libc::MSG_NOSIGNAL as usize, 0, 0, 0])
+            .map(drop)
+    }
+}
+
+/// seccomp(2) with SECCOMP_SET_MODE_FILTER. Returns what the call does: the listener's descriptor, if one is asked for.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub fn set_filter(program: &[libc::sock_filter], flags: libc::c_ulong) -> Result<i32> {
+    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };
+    let (mode, at) = (libc::SECCOMP_SET_MODE_FILTER as usize, (&raw const program) as usize);
+    // SAFETY: the kernel reads the program, which lives through the call.
+    unsafe { call(libc::SYS_seccomp, [mode, flags as usize, at, 0, 0, 0]) }.map(|result| result as i32)
+}
+
+/// prctl(2) with PR_SET_NO_NEW_PRIVS: exec gives no rights any more that are not there.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub fn give_up_new_rights() -> Result<()> {
+    // SAFETY: no pointers.
+    unsafe { call(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS as usize, 1, 0, 0, 0, 0]) }.map(drop)
+}

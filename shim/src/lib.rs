@@ -13,6 +13,7 @@ pub mod close;
 pub mod connect;
 pub mod control;
 pub mod datagram;
+pub mod fence;
 pub mod format;
 pub mod host;
 pub mod interface;

@@ -6,12 +6,13 @@ use crate::sys::{
 };
 use sockeye_shim::{
     format::{Fault, Op, Request, Response, Token},
+    kernel,
     name::Meaning,
     report::Report,
 };
 use std::{
     fmt, io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     time::Duration,
 };
 
@@ -103,6 +104,19 @@ impl Asked {
         Ok(Self { socket })
     }
 
+    /// As [`Asked::new`], and a descriptor in a packet of its own.
+    fn with_descriptor(
+        name: &[u8],
+        request: &Request,
+        more: &[u8],
+        descriptor: BorrowedFd<'_>,
+    ) -> Result<Self, Trouble> {
+        let asked = Self::new(name, request, more)?;
+        kernel::send_descriptor(asked.socket.as_raw_fd(), descriptor.as_raw_fd())
+            .map_err(|errno| io::Error::from_raw_os_error(errno.0))?;
+        Ok(asked)
+    }
+
     /// The next packet of the answer.
     ///
     /// # Errors
@@ -155,6 +169,23 @@ pub fn join(name: &[u8], token: Option<Token>, meant: &[u8]) -> Result<Token, Tr
         response.data.as_bytes().try_into().map_err(|_| Trouble::Silent)
     };
     with_token(token, ask)
+}
+
+/// Gives the host of the stack called `name` the descriptor that tells the end of a tree of programs: it lives as long.
+///
+/// # Errors
+/// Why this is not possible.
+pub fn hold(name: &[u8], token: Token, tree: BorrowedFd<'_>) -> Result<(), Trouble> {
+    Asked::with_descriptor(name, &Request::new(Op::Tree, token, 0), &[], tree)?.response().map(drop)
+}
+
+/// Has the host of the stack called `name` start another one ([`Op::Start`]), which complains to `words`. `meant` is the
+/// text behind the request.
+///
+/// # Errors
+/// Why this is not possible.
+pub fn start_another(name: &[u8], token: Token, meant: &[u8], words: BorrowedFd<'_>) -> Result<(), Trouble> {
+    Asked::with_descriptor(name, &Request::new(Op::Start, token, 0), meant, words)?.response().map(drop)
 }
 
 /// Asks with the token that is known, and without: what is known may be another stack's.

@@ -14,7 +14,7 @@
 //! | `resolve.rs` `lookup.rs` `dns.rs` | hosts' names: known here, asked for, and how one asks |
 //! | `interfaces.rs` | what getifaddrs(3) tells |
 //! | `operator.rs` | what `sockeye ss` and `sockeye stop` ask |
-//! | `life.rs` `farewell.rs` | who uses the stack, and when it ends; telling those who wait |
+//! | `life.rs` `tree.rs` `farewell.rs` | who uses the stack, and when it ends; trees behind the fence; telling those who wait |
 #![forbid(unsafe_code)]
 
 mod bridge;
@@ -39,6 +39,7 @@ mod slot;
 pub mod start;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use crate::{
     socket::stacks,

@@ -94,6 +94,10 @@ impl Host {
                             self.note_user(pid);
                             return self.on_linger(asker, &request);
                         }
+                        Op::Tree | Op::Start => {
+                            self.note_user(pid);
+                            return self.await_gift(number, asker, &request, (meant, uid), is_new);
+                        }
                         _ => self.serve_program(&request, meant, uid, pid),
                     }
                 } else {
@@ -168,7 +172,7 @@ impl Host {
                 Ok(nothing)
             }
             // Those may have to wait: `hear` passes them on before it comes here.
-            Op::Resolve | Op::Reverse | Op::Linger => Err(Error::Invalid),
+            Op::Resolve | Op::Reverse | Op::Linger | Op::Tree | Op::Start => Err(Error::Invalid),
             Op::Queued => data(&self.count_queued(request)?.to_ne_bytes()),
             Op::Interfaces => Ok(Response { data: self.interfaces(), ..nothing }),
             Op::Datagram => self.open_datagram(request),

@@ -110,6 +110,10 @@ impl Host {
             Item::Lookup(lookup) => self.go_on_with(number, lookup),
             Item::Client(fd, pid) if events == 0 => self.put(number, Item::Client(fd, pid), None),
             Item::Client(_, pid) => self.life.left(pid),
+            Item::Giver(fd, gift) => self.take_gift(number, fd, gift),
+            Item::Tree(fd) if events == 0 => self.put(number, Item::Tree(fd), None),
+            // Its last process has ended.
+            Item::Tree(_) => {}
             Item::Bridge(mut bridge) => {
                 let now = self.engine.now();
                 drop(bridge.closer.take_if(|closer| closer.is_late(now)));

@@ -31,6 +31,7 @@ use super::{
     linger::Lingering,
     listener::Held,
     lookup::Lookup,
+    tree::Gift,
 };
 use crate::{
     counters::Counters,
@@ -76,6 +77,10 @@ pub enum Item {
     Lookup(Box<Lookup>),
     /// A process that uses the stack, by a descriptor that tells its end.
     Client(OwnedFd, i32),
+    /// A program that has a descriptor to give.
+    Giver(OwnedFd, Gift),
+    /// A tree of programs that uses the stack, by a descriptor that tells its end.
+    Tree(OwnedFd),
 }
 
 impl Item {
@@ -98,7 +103,8 @@ impl Item {
             Self::Lingering(lingering) => Some(lingering.socket()),
             Self::Held(held) => Some(&held.socket),
             Self::Datagram(datagram) => Some(datagram.socket()),
-            Self::Asker(_) | Self::Header(_) | Self::Lookup(_) | Self::Client(..) => None,
+            Self::Asker(_) | Self::Header(_) | Self::Lookup(_) => None,
+            Self::Client(..) | Self::Giver(..) | Self::Tree(_) => None,
         }
     }
 }

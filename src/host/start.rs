@@ -2,11 +2,16 @@
 //! (preload/src/start.rs), without libc.
 
 use super::client::{self, Trouble};
-use crate::sys::{clock, daemon, readiness, transfer};
-use sockeye_shim::format::{Token, token_to_text};
+use crate::sys::{clock, daemon, fence, readiness, transfer};
+use sockeye_shim::format::{MEANT, Token, token_to_text};
 use std::{
+    ffi::OsStr,
     fs::File,
-    os::{fd::AsFd, unix::ffi::OsStrExt},
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -32,6 +37,8 @@ pub struct Wanted {
     pub new_token: Token,
     /// The host's program.
     pub program: PathBuf,
+    /// The stack whose host holds the tree of programs that this one belongs to (`SOCKEYE_FENCE`).
+    pub outer: Option<String>,
 }
 
 /// Why there is no host.
@@ -58,15 +65,19 @@ pub fn ensure(wanted: &Wanted, mut say: impl FnMut(&str)) -> Result<Token, Failu
         joined => return joined.map_err(Failure::Join),
     }
     let net = net.as_deref().ok_or(Failure::NoNetwork)?;
-    let mut command = Command::new(program);
-    command.arg("host").args(["--net", net]).arg("--stack").arg(std::ffi::OsStr::from_bytes(name));
-    command.env_remove("LD_PRELOAD");
-    command.env("SOCKEYE_TOKEN", String::from_utf8_lossy(&token_to_text(new_token)).as_ref());
-    let words = daemon::spawn(command).map_err(|error| Failure::Start(unable(program, &error)))?;
+    let words = if fence::is_raised() {
+        wanted.start_outside(net).map_err(Failure::Start)?
+    } else {
+        let mut command = Command::new(program);
+        command.arg("host").args(["--net", net]).arg("--stack").arg(OsStr::from_bytes(name));
+        command.env_remove("LD_PRELOAD");
+        command.env("SOCKEYE_TOKEN", String::from_utf8_lossy(&token_to_text(new_token)).as_ref());
+        daemon::spawn(command).map_err(|error| Failure::Start(unable(program, &error)))?
+    };
     await_host(wanted, &meant, &words, &mut say)
 }
 
-fn unable(program: &Path, error: &std::io::Error) -> String {
+fn unable(program: &Path, error: &io::Error) -> String {
     format!("the host cannot be started: {}: {error}", program.display())
 }
 
@@ -113,6 +124,30 @@ fn hear(words: &File, wait: Duration, said: &mut Vec<u8>) -> bool {
 }
 
 impl Wanted {
+    /// Has the host that holds this process's tree start the one that is wanted: what is born behind the fence stays
+    /// there. Returns what the new host has to say.
+    fn start_outside(&self, net: &str) -> Result<File, String> {
+        let no_outer = "this program is behind the fence of a stack that it does not know (SOCKEYE_FENCE is not set): \
+                        another stack's host must be started from outside";
+        let outer = self.outer.as_ref().ok_or(no_outer)?;
+        let folder = std::env::current_dir().map_err(|error| format!("the current folder is not known: {error}"))?;
+        let mut meant = folder.into_os_string().into_encoded_bytes();
+        for part in [b"\0", net.as_bytes(), b"\0", &self.name, b"\0"] {
+            meant.extend_from_slice(part);
+        }
+        for (name, value) in &self.fillers {
+            meant.extend_from_slice(format!("{name}={value}\0").as_bytes());
+        }
+        if meant.len() > MEANT {
+            return Err(format!("the specification and the folder's path are longer than {MEANT} bytes together"));
+        }
+        let (words, end) = io::pipe().map_err(|error| format!("no pipe can be made: {error}"))?;
+        client::start_another(outer.as_bytes(), self.new_token, &meant, end.as_fd()).map_err(|trouble| {
+            format!("stack {outer}, whose host must start it since this program is behind the fence: {trouble}")
+        })?;
+        Ok(File::from(OwnedFd::from(words)))
+    }
+
     /// The text behind an [`Op::Join`](sockeye_shim::format::Op::Join).
     fn meant(&self) -> Vec<u8> {
         let Some(net) = &self.net else { return Vec::new() };

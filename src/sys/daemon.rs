@@ -7,7 +7,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::{fs::FileTypeExt, process::CommandExt},
     },
-    process::{Command, Stdio},
+    process::{ChildStderr, Command, Stdio},
 };
 
 /// Runs `command` as such a process: a session of its own, no terminal, no descriptor but its standard error, signals,
@@ -18,14 +18,27 @@ use std::{
 ///
 /// # Errors
 /// Those of fork(2), and of execve(2) in the new process.
-pub fn spawn(mut command: Command) -> io::Result<File> {
-    command.stdin(Stdio::null()).stdout(lasting_stderr()).stderr(Stdio::piped());
+pub fn spawn(command: Command) -> io::Result<File> {
+    let words = begin(command, Stdio::piped())?.ok_or(io::ErrorKind::BrokenPipe)?;
+    Ok(File::from(OwnedFd::from(words)))
+}
+
+/// As [`spawn`], with a given standard error.
+///
+/// # Errors
+/// As [`spawn`].
+pub fn spawn_to(command: Command, words: OwnedFd) -> io::Result<()> {
+    begin(command, words.into()).map(drop)
+}
+
+fn begin(mut command: Command, words: Stdio) -> io::Result<Option<ChildStderr>> {
+    command.stdin(Stdio::null()).stdout(lasting_stderr()).stderr(words);
     // SAFETY: between fork and exec `forget_origins` makes system calls only.
     unsafe { command.pre_exec(forget_origins) };
     let mut middle = command.spawn()?;
-    let words = middle.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    let words = middle.stderr.take();
     middle.wait()?;
-    Ok(File::from(OwnedFd::from(words)))
+    Ok(words)
 }
 
 /// This process's standard error, if it may be held for as long as one likes: whoever reads a pipe waits for its end.

@@ -6,6 +6,7 @@ pub mod doorbell;
 pub mod entropy;
 pub mod env;
 pub mod event;
+pub mod fence;
 pub mod file;
 pub mod fork;
 pub mod heir;

@@ -186,6 +186,39 @@ pub fn recv_slices(fd: BorrowedFd<'_>, into: &mut [IoSliceMut<'_>]) -> io::Resul
     checked(unsafe { libc::syscall(libc::SYS_recvmsg, fd.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) })
 }
 
+/// Receives a packet with a descriptor behind it (SCM_RIGHTS), which does not survive exec; nothing if the packet has
+/// none. It never blocks.
+///
+/// # Errors
+/// Those of recvmsg(2).
+pub fn recv_descriptor(fd: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
+    let mut byte = 0u8;
+    let mut piece = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    // Room for one: the kernel closes what there is more.
+    let mut control = [0u64; 3];
+    // SAFETY: a header of zeros names no address and no control data.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut piece;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = size_of_val(&control);
+    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+    // SAFETY: the byte and the control data are valid for what the header says.
+    checked(unsafe { libc::syscall(libc::SYS_recvmsg, fd.as_raw_fd(), &raw mut message, flags) })?;
+    // SAFETY: the header is as the kernel left it; a control message that it names is within `control`.
+    let descriptor = unsafe {
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        let carries = |header: &libc::cmsghdr| {
+            header.cmsg_level == libc::SOL_SOCKET
+                && header.cmsg_type == libc::SCM_RIGHTS
+                && header.cmsg_len >= libc::CMSG_LEN(4) as usize
+        };
+        header.as_ref().is_some_and(carries).then(|| libc::CMSG_DATA(header).cast::<RawFd>().read_unaligned())
+    };
+    // SAFETY: the kernel has just made it, for us alone.
+    Ok(descriptor.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }))
+}
+
 /// send(2) with `flags` (MSG_OOB); it neither blocks nor raises SIGPIPE.
 ///
 /// # Errors

@@ -61,6 +61,12 @@ pub struct Run {
     /// The congestion control that the program's sockets begin with [default: SOCKEYE_CC, else cubic]
     #[arg(long, value_name = "NAME")]
     pub cc: Option<String>,
+    /// Leave the kernel's network open to what goes past the preload library
+    ///
+    /// Without it a seccomp filter holds the program and all it starts: sockets of the kernel's network cannot be made, by
+    /// whatever means, nor rings of io_uring.
+    #[arg(long)]
+    pub allow_kernel: bool,
     /// The program and its arguments
     #[arg(trailing_var_arg = true, required = true, value_names = ["PROGRAM", "ARGUMENTS"])]
     pub program: Vec<OsString>,

@@ -7,14 +7,17 @@ use crate::{
 use sockeye::{
     host::{self, client, start},
     socket::{congestion, stacks},
-    sys::{entropy, env as trusted, passwd},
+    sys::{entropy, env as trusted, fence, passwd},
 };
-use sockeye_shim::format::{Token, token_from_text, token_to_text};
+use sockeye_shim::format::{FILLERS, Token, token_from_text, token_to_text};
 use std::{
     env,
     ffi::{OsStr, OsString},
     fmt, io,
-    os::unix::{ffi::OsStrExt, process::CommandExt},
+    os::{
+        fd::AsFd,
+        unix::{ffi::OsStrExt, process::CommandExt},
+    },
     path::{self, Path, PathBuf},
     process::Command,
 };
@@ -66,7 +69,7 @@ pub fn run(arguments: &Run) -> Failure {
 }
 
 fn prepare(arguments: &Run) -> Result<(PathBuf, Command), Failure> {
-    let Run { stack, net, link, pcap, cc, program } = arguments;
+    let Run { stack, net, link, pcap, cc, allow_kernel, program } = arguments;
     let congestion = match cc {
         Some(name) => congestion::judge("--cc", name).map(Some),
         None => congestion::chosen(),
@@ -89,6 +92,12 @@ fn prepare(arguments: &Run) -> Result<(PathBuf, Command), Failure> {
     let token = find_host(&name, net.as_deref()).map_err(Failure::Setting)?;
 
     let mut command = Command::new(&path);
+    if *allow_kernel {
+        command.env("SOCKEYE_ALLOW_KERNEL", "1");
+    } else if !fence::is_raised() {
+        raise_fence(&name, token).map_err(Failure::Setting)?;
+        command.env("SOCKEYE_FENCE", OsStr::from_bytes(&name));
+    }
     command.arg0(word).args(rest).env("LD_PRELOAD", preload);
     if let Some(net) = net {
         command.env("SOCKEYE_NET", net);
@@ -103,6 +112,16 @@ fn prepare(arguments: &Run) -> Result<(PathBuf, Command), Failure> {
     Ok((path, command))
 }
 
+/// Closes the kernel's network to this process and all it becomes, and has the host live as long as they.
+fn raise_fence(name: &[u8], token: Token) -> Result<(), String> {
+    let tree = fence::raise().map_err(|error| {
+        format!("the kernel's network cannot be closed to the program: seccomp: {error}; --allow-kernel leaves it open")
+    })?;
+    let Some(tree) = tree else { return Ok(()) };
+    client::hold(name, token, tree.as_fd())
+        .map_err(|trouble| format!("stack {}: {trouble}", String::from_utf8_lossy(name)))
+}
+
 /// Joins the stack called `name`, or starts it. Returns its token.
 fn find_host(name: &[u8], net: Option<&str>) -> Result<Token, String> {
     let own = env::current_exe().map_err(|error| format!("the program's own place is not known: {error}"))?;
@@ -114,6 +133,7 @@ fn find_host(name: &[u8], net: Option<&str>) -> Result<Token, String> {
         token: known,
         new_token: known.unwrap_or_else(token),
         program: trusted::var("SOCKEYE_HOST").filter(|path| !path.is_empty()).map_or(own, PathBuf::from),
+        outer: trusted::var("SOCKEYE_FENCE").filter(|name| !name.is_empty()),
     };
     let shown = String::from_utf8_lossy(name);
     start::ensure(&wanted, |line| eprintln!("{line}")).map_err(|failure| match failure {
@@ -122,9 +142,6 @@ fn find_host(name: &[u8], net: Option<&str>) -> Result<Token, String> {
         start::Failure::NoNetwork => format!("stack {shown} is not running, and no --net says how to start it"),
     })
 }
-
-/// What fills a specification where it is silent.
-const FILLERS: [&str; 3] = ["SOCKEYE_LINK", "SOCKEYE_PCAP", "SOCKEYE_LOG"];
 
 /// The specification with link and capture in it, checked; none for the joiner of a stack that is named.
 fn specification(
