@@ -78,7 +78,7 @@ pub enum Item {
     /// A process that uses the stack, by a descriptor that tells its end.
     Client(OwnedFd, i32),
     /// A program that has a descriptor to give.
-    Giver(OwnedFd, Gift),
+    Giver(End, Gift),
     /// A tree of programs that uses the stack, by a descriptor that tells its end.
     Tree(OwnedFd),
 }
@@ -87,11 +87,12 @@ impl Item {
     /// The program's end in it, of those whose events count beyond the moment they come in.
     pub fn end_mut(&mut self) -> Option<&mut End> {
         match self {
-            Self::Asker(end) | Self::Header(end) => Some(end),
+            Self::Asker(end) | Self::Header(end) | Self::Giver(end, _) => Some(end),
             Self::Connecting(connecting) => Some(connecting.end_mut()),
             Self::Bridge(bridge) => Some(bridge.end_mut()),
             Self::Lookup(lookup) => Some(lookup.asker_mut()),
-            Self::Lingering(_) | Self::Held(_) | Self::Datagram(_) | Self::Client(..) => None,
+            Self::Lingering(_) | Self::Held(_) | Self::Datagram(_) => None,
+            Self::Client(..) | Self::Tree(_) => None,
         }
     }
 

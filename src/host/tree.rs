@@ -2,7 +2,10 @@
 //! and the host lives as long: a host that were born inside would have the fence's filter, and the tree would never
 //! end. Another stack's host that a program of the tree wants is therefore started from here.
 
-use super::slot::{Host, Item};
+use super::{
+    end::End,
+    slot::{Host, Item},
+};
 use crate::sys::{daemon, unix};
 use sockeye_shim::format::{FILLERS, Op, Request, Response, Token, token_to_text};
 use std::{
@@ -65,7 +68,7 @@ impl Host {
     pub fn await_gift(
         &mut self,
         number: u64,
-        asker: OwnedFd,
+        asker: End,
         request: &Request,
         (meant, uid): (&[u8], Option<u32>),
         is_new: bool,
@@ -86,7 +89,7 @@ impl Host {
     }
 
     /// Takes the descriptor if it has come, and answers.
-    pub fn take_gift(&mut self, number: u64, giver: OwnedFd, gift: Gift) {
+    pub fn take_gift(&mut self, number: u64, giver: End, gift: Gift) {
         let errno = match unix::recv_descriptor(giver.as_fd()) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return self.put(number, Item::Giver(giver, gift), None);

@@ -40,6 +40,7 @@ macro_rules! both_ways {
 
 mod curl;
 mod descriptors;
+mod fence;
 mod home;
 mod host_killed;
 mod http;

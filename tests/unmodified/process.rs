@@ -23,6 +23,11 @@ pub fn of_namespace(namespace: u64) -> Vec<i32> {
     pids.filter(|pid| *pid != own).filter(is_there).filter(|pid| !command_line(*pid).is_empty()).collect()
 }
 
+/// Whether there is such a process, zombies aside.
+pub fn is_there(pid: i32) -> bool {
+    !command_line(pid).is_empty()
+}
+
 /// A process and its arguments; empty for one that has ended.
 pub fn command_line(pid: i32) -> String {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
