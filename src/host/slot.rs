@@ -18,6 +18,7 @@
 //! | an answer that lingers: `Asker`, closer | told by nobody: it has a time of its own | as before |
 //! | accepted, `Asker` | first told after it was added | none |
 //! | `Asker`, `Lookup` | carried in its [`End`], if it was added, else first told then | [`Host::watch`] |
+//! | `Asker`, `Giver` | carried in its [`End`], if it was added, else first told then | none |
 //! | a slot whose item was dropped | its descriptor is closed, and epoll(7) forgets it | [`Detached`] has it forgotten |
 
 use super::{
