@@ -371,12 +371,27 @@ ssize_t sockeye_sendfile(int out_fd, int in_fd, off_t *offset, size_t count);
 struct sockeye_stack *sockeye_stack_new(const char *spec);
 
 /**
- * Stops a stack: resets its connections and lets go of its device. Its descriptors stay open until they are closed;
- * calls on them fail. NULL is no stack and does nothing.
+ * Ends a stack as exit(3) does: closes its sockets, waits until the peers have acknowledged what was sent, for as long as
+ * SOCKEYE_EXIT_WAIT says (2 seconds), resets what is left, and lets go of the device. Its descriptors stay open until they
+ * are closed; from now on every call on them fails with ENETDOWN but those that are about the descriptor alone
+ * (sockeye_close, dup, F_DUPFD, F_GETFD, F_SETFD), and poll, select and epoll show ERR and HUP. NULL is no stack and does
+ * nothing.
  *
  * @param stack  from sockeye_stack_new(); must not be used afterwards
  */
 void sockeye_stack_free(struct sockeye_stack *stack);
+
+/**
+ * Like sockeye_stack_free(), with a limit of one's own to the wait. Without any time nothing is closed first: every
+ * connection is reset.
+ *
+ * @param stack         from sockeye_stack_new(); must not be used afterwards
+ * @param milliseconds  how long to wait at most; negative: until everything is acknowledged or its connection has failed
+ * @return 0, or -1 with errno ETIMEDOUT (the time was over and something was reset; the stack is freed all the same),
+ *         EINVAL (no such stack) or ENETDOWN (after fork: the stack is the parent's)
+ */
+int sockeye_stack_free_within(struct sockeye_stack *stack,
+                              int milliseconds);
 
 /**
  * Like sockeye_socket(), on a stack of one's own.

@@ -59,7 +59,7 @@ pub unsafe extern "C-unwind" fn free(userdata: *mut c_void) {
     // SAFETY: what Interface::of made of a box, and is freed once.
     let bench = unsafe { Box::from_raw(userdata.cast::<Bench>()) };
     // It is freed once, as said.
-    let _ = virtual_time::call(|| stacks::free(bench.stack));
+    let _ = virtual_time::call(|| stacks::free(bench.stack, Some(std::time::Duration::ZERO)));
 }
 
 /// socket(2), with the settings that `SOCKEYE_SYSCTL`'s file has now.

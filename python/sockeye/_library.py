@@ -74,6 +74,7 @@ SIGNATURES = {
     "sockeye_shutdown": (c_int, (c_int, c_int), False),
     "sockeye_socket": (c_int, (c_int, c_int, c_int), False),
     "sockeye_stack_free": (None, (c_void_p,), False),
+    "sockeye_stack_free_within": (c_int, (c_void_p, c_int), False),
     "sockeye_stack_new": (c_void_p, (c_char_p,), False),
     "sockeye_version": (c_char_p, (), False),
 }

@@ -1,6 +1,7 @@
 """Stacks: each an IP address and a view of the network of its own."""
 
 import errno
+import math
 import warnings
 
 from . import _socket
@@ -10,8 +11,8 @@ from ._library import call, configuration_failure, lib
 class Stack:
     """Stack(spec): a stack beside the default one, for example Stack("tap:t0,ip=10.97.0.2/24,gw=10.97.0.1").
 
-    Raises ConfigurationError with what is wrong and how to cure it. Closing the stack resets its connections; a socket
-    keeps its stack alive."""
+    Raises ConfigurationError with what is wrong and how to cure it. Closing the stack, or leaving its `with` block, closes
+    its sockets and waits for what was sent; a socket keeps its stack alive."""
 
     def __init__(self, spec):
         self._pointer = None
@@ -41,11 +42,21 @@ class Stack:
         """sockeye.create_server() on this stack."""
         return _socket.create_server(address, stack=self, **options)
 
-    def close(self):
-        """Stops the stack: resets its connections and lets go of its device."""
+    def close(self, timeout=None):
+        """Ends the stack: closes its sockets, waits until the peers have acknowledged what was sent, and lets go of its
+        device. After timeout seconds, by default what SOCKEYE_EXIT_WAIT says (2), what is left is reset; with a timeout
+        given that raises TimeoutError, and 0 resets everything at once."""
+        if timeout is not None and timeout < 0:
+            raise ValueError("the time-out is negative")
         pointer, self._pointer = self._pointer, None
-        if pointer:
+        if not pointer:
+            return
+        if timeout is None:
             lib.sockeye_stack_free(pointer)
+            return
+        failed = call(lib.sockeye_stack_free_within, pointer, min(math.ceil(timeout * 1000), 2**31 - 1))
+        if failed == -errno.ETIMEDOUT and timeout:
+            raise TimeoutError(errno.ETIMEDOUT, "the peers did not acknowledge all that was sent; the rest was reset")
 
     def __enter__(self):
         return self

@@ -44,7 +44,7 @@ class Stacks(unittest.TestCase):
         self.assertEqual(raised.exception.errno, errno.EINVAL)
         self.assertIn("color", raised.exception.strerror)
 
-    def test_a_closed_stack_makes_no_sockets_and_resets_those_it_has(self):
+    def test_a_closed_stack_makes_no_sockets_and_closes_those_it_has(self):
         stack = sockeye.Stack("null:")
         made = stack.socket()
         self.assertIs(made.stack, stack)
@@ -53,9 +53,16 @@ class Stacks(unittest.TestCase):
         self.assertTrue(stack.closed)
         with self.assertRaisesRegex(OSError, "closed"):
             stack.socket()
-        with self.assertRaises(OSError):
+        with self.assertRaises(OSError) as raised:
             made.connect(("127.0.0.1", 80))
+        self.assertEqual(raised.exception.errno, errno.ENETDOWN)
         made.close()
+
+    def test_a_stack_is_closed_within_a_time(self):
+        sockeye.Stack("null:").close(timeout=1)
+        stack = sockeye.Stack("null:")
+        self.assertRaises(ValueError, stack.close, timeout=-1)
+        stack.close(timeout=0)
 
     def test_a_socket_keeps_its_stack_alive(self):
         with sockeye.Stack("null:").socket() as made:

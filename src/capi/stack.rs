@@ -1,10 +1,11 @@
 //! Stacks, the version, and the text of configuration errors.
 
-use super::{call, errno, int};
+use super::{call, errno, int, unit};
 use crate::{
     counters::NAMES,
     error::{Error, Result},
     socket::{open, stacks},
+    time::Duration,
 };
 use std::ffi::{CStr, c_char, c_int};
 
@@ -33,14 +34,30 @@ pub unsafe extern "C-unwind" fn sockeye_stack_new(spec: *const c_char) -> *mut s
     }
 }
 
-/// Stops a stack: resets its connections and lets go of its device. Its descriptors stay open until they are closed;
-/// calls on them fail. NULL is no stack and does nothing.
+/// Ends a stack as exit(3) does: closes its sockets, waits until the peers have acknowledged what was sent, for as long as
+/// SOCKEYE_EXIT_WAIT says (2 seconds), resets what is left, and lets go of the device. Its descriptors stay open until they
+/// are closed; from now on every call on them fails with ENETDOWN but those that are about the descriptor alone
+/// (sockeye_close, dup, F_DUPFD, F_GETFD, F_SETFD), and poll, select and epoll show ERR and HUP. NULL is no stack and does
+/// nothing.
 ///
 /// @param stack  from sockeye_stack_new(); must not be used afterwards
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn sockeye_stack_free(stack: *mut sockeye_stack) {
-    // There is nothing to say about a stack that is none.
-    let _: Result<()> = call(|| stacks::at_address(stack as usize).and_then(stacks::free));
+    // Who wants to know how it went gives a limit.
+    let _: Result<()> = call(|| stacks::free(stacks::at_address(stack as usize)?, None));
+}
+
+/// Like sockeye_stack_free(), with a limit of one's own to the wait. Without any time nothing is closed first: every
+/// connection is reset.
+///
+/// @param stack         from sockeye_stack_new(); must not be used afterwards
+/// @param milliseconds  how long to wait at most; negative: until everything is acknowledged or its connection has failed
+/// @return 0, or -1 with errno ETIMEDOUT (the time was over and something was reset; the stack is freed all the same),
+///         EINVAL (no such stack) or ENETDOWN (after fork: the stack is the parent's)
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn sockeye_stack_free_within(stack: *mut sockeye_stack, milliseconds: c_int) -> c_int {
+    let limit = u64::try_from(milliseconds).map_or(Duration::MAX, Duration::from_millis);
+    unit(call(|| stacks::free(stacks::at_address(stack as usize)?, Some(limit))))
 }
 
 /// Like sockeye_socket(), on a stack of one's own.

@@ -224,6 +224,10 @@ impl Device for Capture {
         self.inner.is_up()
     }
 
+    fn holds_frames(&self) -> bool {
+        self.inner.holds_frames()
+    }
+
     fn flush(&self) {
         self.flush_file();
         self.inner.flush();

@@ -267,7 +267,13 @@ impl Device for Impair {
         self.inner.is_up()
     }
 
+    fn holds_frames(&self) -> bool {
+        self.sending.lock().next().is_some() || self.inner.holds_frames()
+    }
+
     fn flush(&self) {
+        // What is on the way when its sender is gone still arrives. Nobody is left to be told of a failure.
+        let _ = self.release(&mut self.sending.lock(), Instant::FAR_FUTURE);
         self.inner.flush();
     }
 }

@@ -60,7 +60,12 @@ pub trait Device: Send + Sync {
         true
     }
 
-    /// The process ends: what is buffered (a capture) is written out.
+    /// Whether frames that were sent have not left (a link that delays them).
+    fn holds_frames(&self) -> bool {
+        false
+    }
+
+    /// The stack ends: what was held back leaves now, in its order, and what is buffered (a capture) is written out.
     fn flush(&self) {}
 }
 
@@ -85,6 +90,9 @@ impl<D: Device + ?Sized> Device for std::sync::Arc<D> {
     }
     fn is_up(&self) -> bool {
         (**self).is_up()
+    }
+    fn holds_frames(&self) -> bool {
+        (**self).holds_frames()
     }
     fn flush(&self) {
         (**self).flush();

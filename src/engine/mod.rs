@@ -46,6 +46,9 @@ const PROBE_WAIT: Duration = Duration::from_millis(67);
 /// How long a stack that stops waits for the thread that was roused to leave the device.
 const DEPARTURE: Duration = Duration::from_millis(200);
 
+/// How often a thread that drains looks whether it is done.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
+
 /// A stack with its device, clock and lock. Engines live as long as the process: handles to them are plain references.
 pub struct Engine {
     config: Config,
@@ -54,6 +57,8 @@ pub struct Engine {
     hub: Hub,
     lead: Lead,
     helper: &'static Place,
+    /// Its sockets are no more: calls on them fail.
+    freed: AtomicBool,
     stopped: AtomicBool,
 }
 
@@ -141,6 +146,7 @@ impl Engine {
             hub: Hub::default(),
             lead: Lead::new(helper),
             helper,
+            freed: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
         }))
     }
@@ -186,13 +192,34 @@ impl Engine {
         &self.config
     }
 
+    /// Ends the stack: closes its sockets as exit(3) would, drives until the peers have what was sent, for `limit` at
+    /// most, and lets go of the device. What is left then is reset; without any time everything is, and nothing closed
+    /// first, so that no peer takes it for a clean end. False if something was left.
+    ///
+    /// From the start every call on a socket of the stack fails with `NetDown`.
+    pub fn free(&'static self, limit: Duration) -> bool {
+        self.freed.store(true, Ordering::Release);
+        let is_done = limit.is_zero() || {
+            self.with(Stack::close_all);
+            self.drain(now() + limit)
+        };
+        self.stop();
+        is_done
+    }
+
+    /// Whether [`Engine::free`] was called.
+    #[inline]
+    pub fn is_freed(&self) -> bool {
+        self.freed.load(Ordering::Acquire)
+    }
+
     /// Resets what is open, ends the helper and lets go of the device. Later calls that need the device fail with
     /// `NetDown`.
-    pub fn stop(&self) {
+    fn stop(&self) {
         if self.stopped.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.with(Stack::abort_all);
+        self.reset_all();
         self.with(Stack::on_device_gone);
         self.lead.move_out(Place::mine());
         self.lead.rouse();
@@ -351,17 +378,33 @@ impl Engine {
         self.hub.forget(id);
     }
 
-    /// Drives until the connections without an owner have everything acknowledged, `limit` at most; what is left is
-    /// reset. For exit().
-    pub fn drain(&'static self, limit: Duration) {
+    /// Whether something that was sent and closed has not arrived: data of connections without an owner, what waits for a
+    /// neighbour to answer, frames on an impaired link.
+    pub fn is_draining(&self) -> bool {
+        self.with(|stack, _| stack.is_draining()) || self.port.read().as_ref().is_some_and(Port::holds_frames)
+    }
+
+    /// Drives until what was sent and closed has arrived, `until` then at most; what is left is reset. False if
+    /// something was left.
+    pub fn drain(&'static self, until: Instant) -> bool {
         let me = Place::mine();
-        let until = now() + limit;
-        while self.with(|stack, _| stack.draining()) > 0 && now() < until {
-            if !self.step(me, Some(until)) {
-                helper::nap(me, Some(Duration::from_millis(1)));
+        let is_done = loop {
+            let now = now();
+            match self.is_draining() {
+                false => break true,
+                true if now >= until => break false,
+                // Not for long at a time: another thread may take the last acknowledgement.
+                true if self.step(me, Some(until.min(now + DRAIN_LOOK))) => {}
+                true => helper::nap(me, Some(Duration::from_millis(1))),
             }
-        }
+        };
         self.lead.leave(me);
+        self.reset_all();
+        is_done
+    }
+
+    /// Resets every connection that is not closed cleanly; what is on an impaired link arrives at once.
+    fn reset_all(&self) {
         self.with(Stack::abort_all);
         if let Some(port) = &*self.port.read() {
             port.write_out();

@@ -78,7 +78,12 @@ impl Port {
         self.device.is_up()
     }
 
-    /// The process ends: what the device has buffered is written out.
+    /// Whether frames that were sent have not left.
+    pub(super) fn holds_frames(&self) -> bool {
+        self.device.holds_frames()
+    }
+
+    /// The stack ends: what the device has held back or buffered is written out.
     pub(super) fn write_out(&self) {
         self.device.flush();
     }

@@ -161,7 +161,7 @@ impl Host {
     /// Whether nobody has used the stack for long enough.
     pub fn is_over(&mut self) -> bool {
         let now = self.engine.now();
-        if !self.slots.is_empty() || self.engine.with(|stack, _| stack.draining()) > 0 {
+        if !self.slots.is_empty() || self.engine.is_draining() {
             self.life.unused_since = None;
             return false;
         }

@@ -44,6 +44,7 @@ mod tree;
 use crate::{
     socket::stacks,
     sys::{env, process},
+    time::Duration,
 };
 use gate::{Claim, Gate};
 use sockeye_shim::{format::Token, name};
@@ -105,8 +106,9 @@ pub fn run(options: &Options) -> Result<(), String> {
         host.take_leave();
         Ok(host)
     });
-    // The stack was made above and is freed here alone. What is still open is reset, and then so are programs' ends.
-    let _freed_once = stacks::free(stack);
+    // The stack was made above and is freed here alone. A host that ends by itself has nothing left to drain; what one that is
+    // stopped has open is reset, and then so are programs' ends.
+    let _freed_once = stacks::free(stack, Some(Duration::ZERO));
     served.map(drop)
 }
 

@@ -206,6 +206,11 @@ impl Neighbours {
         dropped
     }
 
+    /// Whether a frame waits for its neighbour.
+    pub fn has_waiting(&self) -> bool {
+        self.queued > 0
+    }
+
     /// A message told us that `addr` has the link-layer address `mac`.
     pub fn on_heard(&mut self, addr: IpAddr, mac: MacAddr, how: Heard, rng: &mut dyn Rng, now: Instant) {
         if how != Heard::Asked && !self.by_addr.contains_key(&addr) {

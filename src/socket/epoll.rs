@@ -324,6 +324,9 @@ pub fn control(epfd: i32, op: i32, fd: i32, event: Option<epoll_event>) -> Resul
             let event = event.unwrap_or(epoll_event { events: 0, u64: 0 });
             nested::control(nested::Place { fd: epfd, epoll }, op, nested::Child { fd, epoll: inner, file }, event)
         }
+        (libc::EPOLL_CTL_ADD | libc::EPOLL_CTL_MOD, Entry::Socket(socket), Some(_)) if socket.live().is_err() => {
+            Err(Error::NetDown)
+        }
         (libc::EPOLL_CTL_ADD, Entry::Socket(socket), Some(event)) => add(epoll, fd, &socket, event),
         (libc::EPOLL_CTL_MOD, Entry::Socket(socket), Some(event)) => modify(epoll, fd, &socket, event),
         (libc::EPOLL_CTL_DEL, Entry::Socket(socket), _) => delete(epoll, fd, &socket),

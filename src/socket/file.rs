@@ -285,11 +285,21 @@ impl Handle {
         self.file.file()
     }
 
+    /// Whether the socket's stack is there.
+    ///
+    /// # Errors
+    /// `NetDown` once the stack was freed.
+    #[inline]
+    pub fn live(&self) -> Result<()> {
+        if self.engine.is_freed() { Err(Error::NetDown) } else { Ok(()) }
+    }
+
     /// Acts on the stack.
     ///
     /// # Errors
-    /// Those of `act`; `Io` when it panics.
+    /// Those of `act`; `Io` when it panics; `NetDown` once the stack was freed.
     pub fn with<R>(&self, act: impl FnOnce(&mut Stack, SocketId, Instant) -> Result<R>) -> Result<R> {
+        let act = |stack: &mut Stack, id, now| self.live().and_then(|()| act(stack, id, now));
         let result = self.engine.with(|stack, now| guarded(stack, self.id, now, act));
         pollable::refresh(self);
         result
@@ -307,6 +317,7 @@ impl Handle {
         mut act: impl FnMut(&mut Stack, SocketId, Instant) -> Result<R>,
     ) -> Result<R> {
         let id = self.id;
+        let mut act = |stack: &mut Stack, id, now| self.live().and_then(|()| act(stack, id, now));
         let attempt = |stack: &mut Stack, now| guarded(stack, id, now, &mut act);
         let result = match patience {
             Patience::None => self.engine.attempt(attempt),

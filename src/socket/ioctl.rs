@@ -25,6 +25,7 @@ pub fn ioctl(fd: i32, request: u64, arg: usize) -> Result<Option<i32>> {
     match table::entry(fd) {
         Entry::Socket(socket) => {
             super::enter()?;
+            socket.live()?;
             on_socket(&socket, fd, request, arg).map(Some)
         }
         _ => Ok(None),

@@ -3,10 +3,10 @@
 use super::{close, congestion, shelf::Shelf, table};
 use crate::{
     device,
-    engine::Engine,
+    engine::{self, Engine},
     error::{Error, Result},
     stack::config::{Config, SpecError},
-    sys::{env, fork, machine, process},
+    sys::{env, fork, machine, process, threads},
     time::Duration,
 };
 use parking_lot::Mutex;
@@ -22,7 +22,7 @@ static COUNT: Mutex<u32> = Mutex::new(0);
 static FREED: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 static DEFAULT: OnceLock<u32> = OnceLock::new();
 
-/// How long exit() waits for closed sockets' data to be acknowledged, unless `SOCKEYE_EXIT_WAIT` says otherwise.
+/// How long exit() and the freeing of a stack wait for what was sent to be acknowledged, unless `SOCKEYE_EXIT_WAIT` says otherwise.
 const EXIT_WAIT: Duration = Duration::from_secs(2);
 
 thread_local! {
@@ -48,18 +48,26 @@ pub fn at_address(address: usize) -> Result<u32> {
     found.filter(|stack| !FREED.lock().contains(stack)).ok_or(Error::Invalid)
 }
 
-/// Stops a stack: its connections are reset, its device is let go, calls on its sockets fail.
+/// Ends a stack: its sockets are closed, what was sent gets to the peers, its device is let go, and calls on its sockets
+/// fail. What the peers do not acknowledge within `limit` (else `SOCKEYE_EXIT_WAIT`) is reset; see [`Engine::free`].
 ///
 /// # Errors
-/// `Invalid` when it was freed before.
-pub fn free(stack: u32) -> Result<()> {
-    let mut freed = FREED.lock();
-    if freed.contains(&stack) {
-        return Err(Error::Invalid);
+/// `Invalid` when it was freed before; `TimedOut` when something was reset (the stack is freed all the same); `NetDown` in
+/// a forked child, whose parent's it is.
+pub fn free(stack: u32, limit: Option<Duration>) -> Result<()> {
+    super::enter()?;
+    let engine = engine(stack).ok_or(Error::Invalid)?;
+    {
+        let mut freed = FREED.lock();
+        if freed.contains(&stack) {
+            return Err(Error::Invalid);
+        }
+        freed.push(stack);
     }
-    freed.push(stack);
-    engine(stack).ok_or(Error::Invalid)?.stop();
-    Ok(())
+    let limit = limit.unwrap_or_else(exit_wait);
+    // A thread that was cancelled in the middle would leave half a stack behind, and the device held.
+    let is_done = threads::without_cancellation(|| engine.free(limit));
+    if is_done { Ok(()) } else { Err(Error::TimedOut) }
 }
 
 /// What a specification means where these variables are set: `SOCKEYE_LINK` and those like it.
@@ -167,8 +175,10 @@ extern "C" fn drain_at_exit() {
     // In a thread of its own: the calling one has lost its thread-local values by now.
     let drain = || {
         table::take_all(close::abandon);
-        let wait = exit_wait();
-        (0..*COUNT.lock()).filter_map(engine).for_each(|engine| engine.drain(wait));
+        // One limit for all of them: each drives on by its helper while another is waited for.
+        let until = engine::now() + exit_wait();
+        let engines: Vec<_> = (0..*COUNT.lock()).filter_map(engine).collect();
+        engines.iter().for_each(|engine| _ = engine.drain(until));
     };
     // Neither a panic nor the want of a thread leaves anything to be done.
     let _ = std::thread::Builder::new().name("sockeye-exit".to_owned()).spawn(drain).map(std::thread::JoinHandle::join);

@@ -56,12 +56,13 @@ pub fn entry(fd: i32) -> Entry {
 /// The socket that `fd` is.
 ///
 /// # Errors
-/// `NotSocket` for other open descriptors, `BadDescriptor` for closed ones; `NetDown` after a fork.
+/// `NotSocket` for other open descriptors, `BadDescriptor` for closed ones; `NetDown` after a fork, and once the
+/// socket's stack was freed.
 #[inline]
 pub fn socket(fd: i32) -> Result<Handle> {
     super::enter()?;
     match entry(fd) {
-        Entry::Socket(handle) => Ok(handle),
+        Entry::Socket(handle) => handle.live().map(|()| handle),
         _ if placeholder::is_open(fd) => Err(Error::NotSocket),
         _ => Err(Error::BadDescriptor),
     }

@@ -1,6 +1,9 @@
 //! Data in and out of sockets, and their end: send, recv, shutdown, close.
 
-use super::{Received, SendTo, SocketId, Stack, sockets::Body};
+use super::{
+    Received, SendTo, SocketId, Stack,
+    sockets::{Body, Entry, Owner},
+};
 use crate::{
     buf::Rope,
     error::{Error, Result},
@@ -201,9 +204,20 @@ impl Stack {
         self.settle(now);
     }
 
-    /// Connections without an owner that still have data or a FIN unacknowledged.
-    pub fn draining(&self) -> usize {
-        self.draining
+    /// Whether something that was sent and closed has not arrived: connections without an owner that have data or a FIN
+    /// unacknowledged, and what waits for a neighbour to answer.
+    pub fn is_draining(&self) -> bool {
+        self.draining > 0 || self.net.neighbours.has_waiting()
+    }
+
+    /// Closes every socket of the application's, which learns so where it waits.
+    pub fn close_all(&mut self, now: Instant) {
+        let owned = |(id, entry): (SocketId, &Entry)| (entry.owner == Owner::Application).then_some(id);
+        let open: Vec<_> = self.sockets.iter().filter_map(owned).collect();
+        for id in open {
+            self.close(id, now);
+            self.announce(id, Ready::IN | Ready::OUT | Ready::ERR | Ready::HUP);
+        }
     }
 
     /// Resets every connection that is not closed cleanly.

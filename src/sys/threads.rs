@@ -42,6 +42,28 @@ pub fn yield_now() {
     std::thread::yield_now();
 }
 
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: libc::c_int, before: *mut libc::c_int) -> libc::c_int;
+}
+
+/// Runs `act` in a time in which the calling thread cannot be cancelled (pthread_setcancelstate(3)).
+pub fn without_cancellation<R>(act: impl FnOnce() -> R) -> R {
+    /// PTHREAD_CANCEL_DISABLE.
+    const DISABLE: libc::c_int = 1;
+    /// The state to go back to, also from a panic.
+    struct Before(libc::c_int);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            // SAFETY: a state that the call below gave; nobody wants to know the one before.
+            unsafe { pthread_setcancelstate(self.0, std::ptr::null_mut()) };
+        }
+    }
+    let mut before = Before(0);
+    // SAFETY: the state before is written to an int of ours.
+    unsafe { pthread_setcancelstate(DISABLE, &raw mut before.0) };
+    act()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -41,6 +41,31 @@ fn a_program_that_sends_and_returns_without_closing_loses_nothing() {
 }
 
 #[test]
+fn a_program_that_sends_closes_and_frees_its_stack_loses_nothing() {
+    sent_and_returned("free", "");
+    sent_and_returned("free", ",link=delay:20ms");
+}
+
+#[test]
+fn what_a_freed_stack_cannot_deliver_in_its_time_is_reset_over_a_slow_link_too() {
+    for more in ["", ",link=delay:20ms"] {
+        let namespace = Namespace::new();
+        let (listener, port) = kernel::listener(&namespace);
+        kernel::receive_buffer(&listener, 4096);
+        let mut command = Command::new(compiled("send_and_return"));
+        // More than the peer takes, and less than the send buffer holds.
+        let arguments = [KERNEL, &port.to_string(), "65536", "close", "100"];
+        clean(&mut command).env("SOCKEYE_NET", spec(more)).args(arguments);
+        let mut program = Program::start(&namespace, &mut command);
+        let mut peer = kernel::accepted(&listener);
+        assert_eq!(program.ended(Duration::from_secs(10)).code(), Some(3), "{}", program.stderr());
+        assert!(program.stderr().contains("timed out"), "{}", program.stderr());
+        let end = kernel::read_all(&mut peer).map(|bytes| bytes.len());
+        assert_eq!(end.expect_err("a reset").kind(), ErrorKind::ConnectionReset, "{more}");
+    }
+}
+
+#[test]
 fn a_program_whose_peer_takes_nothing_ends_all_the_same() {
     let namespace = Namespace::new();
     let mut app = Puppet::new(&namespace, "");

@@ -39,7 +39,7 @@ struct Hand {
 
 impl Drop for Hand {
     fn drop(&mut self) {
-        let _freed_once = stacks::free(self.host.stack);
+        let _freed_once = stacks::free(self.host.stack, Some(Duration::ZERO));
     }
 }
 

@@ -121,7 +121,7 @@ fn only_the_first_is_over(pair: &mut Pair, [(broken, its_peer), (sound, its_othe
     }
     pair.pump();
     pair.wait(Duration::from_secs(70));
-    assert_eq!((pair.a.draining(), pair.a.orphans, pair.a.tcp_memory(), pair.a.next_deadline()), (0, 0, 0, None));
+    assert_eq!((pair.a.draining, pair.a.orphans, pair.a.tcp_memory(), pair.a.next_deadline()), (0, 0, 0, None));
     assert_eq!(pair.a.sockets.iter().count(), 0);
 }
 
@@ -181,7 +181,7 @@ fn a_panic_without_an_owner_leaves_nothing() {
     pair.a.send(client, &data, &SendTo::default(), SendFlags::default(), now).unwrap();
     pair.a.close(client, now);
     pair.pump();
-    assert_eq!((pair.a.draining(), pair.a.orphans, pair.a.sockets.iter().count()), (0, 0, 1));
+    assert_eq!((pair.a.draining, pair.a.orphans, pair.a.sockets.iter().count()), (0, 0, 1));
     assert_eq!((recv(&mut pair.b, server, now), pair.b.state(server)), (Ok(10), State::Closed));
 }
 
