@@ -5,11 +5,11 @@
 //! EPIPE. Before the host takes a connection from `conn`, or bytes that arrived on a stream, it serves every request
 //! that is waiting: options set before a connect or a write then hold for it.
 //!
-//! **Connecting.** A program's stream end connects to `sockeye/STACK/conn` and sends, in one write, a [`ConnectHeader`]
-//! followed by zeros, together more than a quarter of its send buffer, so that it polls neither IN nor OUT. On success
-//! the host reads header and zeros, [`ConnectHeader::filled`] bytes in all, and the program's end polls OUT; the bytes
-//! after that are the connection's. On failure the host closes with those bytes unread (ERR and HUP at the program's
-//! end) and answers [`Op::Result`] with the reason.
+//! **Connecting.** A program's stream end connects to `sockeye/STACK/conn` and sends a [`ConnectHeader`] followed by
+//! zeros, together more than a quarter of its send buffer, so that it polls neither IN nor OUT. The kernel takes them in
+//! pieces, and the host reads them as they come. On success it reads header and zeros, [`ConnectHeader::filled`] bytes in
+//! all but for the last, and the program's end polls OUT; the bytes after that are the connection's. On failure the host
+//! closes with those bytes unread (ERR and HUP at the program's end) and answers [`Op::Result`] with the reason.
 //!
 //! **Accepting.** A program's stream end is bound to [`Meaning::Bound`] and listens; the host binds one end for each
 //! connection to [`Meaning::Accepted`] and connects it there. Both check the other's uid (SO_PEERCRED).

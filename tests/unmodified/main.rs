@@ -8,10 +8,13 @@
 //! | `home.rs` | a network of a test's own, and that nothing is left in it |
 //! | `running.rs` | a program that runs, and what it printed |
 //! | `process.rs` | what the kernel says of processes and their sockets |
+//! | `rest.rs` | what a host holds when nothing happens |
 //! | `http.rs` | the kernel's client: pages, and load |
 //! | the others | a program or a misfortune each |
 #![allow(clippy::disallowed_methods)]
 
+#[path = "../build/mod.rs"]
+mod build;
 #[path = "../netns/mod.rs"]
 #[allow(dead_code, reason = "a part of it is for other tests")]
 mod netns;
@@ -48,6 +51,7 @@ mod installed;
 mod interfaces;
 mod iperf3;
 mod listeners;
+mod mixed;
 mod names;
 mod netcat;
 mod nginx;
@@ -55,6 +59,7 @@ mod process;
 mod python;
 mod random_kills;
 mod redis;
+mod rest;
 mod running;
 mod tun;
 mod waiting;

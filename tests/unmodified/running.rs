@@ -103,8 +103,14 @@ impl Running {
 
     /// Waits until it has ended.
     #[track_caller]
-    pub fn ended(mut self) -> Outcome {
-        let end = Instant::now() + PATIENCE;
+    pub fn ended(self) -> Outcome {
+        self.ended_within(PATIENCE)
+    }
+
+    /// Waits until it has ended, so long at most.
+    #[track_caller]
+    pub fn ended_within(mut self, limit: Duration) -> Outcome {
+        let end = Instant::now() + limit;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("our child") {
                 break status;
