@@ -10,6 +10,7 @@ DESTDIR ?=
 CARGO   ?= cargo
 CC      ?= cc
 INSTALL ?= install
+OBJCOPY ?= objcopy
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 # The name programs are linked to: it changes when the interface does. build.rs has it too.
@@ -24,7 +25,8 @@ EXAMPLES := $(patsubst examples/%.c,$(TARGET)/examples/%,$(wildcard examples/*.c
 
 export CARGO
 
-.PHONY: all release packetdrill examples test mutants demo bench install uninstall clean help
+.PHONY: all release packetdrill examples test mutants demo bench built install install-strip install-debug uninstall
+.PHONY: clean help
 .DELETE_ON_ERROR:
 
 all: release
@@ -66,19 +68,32 @@ demo:
 bench:
 	benches/run.sh
 
-install: release
+# Installing copies, and builds nothing: as root there may be no cargo, and what is built must not become root's.
+BUILT := $(addprefix $(RELEASE)/,sockeye libsockeye.so libsockeye.a libsockeye_preload.so)
+# What has debug information worth keeping: where it was built, and where it goes.
+INSTALLED_SO  := $(DESTDIR)$(LIBDIR)/libsockeye.so.$(VERSION)
+INSTALLED_PRE := $(DESTDIR)$(LIBDIR)/libsockeye_preload.so
+INSTALLED_BIN := $(DESTDIR)$(BINDIR)/sockeye
+INSTALLED_A   := $(DESTDIR)$(LIBDIR)/libsockeye.a
+
+built:
+	@for file in $(BUILT); do \
+	  [ -e "$$file" ] || { echo "$$file is not there: run make first, as yourself; then install" >&2; exit 1; }; \
+	done
+
+install: built
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCDIR) $(DESTDIR)$(MANDIR)/man7
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(addprefix $(DESTDIR)$(DATADIR)/,$(dir $(COMPLETIONS)))
-	$(INSTALL) -m 755 $(RELEASE)/sockeye $(DESTDIR)$(BINDIR)/sockeye
+	$(INSTALL) -m 755 $(RELEASE)/sockeye $(INSTALLED_BIN)
 	$(INSTALL) -m 644 docs/sockeye.1 $(DESTDIR)$(MANDIR)/man1/sockeye.1
 	$(RELEASE)/sockeye completions bash > $(DESTDIR)$(DATADIR)/bash-completion/completions/sockeye
 	$(RELEASE)/sockeye completions zsh > $(DESTDIR)$(DATADIR)/zsh/site-functions/_sockeye
 	$(RELEASE)/sockeye completions fish > $(DESTDIR)$(DATADIR)/fish/vendor_completions.d/sockeye.fish
-	$(INSTALL) -m 755 $(RELEASE)/libsockeye.so $(DESTDIR)$(LIBDIR)/libsockeye.so.$(VERSION)
+	$(INSTALL) -m 755 $(RELEASE)/libsockeye.so $(INSTALLED_SO)
 	ln -sf libsockeye.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libsockeye.so
-	$(INSTALL) -m 644 $(RELEASE)/libsockeye.a $(DESTDIR)$(LIBDIR)/libsockeye.a
-	$(INSTALL) -m 755 $(RELEASE)/libsockeye_preload.so $(DESTDIR)$(LIBDIR)/libsockeye_preload.so
+	$(INSTALL) -m 644 $(RELEASE)/libsockeye.a $(INSTALLED_A)
+	$(INSTALL) -m 755 $(RELEASE)/libsockeye_preload.so $(INSTALLED_PRE)
 	ln -sf libsockeye_preload.so $(DESTDIR)$(LIBDIR)/$(NSSNAME)
 	$(INSTALL) -m 644 include/sockeye.h $(DESTDIR)$(INCDIR)/sockeye.h
 	$(INSTALL) -d $(DESTDIR)$(DATADIR)/sockeye/demo
@@ -86,16 +101,42 @@ install: release
 	$(INSTALL) -m 644 demo/source.c $(DESTDIR)$(DATADIR)/sockeye/demo/source.c
 	$(INSTALL) -m 644 docs/sockeye.7 $(DESTDIR)$(MANDIR)/man7/sockeye.7
 	$(call pc,$(PREFIX),$(LIBDIR),$(INCDIR),) > $(DESTDIR)$(LIBDIR)/pkgconfig/sockeye.pc
-	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
+	@$(ldconfig)
+
+# The same without debug information, in which addresses of a back trace have no lines.
+install-strip: install
+	$(OBJCOPY) --strip-debug $(INSTALLED_A)
+	$(OBJCOPY) --strip-unneeded $(INSTALLED_SO)
+	$(OBJCOPY) --strip-unneeded $(INSTALLED_PRE)
+	$(OBJCOPY) --strip-unneeded $(INSTALLED_BIN)
+
+# The same with it apart, in .debug beside each file: where gdb and the back traces of a panic look first.
+install-debug: install-strip
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/.debug $(DESTDIR)$(BINDIR)/.debug
+	$(call apart,$(RELEASE)/libsockeye.so,$(INSTALLED_SO))
+	$(call apart,$(RELEASE)/libsockeye_preload.so,$(INSTALLED_PRE))
+	$(call apart,$(RELEASE)/sockeye,$(INSTALLED_BIN))
+
+# Keeps the debug information of a built file beside an installed one, which names it. The second step takes the name
+# from the folder it is done in.
+define apart
+$(OBJCOPY) --only-keep-debug $(1) $(dir $(2)).debug/$(notdir $(2)).debug
+cd $(dir $(2)).debug && $(OBJCOPY) --add-gnu-debuglink=$(notdir $(2)).debug ../$(notdir $(2))
+endef
+
+ldconfig = if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
 uninstall:
-	rm -f $(DESTDIR)$(LIBDIR)/libsockeye.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libsockeye.so
-	rm -f $(DESTDIR)$(LIBDIR)/libsockeye.a $(DESTDIR)$(LIBDIR)/libsockeye_preload.so $(DESTDIR)$(LIBDIR)/$(NSSNAME)
+	rm -f $(INSTALLED_SO) $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libsockeye.so
+	rm -f $(INSTALLED_A) $(INSTALLED_PRE) $(DESTDIR)$(LIBDIR)/$(NSSNAME)
+	rm -f $(DESTDIR)$(LIBDIR)/.debug/libsockeye.so.$(VERSION).debug $(DESTDIR)$(LIBDIR)/.debug/libsockeye_preload.so.debug
+	rm -f $(DESTDIR)$(BINDIR)/.debug/sockeye.debug
 	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/sockeye.pc
-	rm -f $(DESTDIR)$(BINDIR)/sockeye $(DESTDIR)$(MANDIR)/man1/sockeye.1 $(addprefix $(DESTDIR)$(DATADIR)/,$(COMPLETIONS))
+	rm -f $(INSTALLED_BIN) $(DESTDIR)$(MANDIR)/man1/sockeye.1 $(addprefix $(DESTDIR)$(DATADIR)/,$(COMPLETIONS))
 	rm -f $(DESTDIR)$(INCDIR)/sockeye.h $(DESTDIR)$(MANDIR)/man7/sockeye.7
 	rm -rf $(DESTDIR)$(DATADIR)/sockeye/demo
-	-rmdir $(DESTDIR)$(DATADIR)/sockeye 2>/dev/null
+	rmdir $(DESTDIR)$(DATADIR)/sockeye $(DESTDIR)$(LIBDIR)/.debug $(DESTDIR)$(BINDIR)/.debug 2>/dev/null || true
+	@$(ldconfig)
 
 clean:
 	$(CARGO) clean
@@ -108,6 +149,7 @@ help:
 	@echo "make mutants     breaks lines of TCP one at a time and lists those no test notices, about an hour (cargo-mutants)"
 	@echo "make packetdrill builds $(RELEASE)/libsockeye_packetdrill.so, which the original packetdrill takes as its stack"
 	@echo "make examples    builds examples/*.c into $(TARGET)/examples"
-	@echo "make install     installs libraries, header, pkg-config file, program, man pages and completions; PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
-	@echo "make uninstall   removes them again"
+	@echo "make install     installs libraries, header, pkg-config file, program, man pages and completions that make has built; PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
+	@echo "make install-strip  the same without debug information; make install-debug: with it apart, in .debug beside each"
+	@echo "make uninstall   removes all of them again"
 	@echo "make clean       removes what was built"
