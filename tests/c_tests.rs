@@ -58,7 +58,7 @@ fn on_the_kernel(name: &str, mode: Mode) -> Outcome {
     if let Ok(stdout) = fs::read_to_string(&expected) {
         return Outcome { stdout, stderr: String::new(), status: "exit 0".to_owned() };
     }
-    let program = Program::of_the_kernel(&format!("c-tests/{name}.c"), mode.name());
+    let program = Program::of_the_kernel(&format!("c-tests/{name}.c"), "compared");
     let mut command = in_namespace(true);
     command.push(program.path.display().to_string());
     run(&command, &[("C_TESTS_DIVIDE", mode.divide())], mode.limit())
@@ -69,11 +69,13 @@ fn on_the_kernel(name: &str, mode: Mode) -> Outcome {
 const FORKING: &[&str] = &["fork_child"];
 
 fn on_sockeye(name: &str, mode: Mode) -> Outcome {
-    let flags: &[&str] = match mode {
-        Mode::Sanitized => &["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"],
-        Mode::Plain | Mode::Valgrind => &[],
+    let (variant, flags): (_, &[&str]) = match mode {
+        Mode::Sanitized => {
+            ("sanitized", &["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"])
+        }
+        Mode::Plain | Mode::Valgrind => ("plain", &[]),
     };
-    let program = Program::of_ours(&format!("c-tests/{name}.c"), mode.name(), flags);
+    let program = Program::of_ours(&format!("c-tests/{name}.c"), variant, flags);
     let mut command = in_namespace(false);
     if mode == Mode::Valgrind {
         let leaks = if FORKING.contains(&name) { "--leak-check=no" } else { "--leak-check=full" };

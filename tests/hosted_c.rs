@@ -23,11 +23,12 @@ const DIFFERENCES: &[(&str, &[usize], &str)] = &[
     ("timeouts", &[31], "writing to what is reset is EPIPE, and ECONNRESET waits for the next read"),
 ];
 
-/// The preload library, beside a program `sockeye`: built for this test, in a folder of its own.
+/// The preload library.
 fn preload() -> &'static PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let target = build::scratch().join("hosted-c");
+        // Where the tests of unmodified programs build it too.
+        let target = build::scratch().parent().expect("the folder of what cargo builds").to_owned();
         let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
         let status = Command::new(cargo)
             .current_dir(build::root())

@@ -182,8 +182,11 @@ fn read() -> Settings {
             settings.fence = Text::of(value);
         } else if let Some(value) = value_of(variable, b"SOCKEYE_ALLOW_KERNEL") {
             settings.allow_kernel = Text::of(value);
-        } else if let Some(token) = value_of(variable, b"SOCKEYE_TOKEN").and_then(token_from_text) {
-            remember(token);
+        } else if let Some(text) = value_of(variable, b"SOCKEYE_TOKEN") {
+            match token_from_text(text) {
+                Some(token) => remember(token),
+                None => HAS_WRONG_TOKEN.store(!text.is_empty(), Ordering::Relaxed),
+            }
         } else {
             for (name, filler) in FILLERS.iter().zip(&mut settings.fillers) {
                 if let Some(value) = value_of(variable, name.as_bytes()) {
@@ -201,6 +204,9 @@ fn read() -> Settings {
     }
     settings
 }
+
+/// SOCKEYE_TOKEN is set, and to no token.
+static HAS_WRONG_TOKEN: AtomicBool = AtomicBool::new(false);
 
 fn remember(token: Token) {
     let (low, high) = token.split_at(8);
@@ -227,6 +233,10 @@ pub fn host() -> Result<Host<'static>> {
     const DOWN: Errno = Errno(libc::ENETDOWN);
     let settings = settings().ok_or(DOWN)?;
     let stack = settings.stack.as_bytes();
+    if HAS_WRONG_TOKEN.load(Ordering::Relaxed) {
+        say(b"SOCKEYE_TOKEN: is not 32 hexadecimal digits; unset it");
+        return Err(DOWN);
+    }
     if !is_stack(stack) {
         say(b"neither SOCKEYE_NET nor SOCKEYE_STACK names a stack");
         return Err(DOWN);

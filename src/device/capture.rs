@@ -1,5 +1,6 @@
 //! A capture of what the stack sends and receives, in pcapng, around any device. Directions and nanoseconds are kept;
-//! checksums that an offload would finish are finished in the copy; super-frames are recorded as they are.
+//! checksums that an offload would finish are finished in the copy; super-frames are recorded as they are. What passes
+//! over the stack's loopback is in it too, as the traffic of a second interface, `lo`.
 
 use super::{Device, segment};
 use crate::{
@@ -41,6 +42,9 @@ const SNAP_LENGTH: u32 = 262_144;
 const INBOUND: u32 = 1;
 const OUTBOUND: u32 = 2;
 
+/// The loopback as tcpdump shows Linux's: an Ethernet header without addresses in front of each datagram.
+const LOOPBACK_HEADER: [u8; 14] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x08, 0];
+
 /// A device whose traffic is recorded.
 pub struct Capture {
     inner: Box<dyn Device>,
@@ -54,6 +58,11 @@ pub struct Capture {
 
 struct Recorder {
     writer: PcapNgWriter<Sink>,
+    medium: Medium,
+    /// How many interfaces the file describes.
+    interfaces: u32,
+    /// The loopback's number in the file, once something has passed over it.
+    loopback: Option<u32>,
     /// Time of day.
     wall: fn() -> Duration,
     /// The time of day at the origin of the stack's clock, known from the first frame on.
@@ -95,15 +104,26 @@ fn io_error(error: PcapError) -> io::Error {
 }
 
 impl Recorder {
-    fn create(path: &Path, name: &str, medium: Medium, wall: fn() -> Duration) -> io::Result<Self> {
+    fn create(path: &Path, name: Option<&str>, medium: Medium, wall: fn() -> Duration) -> io::Result<Self> {
         if std::fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo()) {
             let problem = "it is a pipe, whose reader could stop the stack or end the program";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
         let sink = Sink { file: File::create(path)?, buffer: Vec::new() };
-        let mut writer = PcapNgWriter::new(sink).map_err(io_error)?;
+        let writer = PcapNgWriter::new(sink).map_err(io_error)?;
+        let mut recorder = Self { writer, medium, interfaces: 0, loopback: None, wall, origin: None };
+        match name {
+            Some(name) => _ = recorder.describe(name)?,
+            None => recorder.loopback = Some(recorder.describe("lo")?),
+        }
+        recorder.writer.get_mut().flush()?;
+        Ok(recorder)
+    }
+
+    /// Adds an interface to the file, and returns its number. All are of one link type: libpcap reads no others.
+    fn describe(&mut self, name: &str) -> io::Result<u32> {
         let interface = InterfaceDescriptionBlock {
-            linktype: match medium {
+            linktype: match self.medium {
                 Medium::Ethernet => DataLink::ETHERNET,
                 Medium::Ip => DataLink::RAW,
             },
@@ -114,16 +134,30 @@ impl Recorder {
                 InterfaceDescriptionOption::IfTsResol(9),
             ],
         };
-        writer.write_pcapng_block(interface.into_owned()).map_err(io_error)?;
-        writer.get_mut().flush()?;
-        Ok(Self { writer, wall, origin: None })
+        self.writer.write_pcapng_block(interface.into_owned()).map_err(io_error)?;
+        self.interfaces += 1;
+        Ok(self.interfaces - 1)
     }
 
-    fn record(&mut self, bytes: &[u8], direction: u32, now: Instant) -> io::Result<()> {
+    fn record_loopback(&mut self, datagram: &[u8], now: Instant) -> io::Result<()> {
+        let interface = match self.loopback {
+            Some(interface) => interface,
+            None => {
+                let interface = self.describe("lo")?;
+                *self.loopback.insert(interface)
+            }
+        };
+        match self.medium {
+            Medium::Ethernet => self.record(interface, &[&LOOPBACK_HEADER[..], datagram].concat(), INBOUND, now),
+            Medium::Ip => self.record(interface, datagram, INBOUND, now),
+        }
+    }
+
+    fn record(&mut self, interface_id: u32, bytes: &[u8], direction: u32, now: Instant) -> io::Result<()> {
         let since_start = Duration::from_nanos(now.as_nanos());
         let origin = *self.origin.get_or_insert_with(|| (self.wall)().saturating_sub(since_start));
         let block = EnhancedPacketBlock {
-            interface_id: 0,
+            interface_id,
             timestamp: origin + since_start,
             original_len: bytes.len() as u32,
             data: Cow::Borrowed(bytes),
@@ -135,16 +169,16 @@ impl Recorder {
 }
 
 impl Capture {
-    /// Records the traffic of `inner`, an interface called `name`, in a new file at `path`. `wall` tells the time of
-    /// day since the Unix epoch.
+    /// Records the traffic of `inner`, an interface called `name`, or of the loopback alone, in a new file at `path`.
+    /// `wall` tells the time of day since the Unix epoch.
     ///
     /// # Errors
     /// The file cannot be made or written.
-    pub fn create(inner: Box<dyn Device>, name: &str, path: &Path, wall: fn() -> Duration) -> io::Result<Self> {
+    pub fn create(inner: Box<dyn Device>, name: Option<&str>, path: &Path, wall: fn() -> Duration) -> io::Result<Self> {
         let medium = inner.capabilities().medium;
         let recorder = Recorder::create(path, name, medium, wall)?;
         let flush_at = AtomicU64::new(u64::MAX);
-        let what = format!("{name} in {}", path.display());
+        let what = format!("{} in {}", name.unwrap_or("lo"), path.display());
         Ok(Self { inner, medium, what, recorder: Mutex::new(Some(recorder)), flush_at })
     }
 
@@ -159,10 +193,14 @@ impl Capture {
     }
 
     fn record(&self, bytes: &[u8], direction: u32, now: Instant) {
+        self.flush_soon(now);
+        self.with(|recorder| recorder.record(0, bytes, direction, now));
+    }
+
+    fn flush_soon(&self, now: Instant) {
         if self.flush_at.load(Relaxed) == u64::MAX {
             self.flush_at.store((now + FLUSH_AFTER).as_nanos(), Relaxed);
         }
-        self.with(|recorder| recorder.record(bytes, direction, now));
     }
 
     fn is_recording(&self) -> bool {
@@ -226,6 +264,15 @@ impl Device for Capture {
 
     fn holds_frames(&self) -> bool {
         self.inner.holds_frames()
+    }
+
+    fn on_loopback(&self, frame: &Frame, now: Instant) {
+        if self.is_recording() {
+            let mut copy = frame.clone();
+            segment::complete(&mut copy);
+            self.flush_soon(now);
+            self.with(|recorder| recorder.record_loopback(&copy.to_vec(), now));
+        }
     }
 
     fn flush(&self) {

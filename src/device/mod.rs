@@ -4,6 +4,7 @@ pub mod capture;
 pub mod error;
 pub mod impair;
 pub mod link;
+pub mod none;
 pub mod open;
 pub mod segment;
 pub mod tuntap;
@@ -65,6 +66,9 @@ pub trait Device: Send + Sync {
         false
     }
 
+    /// A datagram passed over the loopback, inside the stack: for a capture, which shows it.
+    fn on_loopback(&self, _frame: &Frame, _now: Instant) {}
+
     /// The stack ends: what was held back leaves now, in its order, and what is buffered (a capture) is written out.
     fn flush(&self) {}
 }
@@ -93,6 +97,9 @@ impl<D: Device + ?Sized> Device for std::sync::Arc<D> {
     }
     fn holds_frames(&self) -> bool {
         (**self).holds_frames()
+    }
+    fn on_loopback(&self, frame: &Frame, now: Instant) {
+        (**self).on_loopback(frame, now);
     }
     fn flush(&self) {
         (**self).flush();

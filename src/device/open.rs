@@ -5,6 +5,7 @@ use super::{
     capture::Capture,
     error::{Cause, OpenError},
     impair::Impair,
+    none::NoDevice,
     tuntap::TunTap,
 };
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     sys,
 };
 
-/// Opens the device of `config`; `None` for a `null` stack. The capture is nearest to the stack: it shows what the stack
+/// Opens the device of `config`; `None` for a `null` stack whose loopback is not captured. The capture is nearest to the stack: it shows what the stack
 /// sent, also if the impaired link loses it, and what the stack received. Log lines of the level in `config` go to
 /// standard error from here on, unless the program has a logger of its own.
 ///
@@ -20,20 +21,21 @@ use crate::{
 /// What stood in the way, with the cure. Nothing is left behind then.
 pub fn open(config: &Config) -> Result<Option<Box<dyn Device>>, OpenError> {
     sys::log::install(config.log);
-    let medium = match config.kind {
-        Kind::Tap => Medium::Ethernet,
-        Kind::Tun => Medium::Ip,
-        Kind::Null => return Ok(None),
+    let open = |medium| TunTap::open(&config.name, medium, config.offload, config.mtu);
+    let mut device: Box<dyn Device> = match config.kind {
+        Kind::Tap => Box::new(open(Medium::Ethernet)?),
+        Kind::Tun => Box::new(open(Medium::Ip)?),
+        Kind::Null if config.pcap.is_none() => return Ok(None),
+        Kind::Null => Box::new(NoDevice),
     };
-    let mut device: Box<dyn Device> = Box::new(TunTap::open(&config.name, medium, config.offload, config.mtu)?);
     if let Some(link) = &config.link {
         device = Box::new(Impair::new(device, link.clone()));
     }
     if let Some(path) = &config.pcap {
-        let kind = if medium == Medium::Ethernet { "tap" } else { "tun" };
-        device = Capture::create(device, &config.name, path, sys::wall::since_epoch)
+        let name = Some(config.name.as_str()).filter(|_| config.kind != Kind::Null);
+        device = Capture::create(device, name, path, sys::wall::since_epoch)
             .map(Box::new)
-            .map_err(|error| OpenError::new(kind, &config.name, Cause::Capture(path.clone(), error)))?;
+            .map_err(|error| OpenError::new(config.kind.as_str(), &config.name, Cause::Capture(path.clone(), error)))?;
     }
     Ok(Some(device))
 }

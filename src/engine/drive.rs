@@ -251,7 +251,7 @@ impl<'a> Wait<'a> {
 
     /// Reads the devices again and again for up to `SOCKEYE_SPIN` microseconds; true if anything came.
     fn spin(&self, until: Instant) -> bool {
-        let limit = spin_limit();
+        let limit = spin_limit().unwrap_or(Duration::ZERO);
         if limit.is_zero() || clock::is_stopped() {
             return false;
         }
@@ -315,13 +315,19 @@ impl Engine {
     }
 }
 
-/// `SOCKEYE_SPIN`: how long to spin before sleeping, in microseconds.
-fn spin_limit() -> Duration {
-    static LIMIT: OnceLock<Duration> = OnceLock::new();
-    *LIMIT.get_or_init(|| {
-        let text = crate::sys::env::var("SOCKEYE_SPIN");
-        text.and_then(|text| text.parse().ok()).map_or(Duration::ZERO, Duration::from_micros)
-    })
+/// `SOCKEYE_SPIN`: how long to spin before sleeping, in microseconds; zero unless it is set.
+///
+/// # Errors
+/// A line for the user about what is no number.
+pub fn spin_limit() -> Result<Duration, &'static str> {
+    static LIMIT: OnceLock<Result<Duration, String>> = OnceLock::new();
+    let read = || match crate::sys::env::var("SOCKEYE_SPIN").filter(|text| !text.is_empty()) {
+        None => Ok(Duration::ZERO),
+        Some(text) => text.parse().map(Duration::from_micros).map_err(|_| {
+            format!("SOCKEYE_SPIN: `{text}` is not a number of microseconds; give it as SOCKEYE_SPIN=20, or unset it")
+        }),
+    };
+    LIMIT.get_or_init(read).as_ref().copied().map_err(String::as_str)
 }
 
 /// What the signal handlers ask for, looked at every 50 ms at most.

@@ -12,7 +12,7 @@ mod port;
 pub mod ready;
 pub mod virtual_time;
 
-pub use drive::{drive_once, if_cancelled, wait};
+pub use drive::{drive_once, if_cancelled, spin_limit, wait};
 
 use crate::{
     counters::Counters,
@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
     ready::Ready,
     rng::SeededRng,
-    stack::{Config, IfaceId, SocketId, Stack},
+    stack::{Config, IfaceId, SocketId, Stack, config::Kind},
     sys::{clock, entropy, fork, panics},
     time::{Duration, Instant},
 };
@@ -136,7 +136,8 @@ impl Engine {
     fn create(config: Config, device: Option<Box<dyn Device>>, seed: [u64; 2]) -> &'static Self {
         fork::mark_parent();
         panics::log_caught();
-        let capabilities = device.as_ref().map(|device| device.capabilities());
+        let real = device.as_ref().filter(|_| config.kind != Kind::Null);
+        let capabilities = real.map(|device| device.capabilities());
         let stack = Stack::new(&config, capabilities, Box::new(SeededRng::new(seed)), now());
         let helper = Place::new();
         Box::leak(Box::new(Self {
@@ -276,7 +277,10 @@ impl Engine {
             let result = act(stack, now);
             let during = *epoch;
             match &*port {
-                Some(port) => port.enqueue(|| stack.poll_transmit(now)),
+                Some(port) => {
+                    port.enqueue(|| stack.poll_transmit(now));
+                    port.overhear(|| stack.poll_overheard());
+                }
                 None => while stack.poll_transmit(now).is_some() {},
             }
             events.extend(std::iter::from_fn(|| stack.poll_event()));

@@ -25,6 +25,11 @@ const FRESH: Duration = Duration::from_micros(20);
 pub(super) struct Port {
     device: Box<dyn Device>,
     queue: Mutex<VecDeque<Frame>>,
+    /// What passed over the loopback, for the device's capture.
+    overheard: Mutex<VecDeque<Frame>>,
+    has_overheard: AtomicBool,
+    /// Held by who hands them over, while nobody needs to wait who has the stack.
+    recording: Mutex<()>,
     /// Held by who sends; what it guards is the batch being sent, kept for its memory.
     sending: Mutex<VecDeque<Frame>>,
     /// Held by who reads.
@@ -60,6 +65,9 @@ impl Port {
         Self {
             device,
             queue: Mutex::default(),
+            overheard: Mutex::default(),
+            has_overheard: AtomicBool::new(false),
+            recording: Mutex::default(),
             sending: Mutex::default(),
             reading: Mutex::default(),
             empty_at: AtomicU64::new(0),
@@ -114,8 +122,28 @@ impl Port {
         queue.extend(std::iter::from_fn(next));
     }
 
+    /// Keeps copies of what passed over the loopback, while the stack is locked.
+    pub(super) fn overhear(&self, mut next: impl FnMut() -> Option<Frame>) {
+        let Some(first) = next() else { return };
+        let mut overheard = self.overheard.lock();
+        overheard.push_back(first);
+        overheard.extend(std::iter::from_fn(next));
+        self.has_overheard.store(true, Ordering::Release);
+    }
+
+    /// Hands them to the device. Whoever comes meanwhile waits, so that they stay in their order.
+    fn record(&self, now: Instant) {
+        if self.has_overheard.load(Ordering::Acquire) {
+            let _turn = self.recording.lock();
+            self.has_overheard.store(false, Ordering::Release);
+            let overheard = std::mem::take(&mut *self.overheard.lock());
+            overheard.iter().for_each(|frame| self.device.on_loopback(frame, now));
+        }
+    }
+
     /// Sends what is queued, unless another thread is at it, which then looks again after letting go.
     pub(super) fn flush(&self, now: Instant) {
+        self.record(now);
         loop {
             if self.queue.lock().is_empty() {
                 return;

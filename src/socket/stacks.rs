@@ -64,7 +64,7 @@ pub fn free(stack: u32, limit: Option<Duration>) -> Result<()> {
         }
         freed.push(stack);
     }
-    let limit = limit.unwrap_or_else(exit_wait);
+    let limit = limit.unwrap_or_else(|| exit_wait().unwrap_or(EXIT_WAIT));
     // A thread that was cancelled in the middle would leave half a stack behind, and the device held.
     let is_done = threads::without_cancellation(|| engine.free(limit));
     if is_done { Ok(()) } else { Err(Error::TimedOut) }
@@ -80,6 +80,16 @@ pub fn describe(spec: &str, variable: impl Fn(&str) -> Option<String>) -> std::r
     Ok(config)
 }
 
+/// Checks the variables that are no keys of a specification: what is wrong must not pass for what is not set.
+///
+/// # Errors
+/// A line that names the variable and shows the right form.
+pub fn check_variables() -> std::result::Result<(), String> {
+    congestion::chosen()?;
+    engine::spin_limit()?;
+    exit_wait().map(drop)
+}
+
 /// Makes a stack from a network specification such as `tap:t0,ip=10.0.0.2/24`, and returns its number.
 ///
 /// # Errors
@@ -89,7 +99,7 @@ pub fn create(spec: &str) -> Result<u32> {
         note_error(&error.to_string());
         Error::Invalid
     })?;
-    congestion::chosen().map_err(|text| {
+    check_variables().map_err(|text| {
         note_error(&text);
         Error::Invalid
     })?;
@@ -162,9 +172,12 @@ pub fn last_error<R>(each: impl FnOnce(Option<&CString>) -> R) -> Option<R> {
 }
 
 /// `SOCKEYE_EXIT_WAIT` in seconds, with an optional fraction.
-fn exit_wait() -> Duration {
-    let seconds = env::var("SOCKEYE_EXIT_WAIT").and_then(|text| text.parse::<f64>().ok());
-    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(EXIT_WAIT)
+fn exit_wait() -> std::result::Result<Duration, String> {
+    let Some(text) = env::var("SOCKEYE_EXIT_WAIT").filter(|text| !text.is_empty()) else { return Ok(EXIT_WAIT) };
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| {
+        format!("SOCKEYE_EXIT_WAIT: `{text}` is not a number of seconds; give it as SOCKEYE_EXIT_WAIT=2, or unset it")
+    })
 }
 
 /// What the kernel does for a process that ends: every descriptor is closed, and what was sent still gets there.
@@ -176,7 +189,7 @@ extern "C" fn drain_at_exit() {
     let drain = || {
         table::take_all(close::abandon);
         // One limit for all of them: each drives on by its helper while another is waited for.
-        let until = engine::now() + exit_wait();
+        let until = engine::now() + exit_wait().unwrap_or(EXIT_WAIT);
         let engines: Vec<_> = (0..*COUNT.lock()).filter_map(engine).collect();
         engines.iter().for_each(|engine| _ = engine.drain(until));
     };

@@ -26,13 +26,20 @@ pub enum Kind {
     Null,
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Kind {
+    /// As a specification has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Tap => "tap",
             Self::Tun => "tun",
             Self::Null => "null",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

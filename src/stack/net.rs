@@ -83,6 +83,8 @@ pub struct Net {
     pub local: VecDeque<(IfaceId, Packet)>,
     /// Frames ready for the device.
     pub out: VecDeque<Frame>,
+    /// Copies of what passed over the loopback, where a capture wants them.
+    pub overheard: Option<VecDeque<Frame>>,
     mac: MacAddr,
     device: Option<Capabilities>,
     is_gone: bool,
@@ -109,6 +111,7 @@ impl Net {
             limiter: Limiter::new(Key::random(rng)),
             local: VecDeque::new(),
             out: VecDeque::new(),
+            overheard: config.pcap.is_some().then(VecDeque::new),
             table,
             mac,
             device,
@@ -197,6 +200,9 @@ impl Net {
     pub fn forward(&mut self, mut frame: Frame, link: Link, cx: &mut Cx<'_>) -> Option<Frame> {
         match link {
             Link::Loopback => {
+                if let Some(overheard) = &mut self.overheard {
+                    overheard.push_back(frame.clone());
+                }
                 self.deliver_locally(&frame, IfaceId::LOOPBACK, cx);
                 None
             }

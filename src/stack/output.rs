@@ -19,6 +19,11 @@ use crate::{
 const LOCAL_BUDGET: usize = 128;
 
 impl Stack {
+    /// Takes the next copy of what passed over the loopback, if the configuration has a capture.
+    pub fn poll_overheard(&mut self) -> Option<Frame> {
+        self.net.overheard.as_mut()?.pop_front()
+    }
+
     /// Takes the next frame for the device (complete for its medium; checksum and segmentation may be left to do).
     #[must_use]
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Frame> {

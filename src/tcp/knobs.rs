@@ -49,6 +49,11 @@ macro_rules! knobs {
                 [$(($name, self.$field),)*].into_iter()
             }
 
+            /// The names of all, without `net.ipv4.`, those of three numbers last.
+            pub fn names() -> impl Iterator<Item = &'static str> {
+                [$($name,)* "tcp_rmem"].into_iter()
+            }
+
             /// The knob called `name` and its range.
             fn find(&mut self, name: &str) -> Option<(&mut u32, RangeInclusive<u32>)> {
                 match name {
@@ -127,6 +132,11 @@ knobs! {
 }
 
 impl Knobs {
+    /// What the knob called `name`, without `net.ipv4.`, takes; `None` for what takes three numbers, or is not there.
+    pub fn range(name: &str) -> Option<RangeInclusive<u32>> {
+        Self::default().find(name).map(|(_, range)| range)
+    }
+
     /// Sets the knob called `name`, with or without `net.ipv4.` in front.
     ///
     /// # Errors

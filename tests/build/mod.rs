@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::{
+    collections::HashMap,
     env,
     ffi::OsStr,
     fmt::Write as _,
@@ -9,7 +10,10 @@ use std::{
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::{Duration, SystemTime},
 };
@@ -60,10 +64,20 @@ impl Program {
 
     fn compile(source: &str, variant: &str, before: &[&str], after: &[String]) -> Self {
         let name = Path::new(source).file_stem().and_then(OsStr::to_str).unwrap();
-        // Written aside and moved into place: another test may be compiling the same program.
-        static SERIAL: AtomicU32 = AtomicU32::new(0);
         let path = scratch().join(format!("{name}-{variant}"));
-        let fresh = scratch().join(format!("{name}-{variant}.{}", SERIAL.fetch_add(1, Ordering::Relaxed)));
+        // Once for all tests of a run that want it.
+        static COMPILED: Mutex<Option<HashMap<PathBuf, Arc<OnceLock<()>>>>> = Mutex::new(None);
+        let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+        let once = compiled.get_or_insert_default().entry(path.clone()).or_default().clone();
+        drop(compiled);
+        once.get_or_init(|| Self::compile_at(&path, source, before, after));
+        Self { path }
+    }
+
+    fn compile_at(path: &Path, source: &str, before: &[&str], after: &[String]) {
+        // Written aside and moved into place: the test of another run may be compiling the same program.
+        static SERIAL: AtomicU32 = AtomicU32::new(0);
+        let fresh = path.with_extension(format!("{}.{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed)));
         let triple = format!("{}-unknown-linux-gnu", env::consts::ARCH);
         let output = Command::new(cc::Build::new().opt_level(1).target(&triple).host(&triple).get_compiler().path())
             .current_dir(root())
@@ -75,9 +89,8 @@ impl Program {
             .args(after)
             .output()
             .expect("a C compiler");
-        assert!(output.status.success(), "{source} ({variant}):\n{}", String::from_utf8_lossy(&output.stderr));
-        fs::rename(&fresh, &path).unwrap();
-        Self { path }
+        assert!(output.status.success(), "{source}:\n{}", String::from_utf8_lossy(&output.stderr));
+        fs::rename(&fresh, path).unwrap();
     }
 }
 

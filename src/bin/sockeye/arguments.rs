@@ -6,7 +6,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 /// A TCP/IP stack outside the kernel
 #[derive(Parser)]
-#[command(name = "sockeye", version, disable_help_subcommand = true)]
+#[command(name = "sockeye", version)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,

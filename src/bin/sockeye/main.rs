@@ -18,7 +18,6 @@ mod stop;
 
 use arguments::{Arguments, Command};
 use clap::{CommandFactory, Parser};
-use sockeye_shim::format::token_from_text;
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -63,12 +62,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(host: &arguments::Host) -> Result<String, Failure> {
-    let token = match std::env::var("SOCKEYE_TOKEN") {
-        Ok(text) => {
-            Some(token_from_text(text.as_bytes()).ok_or("SOCKEYE_TOKEN is not 32 hexadecimal digits; unset it")?)
-        }
-        Err(_) => None,
-    };
+    let token = ss::token()?;
     // Those of whoever started it are not meant for it.
     sockeye::sys::process::lift_limits();
     let options = sockeye::host::Options { name: host.stack.clone(), net: host.net.clone(), token };

@@ -7,7 +7,7 @@ use std::fmt::Write;
 /// The counts of the stacks that are asked for.
 pub fn show(arguments: &Nstat) -> Result<String, Failure> {
     let mark = !arguments.no_update;
-    let token = ss::token();
+    let token = ss::token()?;
     let mut found = Vec::new();
     match &arguments.stack {
         Some(name) => {

@@ -3,13 +3,15 @@
 use crate::{
     arguments::Run,
     program::{self, Trouble},
+    ss,
 };
 use sockeye::{
     host::{self, client, start},
     socket::{congestion, stacks},
+    stack::{Config, config::Kind},
     sys::{entropy, env as trusted, fence, passwd},
 };
-use sockeye_shim::format::{FILLERS, Token, token_from_text, token_to_text};
+use sockeye_shim::format::{FILLERS, Token, token_to_text};
 use std::{
     env,
     ffi::{OsStr, OsString},
@@ -75,6 +77,9 @@ fn prepare(arguments: &Run) -> Result<(PathBuf, Command), Failure> {
         None => congestion::chosen(),
     };
     let congestion = congestion.map_err(Failure::Setting)?;
+    stacks::check_variables().map_err(Failure::Setting)?;
+    // A joiner without a specification: what fills one must be right all the same.
+    Config::new(Kind::Tap, "").fill_from_env(trusted::var).map_err(|error| Failure::Setting(error.to_string()))?;
     let net = net.clone().or_else(|| trusted::var("SOCKEYE_NET"));
     let stack = stack.clone().or_else(|| trusted::var("SOCKEYE_STACK"));
     let net = specification(net, stack.is_some(), link.as_deref(), pcap.as_deref()).map_err(Failure::Setting)?;
@@ -125,7 +130,7 @@ fn raise_fence(name: &[u8], token: Token) -> Result<(), String> {
 /// Joins the stack called `name`, or starts it. Returns its token.
 fn find_host(name: &[u8], net: Option<&str>) -> Result<Token, String> {
     let own = env::current_exe().map_err(|error| format!("the program's own place is not known: {error}"))?;
-    let known = trusted::var("SOCKEYE_TOKEN").and_then(|text| token_from_text(text.as_bytes()));
+    let known = ss::token()?;
     let wanted = start::Wanted {
         name: name.to_owned(),
         net: net.map(str::to_owned),

@@ -38,7 +38,7 @@ const LISTEN: i32 = 10;
 
 /// The table.
 pub fn show(arguments: &Ss) -> Result<String, Failure> {
-    let token = token();
+    let token = token()?;
     let mut found = Vec::new();
     match &arguments.stack {
         Some(name) => {
@@ -65,8 +65,10 @@ pub fn show(arguments: &Ss) -> Result<String, Failure> {
 }
 
 /// The token of this environment.
-pub fn token() -> Option<Token> {
-    env::var("SOCKEYE_TOKEN").and_then(|text| token_from_text(text.as_bytes()))
+pub fn token() -> Result<Option<Token>, Failure> {
+    let Some(text) = env::var("SOCKEYE_TOKEN").filter(|text| !text.is_empty()) else { return Ok(None) };
+    let token = token_from_text(text.as_bytes());
+    Ok(Some(token.ok_or("SOCKEYE_TOKEN: is not 32 hexadecimal digits; unset it")?))
 }
 
 fn is_wanted(arguments: &Ss, socket: &Report) -> bool {

@@ -18,7 +18,7 @@ pub fn stop(arguments: &Stop) -> Result<String, Failure> {
         None => only()?,
     };
     let Stopped { programs, connections } =
-        client::stop(name.as_bytes(), ss::token()).map_err(|trouble| failure(&name, &trouble))?;
+        client::stop(name.as_bytes(), ss::token()?).map_err(|trouble| failure(&name, &trouble))?;
     let plural = |count: u32, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     let (programs, connections) = (plural(programs, "process"), plural(connections, "connection"));
     let programs = programs.replace("processs", "processes");

@@ -28,7 +28,7 @@ fn wall() -> Duration {
 fn capture(name: &str) -> (Capture, Link, Scratch) {
     let (near, far) = Link::pair(CAPS, CAPS);
     let path = Scratch::new(name);
-    (Capture::create(Box::new(near), "t0", &path.0, wall).unwrap(), far, path)
+    (Capture::create(Box::new(near), Some("t0"), &path.0, wall).unwrap(), far, path)
 }
 
 /// Direction, time and bytes of each packet in the file.
@@ -97,7 +97,7 @@ fn the_file_can_be_read_a_tenth_of_a_second_later() {
 fn a_full_disk_ends_the_capture_and_not_the_traffic() {
     let (near, far) = Link::pair(CAPS, CAPS);
     let path = Scratch::new("full");
-    let near = Capture::create(Box::new(near), "t0", &path.0, wall).unwrap();
+    let near = Capture::create(Box::new(near), Some("t0"), &path.0, wall).unwrap();
     near.recorder.lock().as_mut().unwrap().writer.get_mut().file = File::create("/dev/full").unwrap();
     near.send(&tcp_frame(), Instant::ZERO).unwrap();
     near.flush();
@@ -111,6 +111,38 @@ fn a_full_disk_ends_the_capture_and_not_the_traffic() {
 fn a_file_that_cannot_be_made_is_an_error() {
     for path in ["/no/such/directory/x.pcapng", "/dev/full", "/"] {
         let (near, _far) = Link::pair(CAPS, CAPS);
-        assert!(Capture::create(Box::new(near), "t0", Path::new(path), wall).is_err(), "{path}");
+        assert!(Capture::create(Box::new(near), Some("t0"), Path::new(path), wall).is_err(), "{path}");
     }
+}
+
+#[test]
+fn the_loopback_is_an_interface_of_its_own_that_looks_like_linuxs() {
+    let read = |path: &Scratch| {
+        let mut reader = PcapNgReader::new(File::open(&path.0).unwrap()).unwrap();
+        let mut packets = Vec::new();
+        while let Some(block) = reader.next_block() {
+            if let Block::EnhancedPacket(packet) = block.unwrap() {
+                packets.push((packet.interface_id, packet.data.to_vec()));
+            }
+        }
+        let kinds: Vec<_> = reader.interfaces().iter().map(|interface| interface.linktype).collect();
+        (kinds, packets)
+    };
+    let mut whole = tcp_frame();
+    segment::complete(&mut whole);
+    let whole = whole.to_vec();
+    let on_ethernet = [&LOOPBACK_HEADER[..], &whole].concat();
+
+    let (near, _far, path) = capture("loopback-beside");
+    near.on_loopback(&tcp_frame(), Instant::from_nanos(5));
+    near.send(&tcp_frame(), Instant::from_nanos(6)).unwrap();
+    near.flush();
+    assert_eq!(read(&path), (vec![DataLink::RAW; 2], vec![(1, whole.clone()), (0, whole)]));
+
+    let path = Scratch::new("loopback-alone");
+    let alone = Capture::create(Box::new(crate::device::none::NoDevice), None, &path.0, wall).unwrap();
+    alone.on_loopback(&tcp_frame(), Instant::from_nanos(5));
+    assert!(alone.deadline().is_some(), "it is written out soon");
+    alone.on_timer(Instant::FAR_FUTURE).unwrap();
+    assert_eq!(read(&path), (vec![DataLink::ETHERNET], vec![(0, on_ethernet)]));
 }

@@ -58,6 +58,12 @@ impl Impairment {
     fn set(&mut self, key: &str, value: &str) -> Result<(), SpecError> {
         let bad = |form: &str| SpecError::new("link", format!("{key}={value} is not {form}"));
         let probability = || parse_probability(value).ok_or_else(|| bad("a share, such as 1% or 0.01"));
+        let is_bare = || value.parse::<f64>().is_ok_and(|number| (1.0..=100.0).contains(&number));
+        if matches!(key, "loss" | "reorder" | "duplicate" | "corrupt") && is_bare() {
+            let problem =
+                format!("{key}={value} could be meant in percent or as a share; write {key}=1% or {key}=0.01");
+            return Err(SpecError::new("link", format!("{problem}, and {key}=100% for every frame")));
+        }
         match key {
             "delay" => self.delay = parse_duration(value).ok_or_else(|| bad("a time, such as 20ms (us, ms, s)"))?,
             "jitter" => self.jitter = parse_duration(value).ok_or_else(|| bad("a time, such as 2ms (us, ms, s)"))?,
@@ -136,12 +142,14 @@ fn parse_duration(text: &str) -> Option<Duration> {
     parse_scaled(text, &TIMES).map(Duration::from_nanos)
 }
 
-/// `1%` or `0.01`; the percent sign moves the decimal point, so that both give the same number.
+/// `1%` or `0.01`; the percent sign moves the decimal point, so that both give the same number. Without it nothing from
+/// 1 on is taken: who writes 1 means one percent more often than all.
 fn parse_probability(text: &str) -> Option<f64> {
     let (number, exponent) = text.strip_suffix('%').map_or((text, ""), |number| (number, "e-2"));
     let is_plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let value: f64 = if is_plain { format!("{number}{exponent}").parse().ok()? } else { return None };
-    (0.0..=1.0).contains(&value).then_some(value)
+    let is_share = if exponent.is_empty() { (0.0..1.0).contains(&value) } else { (0.0..=1.0).contains(&value) };
+    is_share.then_some(value)
 }
 
 /// `value` in the largest unit in which it is whole.
@@ -218,6 +226,8 @@ mod tests {
             ("rate=2.5gbit,queue=1500", "rate:2500mbit+queue:1500b"),
             ("loss=0.07", "loss:7%"),
             ("loss=33.3%", "loss:33.3%"),
+            ("loss=100%", "loss:100%"),
+            ("loss=0", "seed:0"),
             ("seed=0", "seed:0"),
             ("delay=7ns", "delay:7ns"),
         ] {
@@ -236,6 +246,14 @@ mod tests {
             ("delay=-1ms", "link: delay=-1ms is not a time, such as 20ms (us, ms, s)"),
             ("delay=99999999999s", "link: delay=99999999999s is not a time, such as 20ms (us, ms, s)"),
             ("loss=101%", "link: loss=101% is not a share, such as 1% or 0.01"),
+            (
+                "loss=1",
+                "link: loss=1 could be meant in percent or as a share; write loss=1% or loss=0.01, and loss=100% for every frame",
+            ),
+            (
+                "delay=1ms,reorder=2.5",
+                "link: reorder=2.5 could be meant in percent or as a share; write reorder=1% or reorder=0.01, and reorder=100% for every frame",
+            ),
             ("loss=NaN", "link: loss=NaN is not a share, such as 1% or 0.01"),
             ("loss=1e-3", "link: loss=1e-3 is not a share, such as 1% or 0.01"),
             ("rate=0bit", "link: rate=0bit is not a rate, such as 100mbit (bit, kbit, mbit, gbit)"),

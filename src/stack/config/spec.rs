@@ -91,12 +91,12 @@ fn parse_device(text: &str) -> Result<Config> {
 
 fn set(config: &mut Config, key: &str, value: &str) -> Result<()> {
     match key {
-        "ip" => config.addresses = parse_list(value, parse_own_address)?,
+        "ip" => config.addresses = parse_list("ip", value, parse_own_address)?,
         "gw" => config.gateways = vec![parse_gateway(value)?],
         "ip6" => return Err(SpecError::new("ip6", refuse_ip6(value, parse_cidr(value).is_some()))),
         "gw6" => return Err(SpecError::new("gw6", refuse_ip6(value, value.parse::<IpAddr>().is_ok()))),
-        "route" => config.routes = parse_list(value, parse_route)?,
-        "dns" => config.dns = parse_list(value, parse_name_server)?,
+        "route" => config.routes = parse_list("route", value, parse_route)?,
+        "dns" => config.dns = parse_list("dns", value, parse_name_server)?,
         "mtu" => config.mtu = Some(parse_mtu(value)?),
         "mac" => config.mac = Some(parse_mac(value)?),
         "offload" => config.offload = parse_switch(value)?,
@@ -113,37 +113,52 @@ fn set(config: &mut Config, key: &str, value: &str) -> Result<()> {
 
 /// Settings as `tcp_ecn:1+tcp_ecn_fallback:0`, none of them twice.
 fn parse_knobs(text: &str) -> Result<Knobs> {
-    const SHAPE: &str = "give it as sysctl=tcp_ecn:1";
-    let bad = |text: &str, problem: &str| SpecError::new("sysctl", format!("`{text}` {problem}; {SHAPE}"));
+    let bad = |text: &str, problem: &str| SpecError::new("sysctl", format!("`{text}` {problem}"));
     let mut knobs = Knobs::default();
     let mut seen = Vec::new();
     for text in text.split('+') {
-        let (name, value) = text.split_once(':').ok_or_else(|| bad(text, "has no value"))?;
+        let shape = "has no value; give it as sysctl=tcp_ecn:1";
+        let (name, value) = text.split_once(':').ok_or_else(|| bad(text, shape))?;
+        let name = name.strip_prefix("net.ipv4.").unwrap_or(name);
         if seen.contains(&name) {
-            return Err(bad(name, "is given twice"));
+            return Err(bad(name, "is given twice; leave one of them out"));
         }
         seen.push(name);
         let numbers: std::result::Result<Vec<u32>, _> = value.split('/').map(str::parse).collect();
-        let set = match numbers.as_deref() {
-            Ok([value]) => knobs.set(name, *value),
-            Ok(&[least, first, most]) => knobs.set_sizes(name, [least, first, most]),
-            _ => return Err(bad(text, "has a value that is no number")),
+        let set = match (numbers.as_deref(), Knobs::range(name)) {
+            (Ok([value]), Some(_)) => knobs.set(name, *value),
+            (Ok(&[least, first, most]), None) => knobs.set_sizes(name, [least, first, most]),
+            (_, None) if Knobs::names().any(|known| known == name) => Err(KnobError::OutOfRange),
+            (_, Some(_)) => Err(KnobError::OutOfRange),
+            (_, None) => Err(KnobError::Unknown),
         };
-        set.map_err(|error| match error {
-            KnobError::Unknown => bad(name, "is no setting of this stack"),
-            KnobError::OutOfRange => bad(text, "goes too far"),
+        set.map_err(|error| match (error, Knobs::range(name)) {
+            (KnobError::Unknown, _) => bad(name, &format!("is no setting of this stack; {}", nearest_knob(name))),
+            (KnobError::OutOfRange, Some(range)) => {
+                let (least, most) = range.into_inner();
+                bad(text, &format!("is not taken; {name} takes a number from {least} to {most}"))
+            }
+            (KnobError::OutOfRange, None) => {
+                bad(text, "does not give three sizes above 0; give it as sysctl=tcp_rmem:4096/131072/33554432")
+            }
         })?;
     }
     Ok(knobs)
 }
 
-/// The values of a key, none of them twice.
-fn parse_list<T: PartialEq>(text: &str, parse: impl Fn(&str) -> Result<T>) -> Result<Vec<T>> {
+/// What may have been meant by a name that is unknown, and where all of them stand.
+fn nearest_knob(name: &str) -> String {
+    let nearest = Knobs::names().min_by_key(|known| strsim::damerau_levenshtein(known, name));
+    format!("the nearest is {}, and sockeye(7) lists all", nearest.unwrap_or_default())
+}
+
+/// The values of `key`, none of them twice.
+fn parse_list<T: PartialEq>(key: &'static str, text: &str, parse: impl Fn(&str) -> Result<T>) -> Result<Vec<T>> {
     let mut list = Vec::new();
     for text in text.split('+') {
         let value = parse(text)?;
         if list.contains(&value) {
-            return Err(SpecError { subject: text.to_owned().into(), problem: "is given twice".into() });
+            return Err(SpecError::new(key, format!("`{text}` is given twice; leave one of them out")));
         }
         list.push(value);
     }
@@ -276,12 +291,11 @@ fn parse_switch(text: &str) -> Result<bool> {
 }
 
 fn parse_queues(text: &str) -> Result<usize> {
-    let problem = match text.parse::<usize>() {
-        Ok(1) => return Ok(1),
-        Ok(2..) => "this build drives one queue of a device; leave the key out",
-        _ => "is a number; give it as queues=1",
-    };
-    Err(SpecError::new("queues", problem))
+    match text.parse::<usize>() {
+        Ok(1) => Ok(1),
+        Ok(2..) => Err(SpecError::new("queues", "this build drives one queue of a device; leave the key out")),
+        _ => Err(SpecError::new("queues", format!("`{text}` is no number of queues; give it as queues=1"))),
+    }
 }
 
 /// The most bytes all TCP connections may hold; the other two thresholds follow.
@@ -320,7 +334,7 @@ fn parse_level(subject: &'static str, text: &str) -> Result<log::LevelFilter> {
 /// What the keys must have to do with each other, in whatever order they came.
 fn check(config: &Config, seen: &[&str]) -> Result<()> {
     match config.kind {
-        Kind::Null => match seen.iter().find(|key| !matches!(**key, "log" | "mem")) {
+        Kind::Null => match seen.iter().find(|key| !matches!(**key, "dns" | "log" | "mem" | "pcap" | "sysctl")) {
             Some(&key) => {
                 let problem = "a null stack has only 127.0.0.1 and no device; leave the key out".into();
                 return Err(SpecError { subject: key.to_owned().into(), problem });
@@ -364,20 +378,22 @@ fn check_gateway(config: &Config, key: &'static str, gateway: IpAddr) -> Result<
 
 pub(super) fn fill_from_env(config: &mut Config, get: impl Fn(&str) -> Option<String>) -> Result<()> {
     let lookup = |name| get(name).filter(|value| !value.is_empty());
-    let needs_device = |name, what| match config.kind {
-        Kind::Null => Err(SpecError::new(name, format!("a null stack has no device to {what}; unset the variable"))),
-        Kind::Tap | Kind::Tun => Ok(()),
-    };
-    if let (None, Some(text)) = (&config.link, lookup("SOCKEYE_LINK")) {
-        needs_device("SOCKEYE_LINK", "impair")?;
-        config.link = Some(Impairment::parse(&text).map_err(|error| SpecError::new("SOCKEYE_LINK", error.problem))?);
+    // What is wrong is said also where the specification has the key, and the variable would not matter.
+    if let Some(text) = lookup("SOCKEYE_LINK") {
+        let link = Impairment::parse(&text).map_err(|error| SpecError::new("SOCKEYE_LINK", error.problem))?;
+        if config.kind == Kind::Null {
+            let problem = "a null stack has no device to impair; unset the variable";
+            return Err(SpecError::new("SOCKEYE_LINK", problem));
+        }
+        config.link.get_or_insert(link);
     }
-    if let (None, Some(text)) = (&config.pcap, lookup("SOCKEYE_PCAP")) {
-        needs_device("SOCKEYE_PCAP", "capture from")?;
-        config.pcap = Some(parse_path("SOCKEYE_PCAP", &text)?);
+    if let Some(text) = lookup("SOCKEYE_PCAP") {
+        let path = parse_path("SOCKEYE_PCAP", &text)?;
+        config.pcap.get_or_insert(path);
     }
-    if let (None, Some(text)) = (config.log, lookup("SOCKEYE_LOG")) {
-        config.log = Some(parse_level("SOCKEYE_LOG", &text)?);
+    if let Some(text) = lookup("SOCKEYE_LOG") {
+        let level = parse_level("SOCKEYE_LOG", &text)?;
+        config.log.get_or_insert(level);
     }
     Ok(())
 }

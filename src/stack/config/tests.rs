@@ -24,6 +24,7 @@ const GOOD: &[(&str, &str)] = &[
     ("null:", "null:"),
     ("null", "null:"),
     ("null:a,log=off", "null:a,log=off"),
+    ("null:,dns=127.0.0.1,pcap=lo.pcapng,sysctl=tcp_ecn:1", "null:,dns=127.0.0.1,pcap=lo.pcapng,sysctl=tcp_ecn:1"),
 ];
 
 /// Specifications that are refused, with the text of the error.
@@ -80,7 +81,8 @@ const BAD: &[(&str, &str)] = &[
     ("tap:t0,ip=224.0.0.1/24", "ip: `224.0.0.1/24` is a multicast address; give it as ip=10.0.0.2/24"),
     ("tap:t0,ip=0.0.0.1/24", "ip: `0.0.0.1/24` is no host's address; give it as ip=10.0.0.2/24"),
     ("tap:t0,ip=dhcp", "ip: this build has no DHCP client for `dhcp`; give an address as ip=10.0.0.2/24"),
-    ("tap:t0,ip=10.0.0.2/24+10.0.0.2/24", "10.0.0.2/24: is given twice"),
+    ("tap:t0,ip=10.0.0.2/24+10.0.0.2/24", "ip: `10.0.0.2/24` is given twice; leave one of them out"),
+    ("tap:t0,ip=10.0.0.2/24,dns=1.1.1.1+1.1.1.1", "dns: `1.1.1.1` is given twice; leave one of them out"),
     ("tap:t0,ip=10.0.0.2/24+10.0.0.2/16", "ip: 10.0.0.2 is there twice, as 10.0.0.2/24 and 10.0.0.2/16"),
     (
         "tap:t0,ip6=fd00::2/64",
@@ -121,8 +123,26 @@ const BAD: &[(&str, &str)] = &[
         "route: the gateway 1.1.1.1 is on no network of ip=10.0.0.2/24; it must be a neighbour",
     ),
     ("tap:t0,sysctl=tcp_ecn", "sysctl: `tcp_ecn` has no value; give it as sysctl=tcp_ecn:1"),
-    ("tap:t0,sysctl=tcp_ecn:9", "sysctl: `tcp_ecn:9` goes too far; give it as sysctl=tcp_ecn:1"),
-    ("tap:t0,sysctl=tcp_x:1", "sysctl: `tcp_x` is no setting of this stack; give it as sysctl=tcp_ecn:1"),
+    ("tap:t0,sysctl=tcp_ecn:9", "sysctl: `tcp_ecn:9` is not taken; tcp_ecn takes a number from 0 to 5"),
+    ("tap:t0,sysctl=tcp_ecn:on", "sysctl: `tcp_ecn:on` is not taken; tcp_ecn takes a number from 0 to 5"),
+    ("tap:t0,sysctl=tcp_ecn:1/2/3", "sysctl: `tcp_ecn:1/2/3` is not taken; tcp_ecn takes a number from 0 to 5"),
+    ("tap:t0,sysctl=tcp_ecn:1+net.ipv4.tcp_ecn:1", "sysctl: `tcp_ecn` is given twice; leave one of them out"),
+    (
+        "tap:t0,sysctl=tcp_fastopen:4294967296",
+        "sysctl: `tcp_fastopen:4294967296` is not taken; tcp_fastopen takes a number from 0 to 4294967295",
+    ),
+    (
+        "tap:t0,sysctl=tcp_rmem:4096",
+        "sysctl: `tcp_rmem:4096` does not give three sizes above 0; give it as sysctl=tcp_rmem:4096/131072/33554432",
+    ),
+    (
+        "tap:t0,sysctl=tcp_rmem:1/0/1",
+        "sysctl: `tcp_rmem:1/0/1` does not give three sizes above 0; give it as sysctl=tcp_rmem:4096/131072/33554432",
+    ),
+    (
+        "tap:t0,sysctl=tcp_sacks:1",
+        "sysctl: `tcp_sacks` is no setting of this stack; the nearest is tcp_sack, and sockeye(7) lists all",
+    ),
     ("tap:t0,dns=::1", "dns: `::1` is IPv6, and this build speaks IPv4; give it as dns=10.0.0.1"),
     ("tap:t0,mtu=67", "mtu: `67` is not a number of bytes from 68 to 65535; give it as mtu=1500"),
     ("tap:t0,mtu=65536", "mtu: `65536` is not a number of bytes from 68 to 65535; give it as mtu=1500"),
@@ -144,12 +164,13 @@ const BAD: &[(&str, &str)] = &[
         "tap:t0,mem=99999999999999999999G",
         "mem: `99999999999999999999G` is not a number of bytes from 256K to 1024G; give it as mem=768M",
     ),
-    ("tap:t0,queues=0", "queues: is a number; give it as queues=1"),
+    ("tap:t0,queues=0", "queues: `0` is no number of queues; give it as queues=1"),
     ("tap:t0,link=delay:20", "link: delay=20 is not a time, such as 20ms (us, ms, s)"),
     ("tap:t0,pcap=", "pcap: names no file; give it as pcap=out.pcapng"),
     ("tap:t0,log=loud", "log: `loud` is no level; the levels are off, error, warn, info, debug, trace"),
     ("null:,ip=10.0.0.2/24", "ip: a null stack has only 127.0.0.1 and no device; leave the key out"),
-    ("null:,pcap=x", "pcap: a null stack has only 127.0.0.1 and no device; leave the key out"),
+    ("null:,link=loss:1%", "link: a null stack has only 127.0.0.1 and no device; leave the key out"),
+    ("null:,mtu=1500", "mtu: a null stack has only 127.0.0.1 and no device; leave the key out"),
 ];
 
 #[test]
@@ -209,10 +230,17 @@ fn a_bad_variable_is_named() {
         Config::parse(spec).unwrap().fill_from_env(get).unwrap_err().to_string()
     };
     let tap = "tap:t0,ip=10.0.0.2/24";
-    assert_eq!(fill(tap, "SOCKEYE_LINK", "loss=2"), "SOCKEYE_LINK: loss=2 is not a share, such as 1% or 0.01");
+    assert_eq!(
+        fill(tap, "SOCKEYE_LINK", "loss=2"),
+        "SOCKEYE_LINK: loss=2 could be meant in percent or as a share; write loss=1% or loss=0.01, and loss=100% for every frame"
+    );
+    let full = "tap:t0,ip=10.0.0.2/24,link=loss:2%,pcap=a,log=error";
+    for (name, value) in [("SOCKEYE_LINK", "loss=2"), ("SOCKEYE_LOG", "loud"), ("SOCKEYE_PCAP", "a,b")] {
+        assert_eq!(fill(full, name, value), fill(tap, name, value), "a specification that has the key");
+    }
     assert!(fill(tap, "SOCKEYE_LOG", "loud").starts_with("SOCKEYE_LOG: `loud` is no level"));
     assert!(fill(tap, "SOCKEYE_PCAP", "a,b").starts_with("SOCKEYE_PCAP: cannot name a file"));
-    assert!(fill("null:", "SOCKEYE_PCAP", "a").starts_with("SOCKEYE_PCAP: a null stack has no device"));
+    assert!(fill("null:", "SOCKEYE_LINK", "loss=1%").starts_with("SOCKEYE_LINK: a null stack has no device"));
 }
 
 #[test]
