@@ -35,7 +35,7 @@ fn judge(config: &Config, name: &[u8], meant: &[u8]) -> Option<String> {
         return None;
     }
     let meant = match stacks::describe(spec, variable) {
-        Ok(meant) => meant,
+        Ok(meant) => meant.observed_as(config),
         Err(error) => return Some(error.to_string()),
     };
     let (key, ours, theirs) = config.difference(&meant)?;
@@ -65,9 +65,20 @@ mod tests {
     }
 
     #[test]
+    fn who_says_nothing_of_link_capture_and_log_takes_them_as_they_are() {
+        assert_eq!(against("tap:t0,ip=10.0.0.2/24,gw=10.0.0.1"), None);
+        let config = Config::parse(&format!("{SPEC},pcap=/tmp/x,log=debug")).unwrap();
+        assert_eq!(judge(&config, b"tap-t0", b"tap:t0,ip=10.0.0.2/24,gw=10.0.0.1"), None);
+        let line = judge(&config, b"tap-t0", b"tap:t0,ip=10.0.0.2/24,gw=10.0.0.1\0SOCKEYE_LOG=info").unwrap();
+        assert!(line.starts_with("log: stack tap-t0 runs with log=debug, not with log=info; "), "{line}");
+    }
+
+    #[test]
     fn the_line_names_the_key_and_both_values() {
         let line = against("tap:t0,ip=10.0.0.2/24,gw=10.0.0.1\0SOCKEYE_LINK=loss=2%").unwrap();
         assert!(line.starts_with("link: stack tap-t0 runs with link=loss:1%, not with link=loss:2%; "), "{line}");
+        let line = against("tap:t0,ip=10.0.0.2/24,gw=10.0.0.1,pcap=/tmp/x").unwrap();
+        assert!(line.starts_with("pcap: stack tap-t0 runs with no pcap=, not with pcap=/tmp/x; "), "{line}");
         let line = against("tap:t0,ip=10.0.0.2/24,link=loss:1%").unwrap();
         assert!(line.starts_with("gw: stack tap-t0 runs with gw=10.0.0.1, not with no gw=; "), "{line}");
         let line = against("tap:t1,ip=10.0.0.2/24,gw=10.0.0.1,link=loss:1%").unwrap();

@@ -132,6 +132,16 @@ impl Config {
         spec::fill_from_env(self, get)
     }
 
+    /// With the impairment, the capture and the log of `other` where this says nothing of them: they tell how a network is
+    /// observed and not which one it is, so that who joins a stack may leave them out.
+    #[must_use]
+    pub fn observed_as(mut self, other: &Self) -> Self {
+        self.link = self.link.or_else(|| other.link.clone());
+        self.pcap = self.pcap.or_else(|| other.pcap.clone());
+        self.log = self.log.or(other.log);
+        self
+    }
+
     /// The first key in which `other` differs from this, with the two values as a specification has them.
     pub fn difference(&self, other: &Self) -> Option<(String, Option<String>, Option<String>)> {
         let (one, two) = (self.to_string(), other.to_string());
