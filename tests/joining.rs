@@ -435,3 +435,65 @@ fn a_congestion_control_is_known_or_the_known_ones_are_told() {
     place.leaves_down(&[("SOCKEYE_STACK", "null"), ("SOCKEYE_CC", "fast")], told);
     holder.rest();
 }
+
+#[test]
+fn a_joiner_that_says_nothing_of_link_capture_and_log_joins() {
+    let place = Place::new();
+    let (net, capture) = ("tap:t0,ip=10.97.0.2/24", installed("joined.pcapng"));
+    let variables = [("SOCKEYE_LINK", "delay=1ms"), ("SOCKEYE_PCAP", capture.as_str()), ("SOCKEYE_LOG", "error")];
+    let mut holder = place.start(&format!("@sockeye run --net {net} -- @hold"), &variables);
+    assert_eq!(holder.line(), "up\n");
+    assert_eq!(place.ends(&format!("@sockeye run --net {net} -- @open"), &[]), fine());
+    assert_eq!(place.by_hand("@open", &[("SOCKEYE_NET", net)]), fine());
+    let other = [("SOCKEYE_NET", net), ("SOCKEYE_LINK", "delay=2ms")];
+    place.leaves_down(&other, "link: stack tap-t0 runs with link=delay:1ms, not with link=delay:2ms; ");
+    holder.rest();
+}
+
+#[test]
+fn a_stack_without_a_socket_is_listed() {
+    let place = Place::new();
+    let ls = |words: &str| {
+        let (code, out, err) = place.ends(&format!("@sockeye ls{words}"), &[]);
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{words}");
+        out
+    };
+    assert_eq!(ls(" -j"), "[]\n");
+    let titles = ["Stack", "Device", "Addresses", "Programs", "Sockets", "PID", "Age", "Specification"];
+    assert_eq!(ls("").split_whitespace().collect::<Vec<_>>(), titles);
+    let mut host = place.start("@sockeye host --stack here --net tap:t0,ip=10.97.0.2/24,gw=10.97.0.1", &[]);
+    // It has its name before it lets anybody in.
+    let end = Instant::now() + PATIENCE;
+    let mut row = ls(" -H");
+    while row.is_empty() {
+        assert!(Instant::now() < end, "no host");
+        row = ls(" -H");
+    }
+    let cells: Vec<&str> = row.split_whitespace().collect();
+    let pid = host.child.id().to_string();
+    assert_eq!(cells[..6], ["here", "t0", "10.97.0.2/24", "0", "0", &pid], "{row}");
+    assert_eq!(cells[7..], ["tap:t0,ip=10.97.0.2/24,gw=10.97.0.1"], "{row}");
+    let json = ls(" -j");
+    let begins =
+        "[{\"stack\":\"here\",\"device\":\"t0\",\"addresses\":[\"10.97.0.2/24\"],\"programs\":0,\"sockets\":0,";
+    assert!(json.starts_with(begins) && json.contains(&format!("\"pid\":{pid},\"age\":")), "{json}");
+    // Another user's is not this one's to see.
+    let (_, out, err) = place.ends(&format!("{NOBODY} @sockeye ls -H"), &[]);
+    assert_eq!((out.as_str(), err.as_str()), ("", ""));
+    assert_eq!(place.ends("@sockeye stop", &[]).0, Some(0));
+    assert!(host.child.wait().expect("the host").success());
+}
+
+#[test]
+fn down_waits_for_a_stack_that_is_about_to_end_and_names_one_that_is_used() {
+    let place = Place::new();
+    let mut holder = place.start("@sockeye run --net tap:t0,ip=10.97.0.2/24 -- @hold", &[]);
+    assert_eq!(holder.line(), "up\n");
+    let (code, _, err) = place.ends("@sockeye down t0", &[]);
+    assert_eq!((code, err.lines().count()), (Some(1), 1), "{err}");
+    let cure = ", programs: 1); end them, or the stack: `sockeye stop --stack tap-t0`\n";
+    assert!(err.starts_with("sockeye: t0: stack tap-t0 has it (process ") && err.ends_with(cure), "{err}");
+    holder.rest();
+    // The host is still there, for the next program that may come.
+    assert_eq!(place.ends("@sockeye down t0", &[]), (Some(0), "t0: removed, a TAP device\n".to_owned(), String::new()));
+}

@@ -137,10 +137,14 @@ pub enum Op {
     /// 0: there are no more), and for each counter its value, its value when it was marked last (8 bytes each), the length
     /// of its name (1 byte) and its name. With `value` 1 the end of the answer marks all.
     Counters = 34,
+    /// `id` 0, or what the last answer said: what the stack is. Answer: `data`, `id` for the next request (8 bytes, 0: there
+    /// is no more), and the next piece of a text of lines, each a key, `=` and a value: `pid`, `age` in seconds, `programs`,
+    /// `sockets`, `device`, `addresses` with a blank between them, `net` the specification.
+    Describe = 35,
 }
 
 impl Op {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::Join,
         Self::Bind,
         Self::Listen,
@@ -161,6 +165,7 @@ impl Op {
         Self::Sockets,
         Self::Stop,
         Self::Counters,
+        Self::Describe,
     ];
 
     fn from_number(number: u16) -> Option<Self> {

@@ -265,6 +265,63 @@ fn take_counts(bytes: &[u8], found: &mut Vec<Count>) -> Option<u64> {
     rest.is_empty().then_some(u64::from_le_bytes(*next))
 }
 
+/// What a stack is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Description {
+    /// The process that holds it.
+    pub pid: u32,
+    /// For how many seconds it has run.
+    pub age: u64,
+    /// How many processes use it.
+    pub programs: usize,
+    /// How many sockets they have.
+    pub sockets: usize,
+    /// The device's name, or its kind where it has none.
+    pub device: String,
+    /// The stack's addresses with their prefixes.
+    pub addresses: Vec<String>,
+    /// The network specification.
+    pub net: String,
+}
+
+/// What the stack called `name` is.
+///
+/// # Errors
+/// Why this is not possible.
+pub fn describe(name: &[u8], token: Option<Token>) -> Result<Description, Trouble> {
+    with_token(token, |token| {
+        let (mut text, mut from) = (Vec::new(), 0);
+        loop {
+            let response = Asked::new(name, &Request::new(Op::Describe, token, from), &[])?.response()?;
+            let (next, piece) = response.data.as_bytes().split_first_chunk().ok_or(Trouble::Silent)?;
+            text.extend_from_slice(piece);
+            match u64::from_le_bytes(*next) {
+                0 => return Ok(read_description(&String::from_utf8_lossy(&text))),
+                next if next > from => from = next,
+                _ => return Err(Trouble::Silent),
+            }
+        }
+    })
+}
+
+/// Reads what [`Op::Describe`] answers. A line that is not known is of a later version, and passed over.
+fn read_description(text: &str) -> Description {
+    let mut read = Description::default();
+    for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
+        match key {
+            "pid" => read.pid = value.parse().unwrap_or(0),
+            "age" => read.age = value.parse().unwrap_or(0),
+            "programs" => read.programs = value.parse().unwrap_or(0),
+            "sockets" => read.sockets = value.parse().unwrap_or(0),
+            "device" => value.clone_into(&mut read.device),
+            "addresses" => read.addresses = value.split_whitespace().map(str::to_owned).collect(),
+            "net" => value.clone_into(&mut read.net),
+            _ => {}
+        }
+    }
+    read
+}
+
 /// What the end of a host cut off.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Stopped {

@@ -22,6 +22,7 @@ const SAID: Duration = Duration::from_secs(60);
 
 /// What the host remembers of time and of its users.
 pub struct Life {
+    began: Instant,
     users: HashSet<i32>,
     /// Programs that were let in and have not asked yet.
     pub asking: Vec<u64>,
@@ -39,6 +40,7 @@ impl Life {
     /// The life of a host that begins `now`.
     pub fn new(now: Instant) -> Self {
         Self {
+            began: now,
             users: HashSet::new(),
             asking: Vec::new(),
             retries: Vec::new(),
@@ -78,6 +80,16 @@ impl Life {
     /// Whether process `pid` uses the stack.
     pub fn is_user(&self, pid: i32) -> bool {
         self.users.contains(&pid)
+    }
+
+    /// When the host began.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// How many processes use the stack.
+    pub fn users(&self) -> usize {
+        self.users.len()
     }
 
     /// Whether any process does.

@@ -61,6 +61,27 @@ impl Host {
         Response { data: Data::of(&bytes).unwrap_or(Data::NONE), ..Response::new(0) }
     }
 
+    /// What the stack is, from that byte of the text on.
+    pub fn describe(&self, from: u64) -> Response {
+        let config = &self.config;
+        let addresses: Vec<String> = config.addresses.iter().map(ToString::to_string).collect();
+        let device = if config.name.is_empty() { config.kind.to_string() } else { config.name.clone() };
+        let is_socket = |slot: &&Slot| slot.item.socket().is_some();
+        let text = format!(
+            "pid={}\nage={}\nprograms={}\nsockets={}\ndevice={device}\naddresses={}\nnet={config}\n",
+            std::process::id(),
+            self.engine.now().since(self.life.began()).as_secs(),
+            self.life.users(),
+            self.slots.values().filter(is_socket).count(),
+            addresses.join(" "),
+        );
+        let rest = usize::try_from(from).ok().and_then(|from| text.as_bytes().get(from..)).unwrap_or_default();
+        let piece = &rest[..rest.len().min(DATA - 8)];
+        let next = if piece.len() < rest.len() { from + piece.len() as u64 } else { 0 };
+        let data = Data::of(&[&next.to_le_bytes()[..], piece].concat());
+        Response { data: data.unwrap_or(Data::NONE), ..Response::new(0) }
+    }
+
     /// Makes the loop end, and says who used the stack until now.
     pub fn stop(&mut self) -> [u8; 8] {
         let users = self.life.stop();

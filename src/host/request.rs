@@ -86,6 +86,7 @@ impl Host {
                     match request.op {
                         Op::Sockets => self.show_sockets(asker.as_fd(), request.id),
                         Op::Counters => self.show_counters(request.id, request.value == 1),
+                        Op::Describe => self.describe(request.id),
                         Op::Resolve | Op::Reverse => {
                             self.note_user(pid);
                             return self.look_up(number, asker, &request, is_new);
@@ -178,7 +179,7 @@ impl Host {
             Op::Datagram => self.open_datagram(request),
             Op::Associate => self.associate(request),
             Op::Stop => data(&self.stop()),
-            Op::Sockets | Op::Counters => Err(Error::Invalid),
+            Op::Sockets | Op::Counters | Op::Describe => Err(Error::Invalid),
         }
     }
 

@@ -15,6 +15,7 @@ pub struct Arguments {
 #[derive(Subcommand)]
 pub enum Command {
     Run(Run),
+    Ls(Ls),
     Ss(Ss),
     Nstat(Nstat),
     Stop(Stop),
@@ -42,8 +43,8 @@ pub enum Command {
 /// Run a program whose network is a stack
 ///
 /// The program replaces this one, so that its exit status and signals are its own. Programs that use the same device, or
-/// the same name of a stack, share one stack: the first starts it, the others join it and must mean the same network. It
-/// ends when the last of them and the last connection are gone.
+/// the same name of a stack, share one stack: the first starts it, the others join it and must mean the same network; of
+/// link=, pcap= and log= they may say nothing. It ends when the last of them and the last connection are gone.
 #[derive(Args)]
 pub struct Run {
     /// Name of the stack to join or to start [default: made from the device, or SOCKEYE_STACK]
@@ -70,6 +71,20 @@ pub struct Run {
     /// The program and its arguments
     #[arg(trailing_var_arg = true, required = true, value_names = ["PROGRAM", "ARGUMENTS"])]
     pub program: Vec<OsString>,
+}
+
+/// List the stacks that run
+///
+/// Those of this user in this network namespace, and for root those of every user: name, device, addresses, how many
+/// processes use it and how many sockets they have, the process that holds it, its age, and the network specification.
+#[derive(Args)]
+pub struct Ls {
+    /// As JSON
+    #[arg(short, long)]
+    pub json: bool,
+    /// No line of titles
+    #[arg(short = 'H', long)]
+    pub no_header: bool,
 }
 
 /// List the sockets of running stacks, as ss(8) does the kernel's
@@ -174,7 +189,8 @@ pub struct Up {
 
 /// Remove a TAP or TUN device, and undo its --nat
 ///
-/// IPv4 forwarding is turned off with the last device that has --nat, if `sockeye up` had turned it on.
+/// A stack that no program uses any more is waited for; one that is used keeps its device. IPv4 forwarding is turned off
+/// with the last device that has --nat, if `sockeye up` had turned it on.
 #[derive(Args)]
 pub struct Down {
     /// The device

@@ -3,21 +3,27 @@
 use crate::{
     Failure,
     arguments::{Down, Up},
+    ls,
     masquerade::{self, Tool},
     neighbours,
 };
 use sockeye::{
     device::tuntap::TunTap,
+    host::client::Description,
     stack::{Config, Medium},
-    sys::{env, ifreq, passwd, tun},
+    sys::{clock, env, ifreq, passwd, tun},
 };
 use std::{
     fmt::Write,
     io,
     net::{IpAddr, Ipv4Addr},
     os::fd::{AsFd, BorrowedFd},
+    thread,
+    time::Duration,
 };
 
+/// How long a stack may take to end that no program uses: a host that was just started waits for the first of them.
+const GRACE: Duration = Duration::from_secs(7);
 const DEFAULT_IP: &str = "10.97.0.1/24";
 
 /// What stands at the kernel's side of a device.
@@ -88,11 +94,29 @@ pub fn down(arguments: &Down) -> Result<String, Failure> {
         }
         _ => return Err(format!("{name}: is no TAP or TUN device; remove it with `ip link del {name}` if you must")),
     };
+    await_stack(name)?;
     let mut said = String::new();
     remove(name, medium)?;
     say(&mut said, name, &format!("removed, a {} device", title(medium)));
     undo_masquerade(name, &mut said)?;
     Ok(said)
+}
+
+/// Waits while a stack has the device that nobody uses any more: its host stays a moment for the next program, or until
+/// the last byte is acknowledged.
+fn await_stack(device: &str) -> Result<(), Failure> {
+    let until = clock::now() + GRACE;
+    loop {
+        let holder = ls::all().into_iter().find(|(_, stack)| stack.device == device && !stack.addresses.is_empty());
+        let Some((stack, Description { pid, programs, .. })) = holder else { return Ok(()) };
+        if programs > 0 || clock::now() > until {
+            return Err(format!(
+                "{device}: stack {stack} has it (process {pid}, programs: {programs}); end them, or the stack: \
+                 `sockeye stop --stack {stack}`"
+            ));
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn say(said: &mut String, name: &str, what: &str) {

@@ -7,6 +7,7 @@ mod demo;
 mod device;
 mod elf;
 mod holders;
+mod ls;
 mod manual;
 mod masquerade;
 mod neighbours;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
             eprintln!("sockeye: {failure}");
             return ExitCode::from(failure.exit_code());
         }
+        Command::Ls(ls) => ls::show(&ls),
         Command::Ss(ss) => ss::show(&ss),
         Command::Nstat(nstat) => nstat::show(&nstat),
         Command::Stop(stop) => stop::stop(&stop),

@@ -95,6 +95,7 @@ itself.
 .nf
 sudo sockeye up t0 \-\-nat
 sockeye run \-\-net tap:t0,ip=10.97.0.2/24,gw=10.97.0.1 \-\- curl http://10.97.0.1/
+sockeye ls
 sockeye ss \-tinp
 sockeye stop
 sudo sockeye down t0
