@@ -122,6 +122,7 @@ impl Stack {
         let Body::Connection(connection) = &mut entry.body else { return Err(Error::ConnectionAborted) };
         // Edges from before the application knew the socket are no news to it.
         let _before = connection.poll_events();
+        connection.on_accepted();
         Ok((child, connection.flow()))
     }
 

@@ -49,6 +49,11 @@ impl Assembler {
         self.runs.first_key_value().map(|(at, _)| *at)
     }
 
+    /// The position behind the last byte held.
+    pub fn end(&self) -> Option<u64> {
+        self.runs.last_key_value().map(|(at, run)| *at + run.len() as u64)
+    }
+
     /// Adds `packet`, whose first byte belongs at `start`. Where bytes are there already they are kept: what the peer
     /// has sent once cannot be changed by who guesses a sequence number.
     pub fn insert(&mut self, start: u64, packet: Packet) -> Placed {

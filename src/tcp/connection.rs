@@ -65,6 +65,8 @@ pub(super) struct Life {
     pub orphan: bool,
     /// Made for a SYN that came in, and not established yet: no application knows of it.
     pub embryo: bool,
+    /// Made for a SYN that came in, and not accepted yet.
+    pub unaccepted: bool,
     /// The application will read no more, or the peer will send no more (Linux's RCV_SHUTDOWN).
     pub read_shut: bool,
     /// The application will write no more (Linux's SEND_SHUTDOWN).
@@ -262,6 +264,11 @@ impl Connection {
     pub(super) fn advertised_mss(&self) -> u16 {
         let advertised = mss::advertised(&self.settings, &self.path, self.flow.remote.addr);
         advertised - self.options_len() as u16
+    }
+
+    /// accept(2) has taken it: from here on its buffers may grow beyond the first window.
+    pub fn on_accepted(&mut self) {
+        self.life.unaccepted = false;
     }
 
     /// An error that was taken is pending again.

@@ -69,6 +69,7 @@ impl Connection {
         let opening = Opening::active(&flow, &settings, secret, cx.now);
         let mut connection = Self::new(flow, settings, path, opening, secret, cx.now);
         connection.life.embryo = true;
+        connection.life.unaccepted = true;
         connection.stats.on_syn();
         connection.take_syn(syn, 0, cx.now);
         connection.state = State::SynReceived;
@@ -89,6 +90,7 @@ impl Connection {
         let opening = Opening { iss, ..Opening::active(&flow, &settings, secret, cx.now) };
         let mut connection = Self::new(flow, settings, path, opening, secret, cx.now);
         connection.life.embryo = true;
+        connection.life.unaccepted = true;
         connection.stats.on_syn();
         connection.take_syn(syn, 0, cx.now);
         connection.state = State::SynReceived;

@@ -265,6 +265,9 @@ impl Connection {
         let advertised = self.advertised_mss();
         if !self.share.is_short() {
             self.window.on_segment(len, self.rcv.readable(), advertised);
+            if inserted.out_of_order && !self.life.unaccepted && !self.life.orphan {
+                self.window.on_out_of_order(self.rcv.ahead(), &self.settings);
+            }
         }
         let mss = u32::from(self.acks.rcv_mss());
         let last_offer = self.window.offered(self.acks.told());

@@ -125,6 +125,9 @@ impl Connection {
             return self.state == State::SynReceived && self.transmit_bare(out, cx);
         }
         let header = self.syn_header(cx.now);
+        if self.state == State::SynReceived {
+            self.window.offer_with_syn_ack(self.rcv.rcv_nxt());
+        }
         if self.opening.retries > 0 {
             cx.mib.tcp_retrans_segs += 1;
             self.stats.retransmitted_segs += 1;

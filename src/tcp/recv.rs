@@ -137,7 +137,7 @@ impl Connection {
         let mss = u32::from(self.acks.rcv_mss());
         // As Linux, buffers do not grow while memory is short.
         if !self.share.is_short() {
-            self.window.on_read(n, &self.settings, mss, cx.now);
+            self.window.on_read(n, self.rcv.ahead(), &self.settings, mss, cx.now);
         }
         if self.life.peer_done || matches!(self.state, State::Closed | State::TimeWait) {
             return;

@@ -107,6 +107,12 @@ impl RecvQueue {
         self.waiting.as_ref().map_or(0, |waiting| waiting.len())
     }
 
+    /// How far what came before its turn goes beyond RCV.NXT, bytes.
+    pub fn ahead(&self) -> u32 {
+        let end = self.waiting.as_ref().and_then(|waiting| waiting.end());
+        end.map_or(0, |end| u32::try_from(end.saturating_sub(self.position)).unwrap_or(u32::MAX))
+    }
+
     /// Memory held, in bytes, the cost of keeping things in order included.
     pub fn footprint(&self) -> usize {
         self.ready.footprint() + self.waiting.as_ref().map_or(0, |waiting| waiting.footprint() + size_of::<Assembler>())

@@ -147,6 +147,11 @@ impl RecvWindow {
         self.copied_since = now;
     }
 
+    /// A SYN-ACK leaves that acknowledges data of the SYN up to `rcv_nxt`: all of its window is offered from there on.
+    pub fn offer_with_syn_ack(&mut self, rcv_nxt: SeqNum) {
+        self.edge = self.edge.max(rcv_nxt + u32::from(self.syn_field()));
+    }
+
     /// The application set its buffer size: growth takes effect, an offer once made stands.
     pub fn on_settings_changed(&mut self, settings: &Settings) {
         let before = self.capacity;
@@ -254,14 +259,26 @@ impl RecvWindow {
         self.ssthresh = self.ssthresh.max(self.ssthresh.saturating_add(growth).min(room));
     }
 
+    /// Something came out of order, which goes so far ahead: while the gap is repaired, for a round trip at least, as much
+    /// again is on its way (Linux's tcp_rcvbuf_grow).
+    pub fn on_out_of_order(&mut self, ahead: u32, settings: &Settings) {
+        if let BufferSize::Auto { .. } = settings.recv_buffer {
+            self.grow_to(2 * u128::from(self.best) + u128::from(ahead), settings);
+        }
+    }
+
+    fn grow_to(&mut self, wanted: u128, settings: &Settings) {
+        self.capacity = self.capacity.max(u32::try_from(wanted).unwrap_or(u32::MAX).min(limit(settings)));
+    }
+
     /// The handshake measured a round trip.
     pub fn on_handshake_rtt(&mut self, rtt: Duration) {
         self.rtt = Some(rtt.max(Duration::from_micros(1)));
     }
 
     /// The application read `n` bytes. Once a round trip the buffer is made twice as large as what was read in it, and
-    /// more when the rate grows, as it does in the peer's slow start.
-    pub fn on_read(&mut self, n: usize, settings: &Settings, mss: u32, now: Instant) {
+    /// more when the rate grows, as it does in the peer's slow start; `ahead` is how far goes what came out of order.
+    pub fn on_read(&mut self, n: usize, ahead: u32, settings: &Settings, mss: u32, now: Instant) {
         self.copied = self.copied.saturating_add(u32::try_from(n).unwrap_or(u32::MAX));
         let BufferSize::Auto { .. } = settings.recv_buffer else { return };
         let Some(rtt) = self.rtt else { return };
@@ -272,8 +289,8 @@ impl RecvWindow {
             // A slow round trip of a fast path brings so much that 64 bits are not enough for the product.
             let (copied, best) = (u128::from(self.copied), u128::from(self.best.max(1)));
             let wanted = 2 * copied + 16 * u128::from(mss);
-            let wanted = wanted + 2 * wanted * (copied - best) / best;
-            self.capacity = self.capacity.max(u32::try_from(wanted).unwrap_or(u32::MAX).min(limit(settings)));
+            let wanted = wanted + 2 * wanted * (copied - best) / best + u128::from(ahead);
+            self.grow_to(wanted, settings);
             self.best = self.copied;
         }
         self.copied = 0;
@@ -366,7 +383,7 @@ mod tests {
         for _ in 0..20 {
             now += Duration::from_millis(10);
             let all = window.capacity() as usize;
-            window.on_read(all, &settings, 1460, now);
+            window.on_read(all, 0, &settings, 1460, now);
         }
         assert_eq!(window.capacity(), 16 << 20);
     }
