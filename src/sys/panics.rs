@@ -53,7 +53,8 @@ pub fn log_caught() {
 }
 
 fn tell(info: &PanicHookInfo<'_>) {
-    let said = info.payload_as_str().unwrap_or("nothing");
+    // One line, whatever an assertion has to show.
+    let said = info.payload_as_str().unwrap_or("nothing").replace('\n', " ");
     let place = info.location().map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
     log::error!("a mistake of ours{place}: {said}; what was being done ends, a connection with a reset");
     if log::log_enabled!(log::Level::Debug) {
