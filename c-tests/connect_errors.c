@@ -108,6 +108,14 @@ int main(void) {
   SHOW(connect(fd, ADDR(where)));
   s = MUST(accept(l, NULL, NULL));
   SHOW(send(fd, "again", 5, 0));
+
+  PART("an accepted socket that lets go leaves its port to the listener");
+  SHOW(connect(s, ADDR(unspec)));
+  MUST(close(fd));
+  SHOW(connect(s, ADDR(where)));
+  fd = MUST(accept(l, NULL, NULL));
+  SAY("the same address %d, the listener's port %d", local(s).sin_addr.s_addr == where.sin_addr.s_addr,
+      local(s).sin_port == where.sin_port);
   MUST(close(fd)), MUST(close(s));
 
   PART("strange addresses");

@@ -7,7 +7,7 @@ use super::{
     sockets::{Body, Entry, Owner, Phase, Stage},
 };
 use crate::{
-    addr::Flow,
+    addr::{Endpoint, Flow},
     buf::Packet,
     error::{Error, Result},
     ready::Ready,
@@ -192,6 +192,9 @@ impl Stack {
         now: Instant,
     ) -> Option<SocketId> {
         let stage = if connection.is_fast_passive() { Stage::Queued } else { Stage::Embryo };
+        // The child keeps its listener's address, but nobody bound the port for it: should it let go of its peer
+        // (connect(2) with AF_UNSPEC), then the port is the listener's alone.
+        let bound = Endpoint::new(self.sockets.lookup(id)?.bound.addr, 0);
         let cx = self.world.cx(now);
         let child = Entry {
             phase: Phase::Connected,
@@ -199,7 +202,7 @@ impl Stack {
             hop: Some(hop),
             ident: cx.rng.u32() as u16,
             settings,
-            ..Entry::new(Owner::Listener(id, stage), flow.local, Body::Connection(Box::new(connection)))
+            ..Entry::new(Owner::Listener(id, stage), bound, Body::Connection(Box::new(connection)))
         };
         let child = self.sockets.insert(child).ok()?;
         let binding = self.claim(child, flow.local, false);
