@@ -121,7 +121,7 @@ impl Stack {
                 let Some(id) = self.demux.connection(&flow) else { return };
                 self.guarded(id, now, |stack| stack.on_tcp_error(id, meaning, header, payload, now));
             }
-            protocol::UDP => self.on_udp_error(iface, meaning, flow, header, now),
+            protocol::UDP => self.on_udp_error(iface, meaning, flow, now),
             _ => {}
         }
     }
@@ -137,7 +137,7 @@ impl Stack {
         match meaning {
             Meaning::Error { error, .. } => _ = connection.on_icmp(IcmpVerdict::Error(error), seq, &mut cx),
             Meaning::TooBig(field) => {
-                let mtu = pmtu::judge(field, header.total_len);
+                let mtu = u32::from(field);
                 let verdict = IcmpVerdict::PacketTooBig(if believes { mtu.max(pmtu::MIN_PMTU) } else { u32::MAX });
                 // The connection believes only what quotes a segment in flight (RFC 5927 section 7.2); so do others,
                 // whose segments may be larger than this one's.
@@ -149,7 +149,7 @@ impl Stack {
         self.after(id, now);
     }
 
-    fn on_udp_error(&mut self, iface: IfaceId, meaning: Meaning, flow: Flow, header: &ipv4::Header, now: Instant) {
+    fn on_udp_error(&mut self, iface: IfaceId, meaning: Meaning, flow: Flow, now: Instant) {
         let Some(id) = self.demux.datagram(&flow, iface) else { return };
         let Some(entry) = self.sockets.lookup_mut(id) else { return };
         let Body::Datagram(socket) = &mut entry.body else { return };
@@ -170,7 +170,7 @@ impl Stack {
             self.announce(id, events);
         }
         if let Meaning::TooBig(field) = meaning {
-            self.learn_path_mtu(flow.remote.addr, pmtu::judge(field, header.total_len), now);
+            self.learn_path_mtu(flow.remote.addr, u32::from(field), now);
         }
     }
 

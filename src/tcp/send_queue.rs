@@ -358,10 +358,12 @@ impl SendQueue {
         }
     }
 
-    /// Marks as lost what is out in segments larger than `mss`, which the path turned out not to take.
+    /// Marks as lost what is out, for the first time or again, in segments larger than `mss`, which the path turned out
+    /// not to take: the next narrow hop may stop what was sent again because of the one before it.
     pub fn mark_oversized_lost(&mut self, mss: u32) {
         for index in 0..self.sent.len() {
-            if self.sent[index].fate == Fate::InFlight && self.sent[index].span() > mss {
+            let Sent { fate, .. } = self.sent[index];
+            if matches!(fate, Fate::InFlight | Fate::Resent) && self.sent[index].span() > mss {
                 self.set_fate(index, Fate::Lost);
             }
         }
