@@ -107,7 +107,7 @@ pub fn down(arguments: &Down) -> Result<String, Failure> {
 fn await_stack(device: &str) -> Result<(), Failure> {
     let until = clock::now() + GRACE;
     loop {
-        let holder = ls::all().into_iter().find(|(_, stack)| stack.device == device && !stack.addresses.is_empty());
+        let holder = ls::all()?.into_iter().find(|(_, stack)| stack.device == device && !stack.addresses.is_empty());
         let Some((stack, Description { pid, programs, .. })) = holder else { return Ok(()) };
         if programs > 0 || clock::now() > until {
             return Err(format!(

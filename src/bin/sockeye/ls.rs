@@ -6,13 +6,13 @@ use std::fmt::Write;
 
 /// The table of the stacks that this user may look at.
 pub fn show(arguments: &Ls) -> Result<String, Failure> {
-    let found = all();
+    let found = all()?;
     Ok(if arguments.json { json(&found) } else { table(arguments, &found) })
 }
 
 /// Every stack of this user, by name. One that does not answer is told on standard error, and stops no other.
-pub fn all() -> Vec<(String, Description)> {
-    let token = ss::token();
+pub fn all() -> Result<Vec<(String, Description)>, Failure> {
+    let token = ss::token()?;
     let describe = |name: String| match client::describe(name.as_bytes(), token) {
         Ok(description) => Some((name, description)),
         // Another user's, or one that has just ended: not this user's.
@@ -22,7 +22,7 @@ pub fn all() -> Vec<(String, Description)> {
             None
         }
     };
-    client::stacks().into_iter().filter_map(describe).collect()
+    Ok(client::stacks().into_iter().filter_map(describe).collect())
 }
 
 fn table(arguments: &Ls, found: &[(String, Description)]) -> String {
