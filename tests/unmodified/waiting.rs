@@ -6,10 +6,12 @@ use crate::{
     running::Running,
 };
 
-/// Requests that were waited for so far. A process asks once who its host is.
+/// Requests that were waited for so far, but for those of a process's beginning: who its host is, and of what tree it is.
 fn waits(host: &Running) -> Vec<String> {
     let said = host.said();
-    said.lines().filter(|line| line.contains("a program waits") && !line.contains("Join")).map(str::to_owned).collect()
+    let is_first = |line: &&str| line.contains(" for Join ") || line.contains(" for Tree ");
+    let waited = said.lines().filter(|line| line.contains("a program waits") && !is_first(line));
+    waited.map(str::to_owned).collect()
 }
 
 /// A program on the stack, which means that its host has a log.
