@@ -82,7 +82,8 @@ unsafe fn keep(strings: Strings) -> Result<Kept> {
         strings: at as *mut *const c_char,
         text: (at + (count + NEEDED.len() + 1) * size_of::<usize>()) as *mut u8,
     };
-    // SAFETY: the area has room for every string of the list, those that are needed and the null, and for the texts counted above.
+    // SAFETY: the area has room for every string of the list, those that are needed and the null, and for the texts
+    // counted above.
     unsafe {
         each(strings, |variable| {
             if !(missing[0] && value_of(variable.to_bytes(), NEEDED[0]).is_some()) {

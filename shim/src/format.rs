@@ -72,11 +72,11 @@ pub enum Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Op {
-    /// Whether the host is there, and whether its stack is the one that is meant: the request may be followed, in the same
-    /// packet, by up to [`MEANT`] bytes: the network specification, or nothing, and, each after a NUL, those of
-    /// `SOCKEYE_LINK=...`, `SOCKEYE_PCAP=...`, `SOCKEYE_LOG=...` and `SOCKEYE_CC=...` that are set. Answer: `data` is the
-    /// stack's [`Token`] (16 bytes). EINVAL: the stack is another, or has no such congestion control, and `data` says so
-    /// in a line for the user.
+    /// Whether the host is there, and whether its stack is the one that is meant: the request may be followed, in the
+    /// same packet, by up to [`MEANT`] bytes: the network specification, or nothing, and, each after a NUL, those of
+    /// `SOCKEYE_LINK=...`, `SOCKEYE_PCAP=...`, `SOCKEYE_LOG=...` and `SOCKEYE_CC=...` that are set. Answer: `data` is
+    /// the stack's [`Token`] (16 bytes). EINVAL: the stack is another, or has no such congestion control, and `data`
+    /// says so in a line for the user.
     Join = 1,
     /// `id`, `flags`, `address`: reserve the address, port 0 for any. A second time: EINVAL. Answer: `local`.
     Bind = 2,
@@ -93,17 +93,17 @@ pub enum Op {
     SetOption = 6,
     /// `id`, `level`, `name`, `value` the room for it: getsockopt(2), TCP_INFO too. Answer: `data`.
     GetOption = 7,
-    /// `id`: the program has closed a descriptor of a listener, of a bound socket, or of one whose options are held. Not
-    /// necessarily the last one: the host looks whether the socket is still there.
+    /// `id`: the program has closed a descriptor of a listener, of a bound socket, or of one whose options are held.
+    /// Not necessarily the last one: the host looks whether the socket is still there.
     Closed = 8,
     /// `data` a host's name, `value` AF_INET, AF_INET6, or 0 for those that the stack speaks. Answer: `data`, one byte
     /// that counts the addresses, [`Address::SIZE`] bytes for each (port 0), best first, as many as fit; then the name
     /// itself, if the one given is an alias. ENOENT: no such name; ENODATA: it has no such address; EAGAIN: no server
     /// can say.
     Resolve = 9,
-    /// `id`, `flags`, and with `value` 1 the `address` to bind to: make the host's end of a datagram socket, if there is
-    /// none. Answer: `local`; `data` is the id in the names of both ends, which cannot be guessed (8 bytes), and a byte
-    /// that is 1 if there is a route to every unicast address.
+    /// `id`, `flags`, and with `value` 1 the `address` to bind to: make the host's end of a datagram socket, if there
+    /// is none. Answer: `local`; `data` is the id in the names of both ends, which cannot be guessed (8 bytes), and a
+    /// byte that is 1 if there is a route to every unicast address.
     Datagram = 10,
     /// `id`, `address`: with `value` [`ASSOCIATE`] connect(2) of a datagram socket, with [`DISSOLVE`] no peer any more,
     /// with [`CHECK`] nothing but whether a datagram may be sent there. Answer: `local`.
@@ -112,34 +112,36 @@ pub enum Op {
     Reverse = 12,
     /// Which interfaces are there? Answer: `data`, see [`crate::interface`].
     Interfaces = 13,
-    /// `id`: the program has closed a connection with SO_LINGER set: has the peer acknowledged all? The answer comes when it
-    /// has, when `value` seconds are over, when the connection is, or at once if other descriptors of it are open.
+    /// `id`: the program has closed a connection with SO_LINGER set: has the peer acknowledged all? The answer comes
+    /// when it has, when `value` seconds are over, when the connection is, or at once if other descriptors of it are
+    /// open.
     Linger = 14,
     /// `id`: ioctl(2) of a connection, `value` SIOCOUTQ or SIOCOUTQNSD. Answer: `data`, the number (4 bytes).
     Queued = 15,
-    /// A second packet on the same connection carries a descriptor (SCM_RIGHTS) that hangs up when a tree of programs has
-    /// ended: the host lives as long. See [`crate::fence`]. Answer: nothing; EINVAL if the descriptor cannot be watched.
+    /// A second packet on the same connection carries a descriptor (SCM_RIGHTS) that hangs up when a tree of programs
+    /// has ended: the host lives as long. See [`crate::fence`]. Answer: nothing; EINVAL if the descriptor cannot be
+    /// watched.
     Tree = 16,
-    /// For programs behind the fence, where no host can be born: the host is to start another one. In the same packet up
-    /// to [`MEANT`] bytes follow the request: folder, network specification and name of the stack, each ended by a NUL, and
-    /// those of `SOCKEYE_LINK=...`, `SOCKEYE_PCAP=...` and `SOCKEYE_LOG=...` that are set, ended likewise. A second packet
-    /// carries a descriptor (SCM_RIGHTS), to which the new host says why it does not come up. Its token is the request's.
-    /// Answer: nothing; EPERM to a user who is neither root nor the host's own.
+    /// For programs behind the fence, where no host can be born: the host is to start another one. In the same packet
+    /// up to [`MEANT`] bytes follow the request: folder, network specification and name of the stack, each ended by a
+    /// NUL, and those of `SOCKEYE_LINK=...`, `SOCKEYE_PCAP=...` and `SOCKEYE_LOG=...` that are set, ended likewise. A
+    /// second packet carries a descriptor (SCM_RIGHTS), to which the new host says why it does not come up. Its token
+    /// is the request's. Answer: nothing; EPERM to a user who is neither root nor the host's own.
     Start = 17,
     /// `id` 0, or what the last answer said: which sockets there are. Answer: several packets, each a
-    /// [`crate::report::Report`] or, the last, a response with `id` for the next request in `data` (8 bytes, 0: there are
-    /// no more).
+    /// [`crate::report::Report`] or, the last, a response with `id` for the next request in `data` (8 bytes, 0: there
+    /// are no more).
     Sockets = 32,
-    /// The host is to end: connections are reset. Answer: `data`, how many processes used it and how many connections were
-    /// open (4 bytes each).
+    /// The host is to end: connections are reset. Answer: `data`, how many processes used it and how many connections
+    /// were open (4 bytes each).
     Stop = 33,
-    /// `id` 0, or what the last answer said: what the stack has counted. Answer: `data`, `id` for the next request (8 bytes,
-    /// 0: there are no more), and for each counter its value, its value when it was marked last (8 bytes each), the length
-    /// of its name (1 byte) and its name. With `value` 1 the end of the answer marks all.
+    /// `id` 0, or what the last answer said: what the stack has counted. Answer: `data`, `id` for the next request (8
+    /// bytes, 0: there are no more), and for each counter its value, its value when it was marked last (8 bytes
+    /// each), the length of its name (1 byte) and its name. With `value` 1 the end of the answer marks all.
     Counters = 34,
-    /// `id` 0, or what the last answer said: what the stack is. Answer: `data`, `id` for the next request (8 bytes, 0: there
-    /// is no more), and the next piece of a text of lines, each a key, `=` and a value: `pid`, `age` in seconds, `programs`,
-    /// `sockets`, `device`, `addresses` with a blank between them, `net` the specification.
+    /// `id` 0, or what the last answer said: what the stack is. Answer: `data`, `id` for the next request (8 bytes,
+    /// 0: there is no more), and the next piece of a text of lines, each a key, `=` and a value: `pid`, `age` in
+    /// seconds, `programs`, `sockets`, `device`, `addresses` with a blank between them, `net` the specification.
     Describe = 35,
 }
 
