@@ -84,8 +84,8 @@
 // Lines appear as they are printed, so that a test that hangs or dies shows how far it came.
 __attribute__((constructor)) static void line_by_line(void) { setvbuf(stdout, NULL, _IOLBF, 1 << 16); }
 
-// Prints one line.
-#define SAY(...) (printf(__VA_ARGS__), putchar('\n'), (void)fflush(stdout))
+// Prints one line, in one call, so that lines of several threads stay whole.
+#define SAY(format, ...) (printf(format "\n", ##__VA_ARGS__), (void)fflush(stdout))
 
 // Prints a title between groups of lines.
 #define PART(title) SAY("-- %s", title)

@@ -34,7 +34,7 @@ static inline struct sockaddr_in address(const char *ip, const char *port) {
 }
 
 // An answer is one line on stdout.
-#define ANSWER(...) (printf(__VA_ARGS__), putchar('\n'), (void)fflush(stdout))
+#define ANSWER(format, ...) (printf(format "\n", ##__VA_ARGS__), (void)fflush(stdout))
 
 // Answers with what a call returned: a number, or -1 and errno's name.
 static inline void answer_result(long ret) {
