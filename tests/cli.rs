@@ -198,6 +198,36 @@ fn nat_without_a_tool_names_the_cure_and_makes_nothing() {
     assert_eq!(namespace.devices(), ["lo"]);
 }
 
+/// What `up t0 --nat` says on a machine with these resolv.conf(5), its own and the one of systemd-resolved.
+fn resolving(own: &str, systemd: &str) -> String {
+    let arrange = "mount -t tmpfs run /run && mkdir -p /run/systemd/resolve && printf \"$2\" >/run/systemd/resolve/resolv.conf \
+        && conf=$(readlink -m /etc/resolv.conf) && mkdir -p \"${conf%/*}\" && touch \"$conf\" && printf \"$1\" >/run/own \
+        && mount --bind /run/own \"$conf\" && exec \"$0\" up t0 --nat";
+    let run = || {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", arrange, env!("CARGO_BIN_EXE_sockeye"), own, systemd]);
+        command.env_remove("SUDO_UID").output()
+    };
+    let Ended { code, out, err } = ended(Namespace::bare().inside(run));
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{own}");
+    out.split_once("IPv4 forwarding is turned on\n").expect("it masquerades").1.to_owned()
+}
+
+#[test]
+fn a_stack_that_is_let_out_is_told_the_machines_name_servers() {
+    let with = |dns: &str| format!("SOCKEYE_NET=tap:t0,ip=10.97.0.2/24,gw=10.97.0.1,dns={dns}\n");
+    assert_eq!(resolving("nameserver 192.0.2.1\\nnameserver 192.0.2.2\\n", ""), with("192.0.2.1+192.0.2.2"));
+    assert_eq!(resolving("nameserver 127.0.0.53\\n", "nameserver 192.0.2.3\\n"), with("192.0.2.3"));
+    let without = "SOCKEYE_NET=tap:t0,ip=10.97.0.2/24,gw=10.97.0.1\n";
+    let cure = "add dns=ADDRESS to the specification, or names are not found\n";
+    let line = "t0: /etc/resolv.conf names 127.0.0.1 and fe80::1, which a stack cannot reach: ";
+    assert_eq!(
+        resolving("nameserver 127.0.0.1\\nnameserver fe80::1\\n", "nameserver 127.0.0.53\\n"),
+        line.to_owned() + cure + without
+    );
+    assert_eq!(resolving("", ""), "t0: /etc/resolv.conf names no server: ".to_owned() + cure + without);
+}
+
 #[test]
 fn forwarding_that_was_on_stays_on() {
     let namespace = Namespace::bare();

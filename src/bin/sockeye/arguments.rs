@@ -177,7 +177,7 @@ pub struct Up {
     /// Let the device's network out through the kernel's other interfaces, under their addresses
     ///
     /// Masquerades by nft, or iptables where there is no nft, and turns on IPv4 forwarding if it is off. A firewall that
-    /// drops forwarded packets is left as it is.
+    /// drops forwarded packets is left as it is. The specification that is printed names the machine's name servers then.
     #[arg(long)]
     pub nat: bool,
     /// The user who may open the device, besides root [default: who called sudo, else who calls this]

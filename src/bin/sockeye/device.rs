@@ -5,7 +5,7 @@ use crate::{
     arguments::{Down, Up},
     ls,
     masquerade::{self, Tool},
-    neighbours,
+    neighbours, resolvers,
 };
 use sockeye::{
     device::tuntap::TunTap,
@@ -68,9 +68,22 @@ pub fn up(arguments: &Up) -> Result<String, Failure> {
     })?;
     if let Some(stack) = neighbours::other_host(side.addr, side.prefix) {
         let (kind, Side { addr, prefix }) = (title(medium).to_lowercase(), side);
-        let _ = writeln!(said, "SOCKEYE_NET={kind}:{name},ip={stack}/{prefix},gw={addr}");
+        let dns = if *nat { name_servers(name, &mut said) } else { String::new() };
+        let _ = writeln!(said, "SOCKEYE_NET={kind}:{name},ip={stack}/{prefix},gw={addr}{dns}");
     }
     Ok(said)
+}
+
+/// The key `dns=` with the machine's name servers, which a stack reaches that is let out; nothing if there are none, and a
+/// line says so.
+fn name_servers(name: &str, said: &mut String) -> String {
+    match resolvers::reachable() {
+        Ok(servers) => format!(",dns={}", servers.iter().map(ToString::to_string).collect::<Vec<_>>().join("+")),
+        Err(why) => {
+            say(said, name, &format!("{why}: add dns=ADDRESS to the specification, or names are not found"));
+            String::new()
+        }
+    }
 }
 
 /// Removes the device and what `up --nat` has made, and tells what was done.

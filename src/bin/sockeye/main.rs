@@ -13,6 +13,7 @@ mod masquerade;
 mod neighbours;
 mod nstat;
 mod program;
+mod resolvers;
 mod run;
 mod ss;
 mod stop;
