@@ -1,6 +1,6 @@
-//! include/sockeye.h is current, C99 and C++, and declares every function of the library.
+//! include/sockeye.h is current, C99 and C++, and declares every function of the library; docs/sockeye.7 lists them.
 
-use std::{fs, path::Path, process::Command};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -94,4 +94,20 @@ fn every_exported_function_is_declared_and_documented() {
         }
     }
     assert_eq!(functions, 46);
+}
+
+/// The names that begin with `sockeye_`.
+fn names(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("sockeye_")).collect()
+}
+
+#[test]
+fn the_manual_lists_every_function_and_no_other() {
+    let (header, manual) = (header(), fs::read_to_string(root().join("docs/sockeye.7")).unwrap());
+    let section = manual.split(".SH ").find(|section| section.starts_with("FUNCTIONS\n")).unwrap();
+    // A declaration begins its line, and a call in a comment does not.
+    let declarations: String =
+        header.lines().filter(|line| !line.starts_with([' ', '/'])).collect::<Vec<_>>().join("\n");
+    assert_eq!(names(section), names(&declarations));
 }
