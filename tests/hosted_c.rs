@@ -5,8 +5,8 @@
 #[path = "build/mod.rs"]
 mod build;
 
-use build::{Program, run};
-use std::{env, fs, path::PathBuf, process::Command, sync::OnceLock, time::Duration};
+use build::{Program, preload, run};
+use std::{fs, time::Duration};
 
 /// What differs, and why: of each program the lines of the kernel's output that are not to be compared, by number, and as many of
 /// the hosted one's.
@@ -22,23 +22,6 @@ const DIFFERENCES: &[(&str, &[usize], &str)] = &[
     ("signals", &[85, 86, 87, 88, 89], "writing to what is reset is EPIPE, and ECONNRESET waits for the next read"),
     ("timeouts", &[31], "writing to what is reset is EPIPE, and ECONNRESET waits for the next read"),
 ];
-
-/// The preload library.
-fn preload() -> &'static PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        // Where the tests of unmodified programs build it too.
-        let target = build::scratch().parent().expect("the folder of what cargo builds").to_owned();
-        let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-        let status = Command::new(cargo)
-            .current_dir(build::root())
-            .args(["build", "-q", "--profile", "preload", "--package", "sockeye-preload", "--target-dir"])
-            .arg(&target)
-            .status();
-        assert!(status.is_ok_and(|status| status.success()), "the preload library cannot be built");
-        target.join("preload/libsockeye_preload.so")
-    })
-}
 
 fn words(text: &[&str]) -> Vec<String> {
     let mut words = vec!["unshare".to_owned(), "-n".to_owned()];

@@ -38,6 +38,22 @@ pub fn library() -> PathBuf {
     deps
 }
 
+/// The preload library, built as `make` does, where the tests of unmodified programs build it too.
+pub fn preload() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let target = scratch().parent().expect("the folder of what cargo builds").to_owned();
+        let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+        let status = Command::new(cargo)
+            .current_dir(root())
+            .args(["build", "-q", "--profile", "preload", "--package", "sockeye-preload", "--target-dir"])
+            .arg(&target)
+            .status();
+        assert!(status.is_ok_and(|status| status.success()), "the preload library cannot be built");
+        target.join("preload/libsockeye_preload.so")
+    })
+}
+
 /// A compiled C program.
 pub struct Program {
     /// Its executable.

@@ -92,14 +92,17 @@ The program that holds stacks, instead of
 .B sockeye
 itself.
 .SH EXAMPLES
-.nf
-sudo sockeye up t0 \-\-nat
-sockeye run \-\-net tap:t0,ip=10.97.0.2/24,gw=10.97.0.1 \-\- curl http://10.97.0.1/
+.EX
+export $(sudo sockeye up t0 \-\-nat | tail \-n 1)
+sockeye run \-\- curl \-sS http://example.org/
+sockeye run \-\- python3 \-m http.server 80 &
 sockeye ls
-sockeye ss \-tinp
+sockeye ss \-tlnp
+sockeye nstat
 sockeye stop
+kill %1
 sudo sockeye down t0
-.fi
+.EE
 .SH NOTES
 What
 .B up \-\-nat
