@@ -135,7 +135,7 @@ impl Host {
         let life = &self.life;
         let retries = life.retries.iter().map(|(at, _)| *at);
         let sweep = (!self.slots.is_empty()).then_some(life.sweep_at);
-        let end = life.unused_since.map(|since| since + life.grace);
+        let end = life.unused_since.filter(|_| self.slots.is_empty()).map(|since| since + life.grace);
         // An orphan's last acknowledgement makes no event here.
         let orphans = (self.slots.is_empty() && end.is_none()).then(|| self.engine.now() + SWEEP);
         retries.chain(life.shortage).chain(sweep).chain(end).chain(orphans).min()
@@ -173,11 +173,13 @@ impl Host {
     /// Whether nobody has used the stack for long enough.
     pub fn is_over(&mut self) -> bool {
         let now = self.engine.now();
-        if !self.slots.is_empty() || self.engine.is_draining() {
+        // Who has not said yet what it asks may be an operator, and those use nothing.
+        let is_used = self.slots.values().any(|slot| !matches!(slot.item, Item::Asker(_)));
+        if is_used || self.engine.is_draining() {
             self.life.unused_since = None;
             return false;
         }
         let since = *self.life.unused_since.get_or_insert(now);
-        since + self.life.grace <= now
+        since + self.life.grace <= now && self.slots.is_empty()
     }
 }

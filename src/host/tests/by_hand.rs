@@ -421,3 +421,17 @@ fn who_neither_reads_nor_can_write_is_told_of_a_reset_and_reads_what_came_before
     drop(client);
     hand.until_left(1);
 }
+
+#[test]
+fn who_has_only_come_to_ask_does_not_make_the_host_stay_longer() {
+    let mut hand = Hand::new("asked");
+    hand.rounds();
+    let end = hand.host.next_deadline();
+    let asker = hand.program.control().unwrap();
+    hand.rounds();
+    assert!(!hand.host.slots.is_empty() && !hand.host.is_over());
+    drop(asker);
+    hand.rounds();
+    assert!(hand.host.slots.is_empty() && !hand.host.is_over());
+    assert_eq!(hand.host.next_deadline(), end);
+}
