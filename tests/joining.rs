@@ -9,8 +9,12 @@ use netns::Namespace;
 use sockeye::sys::unix::{self, Kind};
 use std::{
     env, fs,
-    io::{BufRead, BufReader, Read, Write},
-    os::{fd::AsFd, unix::fs::PermissionsExt},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
+    net::TcpStream,
+    os::{
+        fd::AsFd,
+        unix::{fs::PermissionsExt, net::UnixDatagram},
+    },
     path::{Path, PathBuf},
     process::{self, Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::LazyLock,
@@ -496,4 +500,79 @@ fn down_waits_for_a_stack_that_is_about_to_end_and_names_one_that_is_used() {
     holder.rest();
     // The host is still there, for the next program that may come.
     assert_eq!(place.ends("@sockeye down t0", &[]), (Some(0), "t0: removed, a TAP device\n".to_owned(), String::new()));
+}
+
+#[test]
+fn what_a_host_says_later_is_in_its_log() {
+    let place = Place::new();
+    let mut holder = place.start("@sockeye run --net tap:t0,ip=10.97.0.2/24 -- @hold", &[]);
+    assert_eq!(holder.line(), "up\n");
+    let mut follower = place.start("@sockeye log -f", &[]);
+    let begins = follower.line();
+    let (time, claimed) = begins.split_once(' ').unwrap_or_default();
+    assert!(time.len() == 24 && time.starts_with("20") && time.ends_with('Z'), "{begins}");
+    assert!(claimed.starts_with("INFO 10.97.0.2/24 is claimed as "), "{begins}");
+    let begun = follower.line();
+    assert!(begun.ends_with(" runs\n") && begun.contains(" INFO the stack tap:t0,ip=10.97.0.2/24,"), "{begun}");
+    let refused = place.0.inside(|| TcpStream::connect("10.97.0.2:9").map_err(|error| error.kind()));
+    assert_eq!(refused.map(drop), Err(ErrorKind::ConnectionRefused));
+    let line = follower.line();
+    assert!(line.contains(" INFO 10.97.0.1:"), "{line}");
+    assert!(line.ends_with(" is refused: nobody listens at 10.97.0.2:9\n"), "{line}");
+    // The same for who comes later, and only once.
+    let (code, all, err) = place.ends("@sockeye log --stack tap-t0", &[]);
+    assert_eq!((code, err.as_str(), all.lines().count()), (Some(0), "", 3), "{all}");
+    assert!(all.ends_with(&line), "{all}");
+    holder.rest();
+    assert_eq!(follower.rest(), "", "it ends with the host");
+    let (code, out, err) = place.ends("@sockeye log --stack tap-t0", &[]);
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(1), "", "sockeye: stack tap-t0 is not running\n"));
+}
+
+#[test]
+fn a_log_goes_to_a_file_or_says_why_not() {
+    let place = Place::new();
+    let file = installed("stack.log");
+    let net = format!("tap:t0,ip=10.97.0.2/24,log=debug:{file}");
+    assert_eq!(place.ends(&format!("@sockeye run --net {net} -- @open"), &[]), fine());
+    let end = Instant::now() + PATIENCE;
+    let mut text = String::new();
+    while !text.ends_with(" has ended\n") {
+        assert!(Instant::now() < end, "{text}");
+        thread::sleep(Duration::from_millis(20));
+        text = fs::read_to_string(&file).expect("the log");
+    }
+    let (first, last) = (text.lines().next().unwrap_or_default(), text.lines().last().unwrap_or_default());
+    assert!(first.contains("] DEBUG tap t0 is open, mtu 1500, "), "{text}");
+    assert!(last.contains("] INFO the stack tap:t0,ip=10.97.0.2/24,") && last.ends_with(" has ended"), "{text}");
+    let cure =
+        "log: /no/such/place cannot be written: No such file or directory (os error 2); name a file in a directory";
+    place.refuses("null:n,log=info:/no/such/place", cure);
+}
+
+#[test]
+fn a_log_goes_to_the_systems_log() {
+    let place = Place::bare();
+    let folder = installed("syslog");
+    fs::create_dir(&folder).expect("a folder");
+    let (socket, devices) = (format!("{folder}/socket"), format!("{folder}/dev"));
+    let log = UnixDatagram::bind(&socket).expect("a socket");
+    log.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    fs::create_dir(&devices).expect("a folder");
+    // With a /dev of its own, where what is bound above is the system's log.
+    let host = format!("{} host --stack logged --net null:,log=info:syslog", installed("sockeye"));
+    let script = format!(
+        "mount -t tmpfs dev {devices} && cp -a /dev/null /dev/urandom {devices} && ln -s {socket} {devices}/log && \
+         mount --move {devices} /dev && exec {host}"
+    );
+    let start = || Command::new("unshare").args(["--mount", "sh", "-c", &script]).spawn();
+    let mut host = place.0.inside(start).expect("unshare");
+    let mut bytes = [0; 1024];
+    let len = log.recv(&mut bytes).expect("a line");
+    // LOG_DAEMON and LOG_INFO.
+    let line = format!("<30>sockeye[{}]: the stack null:,log=info:syslog runs", host.id());
+    assert_eq!(String::from_utf8_lossy(&bytes[..len]), line);
+    place.await_host("logged");
+    assert_eq!(place.ends("@sockeye stop --stack logged", &[]).0, Some(0));
+    assert!(host.wait().expect("the host").success());
 }

@@ -143,10 +143,14 @@ pub enum Op {
     /// 0: there is no more), and the next piece of a text of lines, each a key, `=` and a value: `pid`, `age` in
     /// seconds, `programs`, `sockets`, `device`, `addresses` with a blank between them, `net` the specification.
     Describe = 35,
+    /// `id` 0, or what the last answer said: the log's last lines. Answer: `data`, `id` for the next request (8 bytes),
+    /// and the text before it, in UTF-8 as a whole; none where there is no more yet. Text that is asked for and gone is
+    /// passed over.
+    Log = 36,
 }
 
 impl Op {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 22] = [
         Self::Join,
         Self::Bind,
         Self::Listen,
@@ -168,6 +172,7 @@ impl Op {
         Self::Stop,
         Self::Counters,
         Self::Describe,
+        Self::Log,
     ];
 
     fn from_number(number: u16) -> Option<Self> {

@@ -14,13 +14,11 @@ use crate::{
 };
 
 /// Opens the device of `config`; `None` for a `null` stack whose loopback is not captured. The capture is nearest to the stack: it shows what the stack
-/// sent, also if the impaired link loses it, and what the stack received. Log lines of the level in `config` go to
-/// standard error from here on, unless the program has a logger of its own.
+/// sent, also if the impaired link loses it, and what the stack received.
 ///
 /// # Errors
 /// What stood in the way, with the cure. Nothing is left behind then.
 pub fn open(config: &Config) -> Result<Option<Box<dyn Device>>, OpenError> {
-    sys::log::install(config.log);
     let open = |medium| TunTap::open(&config.name, medium, config.offload, config.mtu);
     let mut device: Box<dyn Device> = match config.kind {
         Kind::Tap => Box::new(open(Medium::Ethernet)?),

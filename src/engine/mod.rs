@@ -10,6 +10,7 @@ mod lead;
 mod park;
 mod port;
 pub mod ready;
+mod said;
 pub mod virtual_time;
 
 pub use drive::{drive_once, if_cancelled, spin_limit, wait};
@@ -29,6 +30,7 @@ use park::Place;
 use parking_lot::{Mutex, RwLock};
 use port::Port;
 use ready::{Hub, Watcher};
+use said::Said;
 use std::{
     net::IpAddr,
     sync::{
@@ -55,6 +57,7 @@ pub struct Engine {
     inner: Mutex<Inner>,
     port: RwLock<Option<Port>>,
     hub: Hub,
+    said: Said,
     lead: Lead,
     helper: &'static Place,
     /// Its sockets are no more: calls on them fail.
@@ -121,6 +124,7 @@ impl Engine {
             format!("cannot start the stack's thread: {error}; raise the limits of processes and memory (ulimit -u, ulimit -v)")
         })?;
         ENGINES.lock().push(engine);
+        log::info!("the stack {} runs", engine.config);
         Ok(engine)
     }
 
@@ -145,6 +149,7 @@ impl Engine {
             inner: Mutex::new(Inner { stack, epoch: 0, sleeps_until: 0, sleeper: None, wants_events: false }),
             port: RwLock::new(device.map(Port::new)),
             hub: Hub::default(),
+            said: Said::default(),
             lead: Lead::new(helper),
             helper,
             freed: AtomicBool::new(false),
@@ -227,6 +232,7 @@ impl Engine {
         self.helper.wake();
         self.await_departure();
         drop(self.port.write().take());
+        log::info!("the stack {} has ended", self.config);
         ENGINES.lock().retain(|engine| !std::ptr::eq(*engine, self));
     }
 
@@ -284,6 +290,7 @@ impl Engine {
                 None => while stack.poll_transmit(now).is_some() {},
             }
             events.extend(std::iter::from_fn(|| stack.poll_event()));
+            self.said.take(stack);
             *epoch += u64::from(!events.is_empty());
             let sooner = || stack.next_deadline().is_some_and(|at| at.as_nanos() < *sleeps_until);
             let rouse = *sleeps_until != 0 && (*wants_events && !events.is_empty() || sooner());
@@ -300,6 +307,7 @@ impl Engine {
             port.take_loss()
         });
         drop(port);
+        self.said.print();
         self.hub.deliver(&events);
         let sleepers = park::take_sleepers();
         if let (Some(me), Some(first)) = (leader, sleepers.first()) {

@@ -322,6 +322,31 @@ fn read_description(text: &str) -> Description {
     read
 }
 
+/// A part of a stack's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The text; empty where there is no more yet.
+    pub text: Vec<u8>,
+    /// Where it begins, in bytes since the host began: behind what was asked for if that is gone.
+    pub from: u64,
+    /// Where the next begins.
+    pub next: u64,
+}
+
+/// What the host of the stack called `name` has said from the byte numbered `from` on, as far as it is still there.
+///
+/// # Errors
+/// Why this is not possible.
+pub fn log(name: &[u8], token: Option<Token>, from: u64) -> Result<Piece, Trouble> {
+    with_token(token, |token| {
+        let response = Asked::new(name, &Request::new(Op::Log, token, from), &[])?.response()?;
+        let (next, text) = response.data.as_bytes().split_first_chunk().ok_or(Trouble::Silent)?;
+        let next = u64::from_le_bytes(*next);
+        let from = next.checked_sub(text.len() as u64).ok_or(Trouble::Silent)?;
+        Ok(Piece { text: text.to_vec(), from, next })
+    })
+}
+
 /// What the end of a host cut off.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Stopped {

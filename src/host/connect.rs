@@ -11,7 +11,7 @@ use crate::{
     addr::Endpoint,
     error::Error,
     socket::{detached::Detached, errno},
-    stack::{Family, Protocol},
+    stack::{Family, Protocol, journal::Kind},
     sys::{panics, unix},
 };
 use sockeye_shim::{
@@ -191,7 +191,14 @@ impl Host {
         let peer = unix::peer(end.as_fd());
         let Ok(header) = ConnectHeader::from_bytes(&bytes) else { return };
         if !self.guard.admits(&header.token, peer.map(|peer| peer.uid)) {
-            log::warn!("a connection without the stack's token is refused");
+            let now = self.engine.now();
+            self.engine.with(|stack, _| {
+                stack.journal_mut().say(Kind::Stranger, now, || {
+                    let who =
+                        peer.map_or_else(String::new, |peer| format!(" of process {}, user {}", peer.pid, peer.uid));
+                    format!("a connection{who} without the stack's token is refused")
+                })
+            });
             return self.outcomes.failed(header.id, libc::EACCES);
         }
         self.outcomes.forget(header.id);

@@ -13,7 +13,7 @@
 //! | `datagram.rs` | datagram sockets |
 //! | `resolve.rs` `lookup.rs` `dns.rs` | hosts' names: known here, asked for, and how one asks |
 //! | `interfaces.rs` | what getifaddrs(3) tells |
-//! | `operator.rs` | what `sockeye ss` and `sockeye stop` ask |
+//! | `operator.rs` | what `sockeye ss`, `sockeye log` and `sockeye stop` ask |
 //! | `life.rs` `tree.rs` `farewell.rs` | who uses the stack, and when it ends; trees behind the fence; telling those who wait |
 #![forbid(unsafe_code)]
 
@@ -43,9 +43,10 @@ mod tree;
 
 use crate::{
     socket::stacks,
-    sys::{env, process},
+    sys::{env, log, process},
     time::Duration,
 };
+use ::log::LevelFilter;
 use gate::{Claim, Gate};
 use sockeye_shim::{format::Token, name};
 
@@ -97,6 +98,7 @@ pub fn run(options: &Options) -> Result<(), String> {
         Claim::Another => return Ok(()),
     };
     farewell::prepare(&name);
+    log::keep(LevelFilter::Info);
     let config = stacks::describe(&options.net, env::var).map_err(|error| error.to_string())?;
     stacks::check_variables()?;
     let stack = stacks::create(&options.net).map_err(|_| last_error())?;

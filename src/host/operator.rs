@@ -5,7 +5,7 @@ use crate::{
     addr::Endpoint,
     socket::detached::Detached,
     stack::{Protocol, SocketId, diag::Standing},
-    sys::{plain, unix},
+    sys::{log, plain, unix},
 };
 use sockeye_shim::{
     address::Address,
@@ -79,6 +79,14 @@ impl Host {
         let piece = &rest[..rest.len().min(DATA - 8)];
         let next = if piece.len() < rest.len() { from + piece.len() as u64 } else { 0 };
         let data = Data::of(&[&next.to_le_bytes()[..], piece].concat());
+        Response { data: data.unwrap_or(Data::NONE), ..Response::new(0) }
+    }
+
+    /// What the log has from that byte on.
+    pub fn show_log(from: u64) -> Response {
+        let (from, piece) = log::read(from, DATA - 8);
+        let next = from + piece.len() as u64;
+        let data = Data::of(&[&next.to_le_bytes()[..], &piece].concat());
         Response { data: data.unwrap_or(Data::NONE), ..Response::new(0) }
     }
 

@@ -75,7 +75,8 @@ impl Host {
         };
         let (response, wanted) = match Request::from_bytes(&bytes[..n]) {
             Ok(request) => {
-                if request.flags & NO_REPLY == 0 {
+                let is_programs = (request.op as u16) < Op::Sockets as u16;
+                if is_programs && request.flags & NO_REPLY == 0 {
                     log::debug!("a program waits for {:?} of socket {:#x}", request.op, request.id);
                 }
                 let peer = unix::peer(asker.as_fd());
@@ -87,6 +88,7 @@ impl Host {
                         Op::Sockets => self.show_sockets(asker.as_fd(), request.id),
                         Op::Counters => self.show_counters(request.id, request.value == 1),
                         Op::Describe => self.describe(request.id),
+                        Op::Log => Self::show_log(request.id),
                         Op::Resolve | Op::Reverse => {
                             self.note_user(pid);
                             return self.look_up(number, asker, &request, is_new);
@@ -179,7 +181,7 @@ impl Host {
             Op::Datagram => self.open_datagram(request),
             Op::Associate => self.associate(request),
             Op::Stop => data(&self.stop()),
-            Op::Sockets | Op::Counters | Op::Describe => Err(Error::Invalid),
+            Op::Sockets | Op::Counters | Op::Describe | Op::Log => Err(Error::Invalid),
         }
     }
 

@@ -211,19 +211,19 @@ impl Neighbours {
         self.queued > 0
     }
 
-    /// A message told us that `addr` has the link-layer address `mac`.
-    pub fn on_heard(&mut self, addr: IpAddr, mac: MacAddr, how: Heard, rng: &mut dyn Rng, now: Instant) {
+    /// A message told us that `addr` has the link-layer address `mac`. True if that was not known.
+    pub fn on_heard(&mut self, addr: IpAddr, mac: MacAddr, how: Heard, rng: &mut dyn Rng, now: Instant) -> bool {
         if how != Heard::Asked && !self.by_addr.contains_key(&addr) {
-            return;
+            return false;
         }
         let id = self.entry(addr, now);
         let entry = &mut self.entries[id.0 as usize];
         let known = !matches!(entry.state, State::Incomplete | State::Failed);
         if known && entry.mac != mac && now.since(entry.changed) < LOCK_TIME {
-            return;
+            return false;
         }
         if !known && how == Heard::Announced && entry.state == State::Failed {
-            return;
+            return false;
         }
         let news = !known || entry.mac != mac;
         if news {
@@ -239,6 +239,7 @@ impl Neighbours {
         }
         self.queued -= std::mem::take(&mut entry.queued_bytes);
         self.released.extend(std::mem::take(&mut entry.queue).into_iter().map(|frame| (frame, mac)));
+        news
     }
 
     /// A transport protocol saw the neighbour make progress (RFC 4861 section 7.3.1).
@@ -417,7 +418,7 @@ mod tests {
             (0..16).for_each(|_| assert!(cache.enqueue(id, frame(60_000)) <= 1));
         }
         assert!(cache.queued <= MAX_QUEUED_TOTAL && cache.queued > MAX_QUEUED_TOTAL - 60_000);
-        (0..20).for_each(|i| cache.on_heard(addr(i), MAC, Heard::Answer, &mut rng, at(1)));
+        (0..20).for_each(|i| _ = cache.on_heard(addr(i), MAC, Heard::Answer, &mut rng, at(1)));
         (1..=3).for_each(|s| cache.on_timer(at(s * 1000)));
         assert_eq!(cache.queued, 0);
     }

@@ -6,7 +6,7 @@ use crate::{
     engine::{self, Engine},
     error::{Error, Result},
     stack::config::{Config, SpecError},
-    sys::{env, fork, machine, process, threads},
+    sys::{env, fork, log, machine, process, threads},
     time::Duration,
 };
 use parking_lot::Mutex;
@@ -100,6 +100,10 @@ pub fn create(spec: &str) -> Result<u32> {
         Error::Invalid
     })?;
     check_variables().map_err(|text| {
+        note_error(&text);
+        Error::Invalid
+    })?;
+    log::install(config.log.as_ref()).map_err(|text| {
         note_error(&text);
         Error::Invalid
     })?;

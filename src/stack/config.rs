@@ -2,11 +2,13 @@
 //! `tap:t0,ip=10.0.0.2/24,gw=10.0.0.1,mtu=1500`.
 
 pub mod impairment;
+mod logging;
 mod spec;
 #[cfg(test)]
 mod tests;
 
 pub use impairment::Impairment;
+pub use logging::{Logging, Whither};
 pub use spec::SpecError;
 
 use crate::{
@@ -87,8 +89,8 @@ pub struct Config {
     pub link: Option<Impairment>,
     /// Capture file (`pcap=`).
     pub pcap: Option<PathBuf>,
-    /// Log level (`log=`).
-    pub log: Option<log::LevelFilter>,
+    /// What is written of the log, and where to (`log=`).
+    pub log: Option<Logging>,
     /// What Linux has as `net.ipv4.tcp_*` (`sysctl=`).
     pub sysctl: Knobs,
 }
@@ -138,7 +140,7 @@ impl Config {
     pub fn observed_as(mut self, other: &Self) -> Self {
         self.link = self.link.or_else(|| other.link.clone());
         self.pcap = self.pcap.or_else(|| other.pcap.clone());
-        self.log = self.log.or(other.log);
+        self.log = self.log.or_else(|| other.log.clone());
         self
     }
 
@@ -222,7 +224,7 @@ impl fmt::Display for Config {
         joined(f, "mem", (*memory != Limits::default()).then_some(memory.high))?;
         joined(f, "link", link)?;
         joined(f, "pcap", pcap.as_ref().map(|path| path.display()))?;
-        joined(f, "log", log.map(|level| level.as_str().to_ascii_lowercase()))?;
+        joined(f, "log", log)?;
         let changed = sysctl.iter().zip(Knobs::default().iter()).filter(|(now, default)| now != default);
         let Sizes { least, first, most } = sysctl.rmem;
         let sizes = (sysctl.rmem != Knobs::default().rmem).then(|| format!("tcp_rmem:{least}/{first}/{most}"));

@@ -79,10 +79,12 @@ impl Demux {
     }
 
     /// The connection `id` is no more; a newer one of the same flow stays.
-    pub fn remove_connection(&mut self, flow: &Flow, id: SocketId) {
-        if self.connection(flow) == Some(id) {
+    pub fn remove_connection(&mut self, flow: &Flow, id: SocketId) -> bool {
+        let is_there = self.connection(flow) == Some(id);
+        if is_there {
             self.flows.remove(&FlowKey(*flow));
         }
+        is_there
     }
 
     /// A listener begins.

@@ -2,7 +2,8 @@
 
 use super::{
     SocketId, Stack,
-    iface::{Adapter, IfaceId},
+    iface::{Adapter, IfaceId, Medium},
+    journal::Kind,
     net::Link,
     sockets::{Body, Entry, Owner},
 };
@@ -12,6 +13,7 @@ use std::net::IpAddr;
 impl Stack {
     /// The device came up: announce the addresses again (RFC 5227).
     pub fn on_link_up(&mut self, now: Instant) {
+        self.journal.say(Kind::Link, now, || "the link is up again".to_owned());
         self.announce_addresses(now);
     }
 
@@ -25,6 +27,12 @@ impl Stack {
     /// Announces the own IPv4 addresses (RFC 5227 section 2.3).
     pub fn announce_addresses(&mut self, now: Instant) {
         self.net.claims.announce(now);
+        if self.net.medium() == Some(Medium::Ethernet) {
+            let (addresses, mac) = (self.net.table.addresses(), self.net.mac());
+            addresses
+                .iter()
+                .for_each(|own| self.journal.say(Kind::Address, now, || format!("{own} is claimed as {mac}")));
+        }
         self.net.pump_neighbours(&mut self.world.cx(now));
     }
 
@@ -72,6 +80,7 @@ impl Stack {
                 self.guarded(id, now, |stack| stack.on_connection_timer(id, now));
             }
         }
+        self.journal.on_timer(now);
         if self.services_rest_until <= now {
             self.guarded_service(now, |stack| stack.serve(now));
         }
@@ -98,7 +107,7 @@ impl Stack {
         }
         let services = self.net.poll_deadline().into_iter().chain(self.time_waits.poll_deadline()).min();
         let services = services.map(|at| at.max(self.services_rest_until));
-        self.timers.poll_deadline().into_iter().chain(services).min()
+        self.timers.poll_deadline().into_iter().chain(services).chain(self.journal.poll_deadline()).min()
     }
 }
 

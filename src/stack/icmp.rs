@@ -3,6 +3,7 @@
 use super::{
     SocketId, Stack,
     iface::IfaceId,
+    journal::Kind,
     settings::{MtuDiscover, Via},
     sockets::{Body, Entry},
 };
@@ -97,6 +98,8 @@ impl Stack {
         self.world.mib.arp_failed += 1;
         let bytes = frame.to_vec();
         if let Some((header, len)) = ipv4::Header::parse_quoted(&bytes) {
+            let dest = header.dst;
+            self.journal.say(Kind::Unreachable, now, || format!("nobody answers on the link for packets to {dest}"));
             let meaning = Meaning::Error { error: Error::HostUnreachable, hard: false };
             self.on_quoted_error(IfaceId::DEVICE, meaning, &header, &bytes[len..], now);
         }

@@ -3,6 +3,7 @@
 use super::{
     Stack,
     iface::{IfaceId, Medium},
+    journal::Kind,
 };
 use crate::{
     buf::Packet,
@@ -62,10 +63,19 @@ impl Stack {
             arp::judge(&packet, self.net.mac(), |addr| self.net.standing(addr));
         let mut cx = self.world.cx(now);
         if let Some(addr) = conflict {
+            if !self.net.claims.is_tentative(addr) {
+                let other = packet.sender_mac;
+                self.journal.say(Kind::Conflict, now, || {
+                    format!("{addr} is used by {other} too; give one of the two another address (ip=)")
+                });
+            }
             self.net.claims.on_conflict(addr, packet.sender_mac, now);
         }
         if let Some(how) = learn {
-            self.net.neighbours.on_heard(IpAddr::V4(packet.sender_ip), packet.sender_mac, how, cx.rng, now);
+            let (sender, mac) = (IpAddr::V4(packet.sender_ip), packet.sender_mac);
+            if self.net.neighbours.on_heard(sender, mac, how, cx.rng, now) && self.net.table.is_gateway(sender) {
+                self.journal.say(Kind::Gateway, now, || format!("the gateway {sender} is at {mac}"));
+            }
         }
         if reply {
             let answer = arp::reply(self.net.mac(), &packet);

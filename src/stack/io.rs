@@ -187,10 +187,10 @@ impl Stack {
     pub fn close(&mut self, id: SocketId, now: Instant) {
         let Ok(entry) = self.sockets.owned_mut(id) else { return };
         match &mut entry.body {
-            Body::Idle(_) | Body::Datagram(_) => self.free(id),
+            Body::Idle(_) | Body::Datagram(_) => self.free(id, now),
             Body::Listener(_) => {
                 self.stop_listening(id, now);
-                self.free(id);
+                self.free(id, now);
             }
             Body::Connection(connection) => {
                 let scarce = self.orphans >= self.knobs.max_orphans as usize || self.memory.is_exhausted();

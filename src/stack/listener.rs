@@ -3,6 +3,7 @@
 use super::{
     SocketId, SocketSettings, Stack,
     fastopen::{Unconfirmed, Verdict},
+    journal::Kind,
     net::Hop,
     sockets::{Body, Entry, Owner, Phase, Stage},
 };
@@ -154,6 +155,11 @@ impl Stack {
             self.world.mib.tcp_listen_overflows += u64::from(listener.is_full());
             self.world.mib.tcp_req_q_full_drop += u64::from(!listener.is_full());
             self.world.mib.tcp_listen_drops += 1;
+            let queue = if listener.is_full() { "accept" } else { "SYN" };
+            self.journal.say(Kind::Refused, now, || {
+                let Flow { local, remote } = flow;
+                format!("{remote} has to wait: the {queue} queue of the listener at {local} is full")
+            });
             return;
         }
         let by_cookie = is_flooded || self.knobs.syncookies == 2;
@@ -284,7 +290,7 @@ impl Stack {
         for (child, stage) in children {
             // Half a handshake is forgotten without a word (as Linux).
             if stage == Stage::Embryo {
-                self.free(child);
+                self.free(child, now);
                 continue;
             }
             if let Some(Entry { body: Body::Connection(connection), .. }) = self.sockets.lookup_mut(child) {

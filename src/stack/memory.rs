@@ -1,6 +1,6 @@
 //! The memory of all connections, kept up to date and taken back (see [`crate::tcp::memory`]).
 
-use super::{SocketId, Stack, sockets::Body};
+use super::{SocketId, Stack, journal::Kind, sockets::Body};
 use crate::time::Instant;
 
 impl Stack {
@@ -17,6 +17,16 @@ impl Stack {
         {
             self.on_memory_pressure(now);
         }
+        self.note_relief(now);
+    }
+
+    /// Says that pressure is over, once.
+    pub(super) fn note_relief(&mut self, now: Instant) {
+        if self.is_short && !self.memory.is_pressed() {
+            self.is_short = false;
+            let used = self.memory.used();
+            self.journal.say(Kind::Memory, now, || format!("memory pressure is over: connections hold {used} bytes"));
+        }
     }
 
     /// Memory is short from here on: those who hold more than their share give back what is out of order. A walk over
@@ -24,6 +34,11 @@ impl Stack {
     #[cold]
     fn on_memory_pressure(&mut self, now: Instant) {
         self.world.mib.tcp_memory_pressures += 1;
+        self.is_short = true;
+        let used = self.memory.used();
+        self.journal.say(Kind::Memory, now, || {
+            format!("memory is short: connections hold {used} bytes, and buffers do not grow (mem=)")
+        });
         for entry in self.sockets.iter_mut() {
             if let Body::Connection(connection) = &mut entry.body {
                 self.memory.inform(connection);

@@ -10,6 +10,7 @@
 //! | `bind.rs` `connect.rs` `listener.rs` `fastopen.rs` `syncookie.rs` `io.rs` `info.rs` | socket calls |
 //! | `memory.rs` | memory of all connections |
 //! | `guard.rs` | what a mistake of ours ends |
+//! | `journal.rs` | what there is to say in the log |
 //! | `device.rs` | the device comes and goes, the clock moves |
 #![forbid(unsafe_code)]
 
@@ -29,6 +30,7 @@ pub mod iface;
 mod info;
 mod input;
 mod io;
+pub mod journal;
 mod listener;
 mod memory;
 mod net;
@@ -176,6 +178,10 @@ pub struct Stack {
     draining: usize,
     /// Until when timers that belong to no socket do not run.
     services_rest_until: Instant,
+    /// Lines of the log.
+    journal: journal::Journal,
+    /// Memory is short, as the log was told.
+    is_short: bool,
 }
 
 impl Stack {
@@ -201,6 +207,8 @@ impl Stack {
             orphans: 0,
             draining: 0,
             services_rest_until: Instant::ZERO,
+            journal: journal::Journal::default(),
+            is_short: false,
             world: World { rng, mib: Counters::default() },
         }
     }

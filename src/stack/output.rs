@@ -55,7 +55,7 @@ impl Stack {
     fn transmit_or_rest(&mut self, id: SocketId, now: Instant) -> Transmit {
         let sent = self.transmit(id, now);
         if let Transmit::Nothing = sent {
-            self.on_drained(id);
+            self.on_drained(id, now);
         }
         sent
     }

@@ -148,8 +148,12 @@ impl Table {
 
     /// Whether `addr` is of a network on our link.
     pub fn is_on_link(&self, addr: IpAddr) -> bool {
-        self.addresses.iter().any(|own| own.contains(addr))
-            || self.routes.iter().any(|route| route.reach == Reach::Gateway(addr))
+        self.addresses.iter().any(|own| own.contains(addr)) || self.is_gateway(addr)
+    }
+
+    /// Whether a route goes by `addr`.
+    pub fn is_gateway(&self, addr: IpAddr) -> bool {
+        self.routes.iter().any(|route| route.reach == Reach::Gateway(addr))
     }
 }
 

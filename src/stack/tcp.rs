@@ -4,6 +4,7 @@ use super::{
     SocketId, Stack,
     fastopen::Standing,
     iface::IfaceId,
+    journal::{Journal, Kind, Way},
     net::{Link, prepend_ipv4},
     settings::{MtuDiscover, Via},
     sockets::{Body, Entry, Owner, Stage},
@@ -48,6 +49,9 @@ impl Stack {
         packet.meta.ecn = header.tos & ecn::codepoint::MASK;
         self.world.mib.tcp_in_segs += 1;
         let flow = Flow { local: Endpoint::new(dst, seg.dst_port), remote: Endpoint::new(src, seg.src_port) };
+        if Journal::is_on(Kind::Segment) {
+            self.trace_arrival(iface, &flow, &seg, packet.len(), now);
+        }
         if let Some(id) = self.demux.connection(&flow).filter(|id| self.hears(*id, iface)) {
             if !self.gives_way(id, &flow, iface, &seg, packet.len(), now) {
                 self.guarded(id, now, |stack| stack.on_connection_segment(id, &seg, packet, now));
@@ -110,9 +114,11 @@ impl Stack {
         let Body::Connection(connection) = &mut entry.body else { return };
         let unacknowledged = connection.unacknowledged();
         let standing = Standing::of(connection);
+        let before = connection.state();
         self.memory.inform(connection);
         connection.on_segment(seg, packet, &mut self.world.cx(now));
         connection.note_reports(now);
+        self.journal.on_progress(connection, before, now);
         // An acknowledgement of new data proves that the neighbour passes our segments on (RFC 4861 section 7.3.1).
         if connection.unacknowledged() < unacknowledged
             && let Some(hop) = &entry.hop
@@ -138,6 +144,10 @@ impl Stack {
     /// Answers a segment that belongs to no connection (RFC 9293 section 3.10.7.1).
     pub(super) fn refuse(&mut self, flow: Flow, seg: &tcp::Header, payload: usize, now: Instant) {
         if let Some(reset) = abort::reset_for(seg, payload) {
+            if seg.flags.contains(tcp::Flags::SYN) && !seg.flags.contains(tcp::Flags::ACK) {
+                let Flow { local, remote } = flow;
+                self.journal.say(Kind::Refused, now, || format!("{remote} is refused: nobody listens at {local}"));
+            }
             self.world.mib.tcp_out_rsts += 1;
             self.send_segment(flow, &reset, now);
         }
@@ -146,6 +156,9 @@ impl Stack {
     /// Sends a segment that no connection owns.
     pub(super) fn send_segment(&mut self, flow: Flow, seg: &tcp::Header, now: Instant) {
         let Ok(hop) = self.net.hop(flow.remote.addr, Via::default(), now) else { return };
+        if Journal::is_on(Kind::Segment) {
+            self.journal.on_segment(Way::Out, &flow, seg, 0, State::Closed, now);
+        }
         let mut frame = Frame::new();
         seg.emit(frame.append(seg.len()));
         let sum = checksum::pseudo_header(flow.local.addr, flow.remote.addr, protocol::TCP, seg.len() as u32);
@@ -181,6 +194,11 @@ impl Stack {
             return Transmit::Nothing;
         }
         connection.note_reports(now);
+        if Journal::is_on(Kind::Segment)
+            && let Some((seg, len)) = tcp::Header::parse(frame.head())
+        {
+            self.journal.on_segment(Way::Out, &flow, &seg, frame.len() - len, connection.state(), now);
+        }
         let (IpAddr::V4(src), IpAddr::V4(dst)) = (flow.local.addr, flow.remote.addr) else { return Transmit::Nothing };
         let Some(hop) = entry.hop else {
             cx.mib.ip_out_no_routes += 1;
@@ -219,8 +237,8 @@ impl Stack {
                 self.events.push_back((id, events));
             }
         }
-        if connection.state() == State::Closed {
-            self.demux.remove_connection(&connection.flow(), id);
+        if connection.state() == State::Closed && self.demux.remove_connection(&connection.flow(), id) {
+            self.journal.on_closed(connection, now);
         }
         let drains = owner == Owner::Nobody && connection.unacknowledged() > 0;
         self.draining = self.draining + usize::from(drains) - usize::from(entry.drains);
@@ -237,7 +255,7 @@ impl Stack {
     }
 
     /// A connection has sent all that it may: is it the last we hear of it?
-    pub(super) fn on_drained(&mut self, id: SocketId) {
+    pub(super) fn on_drained(&mut self, id: SocketId, now: Instant) {
         let Some(entry) = self.sockets.lookup_mut(id) else { return };
         entry.dirty = false;
         let Body::Connection(connection) = &mut entry.body else { return };
@@ -255,17 +273,17 @@ impl Stack {
         let time_wait = if connection.state() == State::TimeWait { connection.to_time_wait() } else { None };
         if let Some(state) = time_wait {
             let binding = entry.binding.take();
-            self.free(id);
+            self.free(id, now);
             if let Err(Waiting { binding: Some(binding), .. }) = self.time_waits.add(flow, Waiting { state, binding }) {
                 self.ports.remove(&binding);
             }
         } else if is_finished {
-            self.free(id);
+            self.free(id, now);
         }
     }
 
     /// Takes a socket out of every table.
-    pub(super) fn free(&mut self, id: SocketId) {
+    pub(super) fn free(&mut self, id: SocketId, now: Instant) {
         let Some(entry) = self.sockets.remove(id) else { return };
         self.timers.disarm(id.index);
         self.orphans -= usize::from(entry.owner == Owner::Nobody);
@@ -276,6 +294,7 @@ impl Stack {
         match entry.body {
             Body::Connection(mut connection) => {
                 self.memory.release(&mut connection);
+                self.note_relief(now);
                 self.demux.remove_connection(&connection.flow(), id);
             }
             Body::Datagram(_) => self.demux.remove_datagrams(entry.local.port, id),
@@ -304,7 +323,9 @@ impl Stack {
         let Body::Connection(connection) = &mut entry.body else { return };
         let deadline = connection.poll_deadline();
         if deadline.is_some_and(|deadline| deadline <= now) {
+            let before = connection.timeouts_in_a_row();
             connection.on_timer(&mut self.world.cx(now));
+            self.journal.on_timeouts(connection, before, now);
             self.after(id, now);
         } else {
             self.timers.arm(id.index, deadline);

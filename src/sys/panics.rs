@@ -65,7 +65,10 @@ fn tell(info: &PanicHookInfo<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::{env, log};
+    use crate::{
+        stack::config::Logging,
+        sys::{env, log},
+    };
     use std::process::Command;
 
     const LEVEL: &str = "SOCKEYE_TEST_PANICS";
@@ -82,7 +85,7 @@ mod tests {
     #[test]
     fn what_a_caught_panic_says_goes_to_the_log_and_nowhere_else() {
         if let Some(level) = env::var(LEVEL) {
-            log::install(level.parse().ok());
+            log::install(Some(&Logging::parse(&level).unwrap())).unwrap();
             log_caught();
             assert_eq!(catch(|| panic!("a mistake made for a test")), None::<()>);
             return;

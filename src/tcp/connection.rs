@@ -276,6 +276,11 @@ impl Connection {
         self.life.error = Some(error);
     }
 
+    /// The pending error.
+    pub fn error(&self) -> Option<Error> {
+        self.life.error
+    }
+
     /// Takes the pending error (SO_ERROR).
     pub fn take_error(&mut self) -> Option<Error> {
         self.life.error.take()

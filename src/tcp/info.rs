@@ -240,16 +240,20 @@ impl Connection {
         info
     }
 
+    /// How often the same was sent again for want of an answer.
+    pub fn timeouts_in_a_row(&self) -> u32 {
+        match self.state {
+            State::SynSent | State::SynReceived => self.opening.retries,
+            _ => self.recovery.timeouts,
+        }
+    }
+
     fn fill_state(&self, info: &mut Info) {
         // For the application a connection in TIME-WAIT is closed, as in Linux.
         let state = if self.state == State::TimeWait { State::Closed } else { self.state };
         info.state = state as u8;
         info.ca_state = self.recovery.phase as u8;
-        let retransmits = match self.state {
-            State::SynSent | State::SynReceived => self.opening.retries,
-            _ => self.recovery.timeouts,
-        };
-        info.retransmits = retransmits.min(255) as u8;
+        info.retransmits = self.timeouts_in_a_row().min(255) as u8;
         info.probes = self.persist.unanswered.max(self.keepalive.probes).min(255) as u8;
         let backoff =
             if self.timers.is_set(Timer::Persist) { u32::from(self.persist.probes) } else { self.rtt.back_offs() };

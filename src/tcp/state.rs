@@ -1,5 +1,7 @@
 //! The states of a connection (RFC 9293 section 3.3.2).
 
+use std::fmt;
+
 /// A connection's state; the numbers are those of Linux's `tcp_info.tcpi_state`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -26,4 +28,22 @@ pub enum State {
     Listen = 10,
     /// Both FINs are out, ours is not acknowledged.
     Closing = 11,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Established => "ESTABLISHED",
+            Self::SynSent => "SYN-SENT",
+            Self::SynReceived => "SYN-RECEIVED",
+            Self::FinWait1 => "FIN-WAIT-1",
+            Self::FinWait2 => "FIN-WAIT-2",
+            Self::TimeWait => "TIME-WAIT",
+            Self::Closed => "CLOSED",
+            Self::CloseWait => "CLOSE-WAIT",
+            Self::LastAck => "LAST-ACK",
+            Self::Listen => "LISTEN",
+            Self::Closing => "CLOSING",
+        })
+    }
 }

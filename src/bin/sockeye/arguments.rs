@@ -18,6 +18,7 @@ pub enum Command {
     Ls(Ls),
     Ss(Ss),
     Nstat(Nstat),
+    Log(Log),
     Stop(Stop),
     Up(Up),
     Down(Down),
@@ -144,6 +145,19 @@ pub struct Nstat {
     /// As JSON
     #[arg(short, long)]
     pub json: bool,
+}
+
+/// Show what a stack's host has said
+///
+/// Its last lines, up to 256 of them or 64 KiB: what log= has it say, and whatever it is, info and what is worse.
+#[derive(Args)]
+pub struct Log {
+    /// The stack [default: the only one that runs in this network namespace]
+    #[arg(long, value_name = "NAME")]
+    pub stack: Option<String>,
+    /// Go on with what it says later, until it ends
+    #[arg(short, long)]
+    pub follow: bool,
 }
 
 /// End a stack's host

@@ -7,6 +7,7 @@ mod demo;
 mod device;
 mod elf;
 mod holders;
+mod log;
 mod ls;
 mod manual;
 mod masquerade;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::Ls(ls) => ls::show(&ls),
         Command::Ss(ss) => ss::show(&ss),
         Command::Nstat(nstat) => nstat::show(&nstat),
+        Command::Log(log) => log::show(&log),
         Command::Stop(stop) => stop::stop(&stop),
         Command::Demo => Err(demo::run()),
         Command::Up(up) => device::up(&up),

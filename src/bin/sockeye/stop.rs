@@ -13,10 +13,7 @@ pub fn failure(name: &str, trouble: &Trouble) -> Failure {
 
 /// Ends it, and tells what was cut off.
 pub fn stop(arguments: &Stop) -> Result<String, Failure> {
-    let name = match &arguments.stack {
-        Some(name) => name.clone(),
-        None => only()?,
-    };
+    let name = one(arguments.stack.as_ref())?;
     let Stopped { programs, connections } =
         client::stop(name.as_bytes(), ss::token()?).map_err(|trouble| failure(&name, &trouble))?;
     let plural = |count: u32, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
@@ -25,8 +22,11 @@ pub fn stop(arguments: &Stop) -> Result<String, Failure> {
     Ok(format!("{name}: stopped; {programs} used it, {connections} reset\n"))
 }
 
-/// The one stack that runs.
-fn only() -> Result<String, Failure> {
+/// The stack that is named, or else the one that runs.
+pub fn one(named: Option<&String>) -> Result<String, Failure> {
+    if let Some(name) = named {
+        return Ok(name.clone());
+    }
     let mut names = client::stacks();
     match (names.pop(), names.as_slice()) {
         (None, _) => Err("no stack is running".to_owned()),

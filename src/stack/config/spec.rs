@@ -1,6 +1,6 @@
 //! Reading a network specification: `KIND:NAME,key=value,...`; several values of a key are joined by `+`.
 
-use super::{Config, Impairment, Kind, StaticRoute};
+use super::{Config, Impairment, Kind, Logging, StaticRoute};
 use crate::{
     addr::{Cidr, width},
     tcp::{KnobError, Knobs, memory::Limits},
@@ -104,7 +104,7 @@ fn set(config: &mut Config, key: &str, value: &str) -> Result<()> {
         "mem" => config.memory = parse_memory(value)?,
         "link" => config.link = Some(Impairment::parse(value)?),
         "pcap" => config.pcap = Some(parse_path("pcap", value)?),
-        "log" => config.log = Some(parse_level("log", value)?),
+        "log" => config.log = Some(parse_logging("log", value)?),
         "sysctl" => config.sysctl = parse_knobs(value)?,
         _ => return Err(SpecError::new("specification", format!("there is no key `{key}`; the keys are {KEYS}"))),
     }
@@ -325,10 +325,8 @@ fn parse_path(subject: &'static str, text: &str) -> Result<PathBuf> {
     Err(SpecError::new(subject, problem))
 }
 
-fn parse_level(subject: &'static str, text: &str) -> Result<log::LevelFilter> {
-    text.parse().map_err(|_| {
-        SpecError::new(subject, format!("`{text}` is no level; the levels are off, error, warn, info, debug, trace"))
-    })
+fn parse_logging(subject: &'static str, text: &str) -> Result<Logging> {
+    Logging::parse(text).map_err(|problem| SpecError::new(subject, problem))
 }
 
 /// What the keys must have to do with each other, in whatever order they came.
@@ -392,8 +390,8 @@ pub(super) fn fill_from_env(config: &mut Config, get: impl Fn(&str) -> Option<St
         config.pcap.get_or_insert(path);
     }
     if let Some(text) = lookup("SOCKEYE_LOG") {
-        let level = parse_level("SOCKEYE_LOG", &text)?;
-        config.log.get_or_insert(level);
+        let logging = parse_logging("SOCKEYE_LOG", &text)?;
+        config.log.get_or_insert(logging);
     }
     Ok(())
 }

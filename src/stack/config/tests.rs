@@ -24,6 +24,8 @@ const GOOD: &[(&str, &str)] = &[
     ("null:", "null:"),
     ("null", "null:"),
     ("null:a,log=off", "null:a,log=off"),
+    ("null:a,log=INFO:syslog", "null:a,log=info:syslog"),
+    ("null:a,log=trace:/var/log/a b:c", "null:a,log=trace:/var/log/a b:c"),
     ("null:,dns=127.0.0.1,pcap=lo.pcapng,sysctl=tcp_ecn:1", "null:,dns=127.0.0.1,pcap=lo.pcapng,sysctl=tcp_ecn:1"),
 ];
 
@@ -168,6 +170,11 @@ const BAD: &[(&str, &str)] = &[
     ("tap:t0,link=delay:20", "link: delay=20 is not a time, such as 20ms (us, ms, s)"),
     ("tap:t0,pcap=", "pcap: names no file; give it as pcap=out.pcapng"),
     ("tap:t0,log=loud", "log: `loud` is no level; the levels are off, error, warn, info, debug, trace"),
+    (
+        "tap:t0,log=info:journal",
+        "log: `journal` is no place for a log; give log=info:syslog, log=info:/path/of/a/file, or log=info alone",
+    ),
+    ("tap:t0,log=info:/a;b", "specification: `;` is kept for further devices; give one device"),
     ("null:,ip=10.0.0.2/24", "ip: a null stack has only 127.0.0.1 and no device; leave the key out"),
     ("null:,link=loss:1%", "link: a null stack has only 127.0.0.1 and no device; leave the key out"),
     ("null:,mtu=1500", "mtu: a null stack has only 127.0.0.1 and no device; leave the key out"),
