@@ -243,7 +243,7 @@ int sockeye_recvmmsg(int fd, struct mmsghdr *msgvec, unsigned int vlen, int flag
  * @param buf    where the bytes go
  * @param len    the room there
  * @param flags  MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_TRUNC (a stream's bytes are discarded), MSG_OOB, MSG_ERRQUEUE
- *               (always EAGAIN)
+ *               (what IP_RECVERR, SO_TIMESTAMPING and SO_ZEROCOPY have to report)
  * @return the number of bytes; 0 at the end of a stream; or -1 with errno EAGAIN, ECONNREFUSED, ECONNRESET, ENOTCONN,
  *         EINTR, EINVAL, EOPNOTSUPP, EFAULT, EBADF, ENOTSOCK
  */

@@ -1,5 +1,7 @@
-//! UDP (RFC 768): the receive queue, the pending error and the corked datagram of one socket.
+//! UDP (RFC 768): the receive queue, the pending error, the error queue and the corked datagram of one socket.
 #![forbid(unsafe_code)]
+
+pub mod error_queue;
 
 use crate::{
     addr::Endpoint,
@@ -73,6 +75,7 @@ pub struct Socket {
     queue: VecDeque<(Meta, Packet)>,
     footprint: usize,
     error: Option<Error>,
+    reports: VecDeque<error_queue::Report>,
     cork: Option<Box<Cork>>,
     read_shut: bool,
     write_shut: bool,
@@ -175,7 +178,6 @@ impl Socket {
         self.remote = None;
         self.read_shut = false;
         self.write_shut = false;
-        self.error = None;
         self.cork = None;
     }
 
@@ -197,7 +199,7 @@ impl Socket {
     /// Present readiness, as Linux's datagram_poll computes it.
     pub fn ready(&self) -> Ready {
         let mut ready = OUT;
-        if self.error.is_some() {
+        if self.error.is_some() || !self.reports.is_empty() {
             ready |= Ready::ERR;
         }
         if self.read_shut {
@@ -219,7 +221,7 @@ impl Socket {
 }
 
 /// Copies the front of `bytes` into `out`; returns how many fit.
-fn scatter(mut bytes: &[u8], out: &mut [IoSliceMut<'_>]) -> usize {
+pub fn scatter(mut bytes: &[u8], out: &mut [IoSliceMut<'_>]) -> usize {
     let len = bytes.len();
     for part in out {
         let n = part.len().min(bytes.len());

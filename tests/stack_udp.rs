@@ -8,6 +8,7 @@ use sockeye::{
     stack::{Medium, MtuDiscover, Protocol, SendTo},
     tcp::{RecvFlags, SendFlags, Shutdown},
     time::Duration,
+    udp::error_queue::Origin,
     wire::{checksum, ethernet, ipv4},
 };
 use std::{
@@ -177,7 +178,12 @@ fn a_host_that_is_not_there_is_unreachable_after_three_requests() {
     pair.run_for(Duration::from_millis(2900));
     assert_eq!(pair.a.take_error(client), Ok(None));
     pair.run_for(Duration::from_millis(200));
-    assert_eq!(pair.a.take_error(client), Ok(Some(Error::HostUnreachable)));
+    let report = pair.a.take_error_report(client).unwrap();
+    assert_eq!((report.error, report.dest, report.payload), (Error::HostUnreachable, at("10.0.0.77:7"), b"x".to_vec()));
+    // As if a router had said so, and that router were this host.
+    let Origin::Icmp { kind: 3, code: 1, meta } = report.origin else { panic!("{:?}", report.origin) };
+    assert_eq!((meta.from.addr, meta.tos), ("10.0.0.1".parse().unwrap(), 0xc0));
+    assert_eq!(pair.a.take_error(client), Ok(None));
     assert_eq!(pair.a.counters().arp_out, 3);
 }
 
@@ -213,10 +219,22 @@ fn a_packet_too_big_message_lowers_the_path_mtu_of_later_datagrams() {
     frame[24..26].fill(0);
     let sum = !checksum::fold(checksum::add(0, &frame[14..34]));
     frame[24..26].copy_from_slice(&sum.to_be_bytes());
+    pair.a.set_recverr(client, true).unwrap();
     pair.inject(B, &frame);
     pair.run();
     assert_eq!(pair.a.path_mtu(client), Ok(1024));
     assert_eq!(pair.a.take_error(client), Ok(Some(Error::MessageTooLong)));
+    let report = pair.a.take_error_report(client).unwrap();
+    assert_eq!((report.error, report.info, report.dest), (Error::MessageTooLong, 1024, end(B, 7)));
+    assert!(
+        matches!(report.origin, Origin::Icmp { kind: 3, code: 4, meta } if meta.from.addr == at("10.0.0.254:0").addr)
+    );
+    // What is refused here is told with the same MTU.
+    pair.a.settings(client).unwrap().ip.mtu_discover = MtuDiscover::Do;
+    assert_eq!(pair.send(A, client, &[0; 1400]), Err(Error::MessageTooLong));
+    let report = pair.a.take_error_report(client).unwrap();
+    assert_eq!((report.origin, report.info, report.dest), (Origin::Local, 1024, end(B, 7)));
+    pair.a.settings(client).unwrap().ip.mtu_discover = MtuDiscover::Want;
     pair.sent.clear();
     pair.send(A, client, &[0; 1400]).unwrap();
     pair.run();

@@ -258,7 +258,7 @@ pub fn receive(
     host: &Host<'_>,
     run: impl FnMut(&mut libc::msghdr, i32) -> Result<usize>,
 ) -> Result<Incoming> {
-    // Nothing is ever queued there: ICMP errors come by the socket's pending error.
+    // Nothing is ever queued there: IP_RECVERR is refused, and ICMP errors come by the socket's pending error.
     if flags & libc::MSG_ERRQUEUE != 0 {
         return Err(Errno(libc::EAGAIN));
     }

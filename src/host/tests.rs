@@ -212,6 +212,18 @@ fn data_left_unread_is_a_reset_for_the_other_side() {
 }
 
 #[test]
+fn what_a_program_could_not_see_of_its_socket_cannot_be_asked_for() {
+    let program = Program::new("unseen");
+    for (level, name) in [(libc::IPPROTO_IP, libc::IP_RECVERR), (libc::IPPROTO_TCP, 36)] {
+        let set = |on: i32| {
+            let data = Data::of(&on.to_ne_bytes()).unwrap();
+            program.ask(&Request { level, name, data, ..Request::new(Op::SetOption, TOKEN, 2) }).errno
+        };
+        assert_eq!((set(0), set(1)), (0, libc::ENOPROTOOPT), "{name}");
+    }
+}
+
+#[test]
 fn a_reset_is_told_from_an_end_even_after_bulk_and_before_a_word() {
     let program = Program::new("resets");
     let listener = program.listen(1, 0, 8);

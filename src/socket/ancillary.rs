@@ -1,12 +1,14 @@
 //! Control messages (cmsg(3), ip(7), socket(7)) as bytes: `struct cmsghdr` and what follows it.
 
-use super::file::Handle;
+use super::{address::Address, errno, file::Handle};
 use crate::{
+    addr::Endpoint,
     error::{Error, Result},
     stack::{Family, IfaceId, Received, SendTo, config::Kind},
     sys::wall,
     tcp::reports::Report,
     time::Instant,
+    udp::error_queue::{self, Origin},
 };
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -51,8 +53,8 @@ pub struct Ancillary {
     pub timestamp: Option<(u8, u64)>,
     /// TCP_INQ: bytes left to be read.
     pub inq: Option<u32>,
-    /// IP_PKTINFO: interface and destination address.
-    pub pktinfo: Option<(i32, Ipv4Addr)>,
+    /// IP_PKTINFO: interface, and what a reply would come from, and destination address.
+    pub pktinfo: Option<(i32, [Ipv4Addr; 2])>,
     /// IP_RECVTTL.
     pub ttl: Option<u8>,
     /// IP_RECVTOS.
@@ -61,48 +63,58 @@ pub struct Ancillary {
     pub report: Option<Told>,
 }
 
-/// A report as the application sees it.
+/// A report as the application sees it: `struct sock_extended_err` (linux/errqueue.h) and what stands around it.
 #[derive(Copy, Clone, Debug)]
 pub struct Told {
-    report: Report,
-    /// When, in nanoseconds since 1970, by the wall clock.
-    nanos: u64,
+    errno: i32,
+    origin: u8,
+    kind: u8,
+    code: u8,
+    info: u32,
+    data: u32,
+    /// Who sent it, if it came from the network.
+    offender: Option<IpAddr>,
+    /// When, in nanoseconds since 1970 by the wall clock, if it is a stamp.
+    stamp: Option<u64>,
     /// The socket is one of IPv6.
-    is_v6: bool,
+    family: Family,
 }
 
 impl Told {
-    /// `struct scm_timestamping` for a stamp, and `struct sock_extended_err` with the address nobody sent it from.
+    /// `struct scm_timestamping` for a stamp, and `struct sock_extended_err` with the address it came from.
     fn emit(&self, writer: &mut Writer<'_>) {
-        // Error, origin, type and code, information, data (linux/errqueue.h).
-        let (errno, [origin, code], info, data) = match self.report {
-            Report::Released { first, last } => (0, [SO_EE_ORIGIN_ZEROCOPY, SO_EE_CODE_ZEROCOPY_COPIED], first, last),
-            Report::Stamp { milestone, key, .. } => {
-                let [seconds, nanos] = [self.nanos / 1_000_000_000, self.nanos % 1_000_000_000].map(u64::to_ne_bytes);
-                let mut stamps = [0; 48];
-                stamps[..8].copy_from_slice(&seconds);
-                stamps[8..16].copy_from_slice(&nanos);
-                writer.put(libc::SOL_SOCKET, libc::SO_TIMESTAMPING, &stamps);
-                (libc::ENOMSG as u32, [SO_EE_ORIGIN_TIMESTAMPING, 0], milestone as u32, key)
-            }
-        };
+        if let Some(stamp) = self.stamp {
+            let mut stamps = [0; 48];
+            stamps[..8].copy_from_slice(&(stamp / 1_000_000_000).to_ne_bytes());
+            stamps[8..16].copy_from_slice(&(stamp % 1_000_000_000).to_ne_bytes());
+            writer.put(libc::SOL_SOCKET, libc::SO_TIMESTAMPING, &stamps);
+        }
         let mut error = [0; 44];
-        error[..4].copy_from_slice(&errno.to_ne_bytes());
-        (error[4], error[6]) = (origin, code);
-        error[8..12].copy_from_slice(&info.to_ne_bytes());
-        error[12..16].copy_from_slice(&data.to_ne_bytes());
-        match self.is_v6 {
-            false => writer.put(libc::IPPROTO_IP, libc::IP_RECVERR, &error[..32]),
-            true => writer.put(libc::IPPROTO_IPV6, libc::IPV6_RECVERR, &error),
+        error[..4].copy_from_slice(&self.errno.to_ne_bytes());
+        error[4..7].copy_from_slice(&[self.origin, self.kind, self.code]);
+        error[8..12].copy_from_slice(&self.info.to_ne_bytes());
+        error[12..16].copy_from_slice(&self.data.to_ne_bytes());
+        if let Some(offender) = self.offender {
+            let address = Address::new(Endpoint::new(offender, 0), self.family);
+            error[16..16 + address.bytes().len()].copy_from_slice(address.bytes());
+        }
+        match self.family {
+            Family::V4 => writer.put(libc::IPPROTO_IP, libc::IP_RECVERR, &error[..32]),
+            Family::V6 => writer.put(libc::IPPROTO_IPV6, libc::IPV6_RECVERR, &error),
         }
     }
+}
+
+/// Nanoseconds since 1970 of what was at `at`.
+fn wall_nanos(socket: &Handle, at: Instant) -> u64 {
+    let when = wall::since_epoch().saturating_sub(socket.engine.now().since(at));
+    u64::try_from(when.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// When something came, by the wall clock.
 fn timestamp(socket: &Handle, at: Instant) -> Option<(u8, u64)> {
     let option = socket.fields().timestamp.load(Ordering::Relaxed);
-    let when = || wall::since_epoch().saturating_sub(socket.engine.now().since(at));
-    (option != 0 && at != Instant::ZERO).then(|| (option, u64::try_from(when().as_nanos()).unwrap_or(u64::MAX)))
+    (option != 0 && at != Instant::ZERO).then(|| (option, wall_nanos(socket, at)))
 }
 
 impl Ancillary {
@@ -114,7 +126,7 @@ impl Ancillary {
     /// Of a datagram; the booleans are IP_PKTINFO, IP_RECVTTL and IP_RECVTOS.
     pub fn of_datagram(socket: &Handle, received: &Received, (pktinfo, ttl, tos): (bool, bool, bool)) -> Self {
         let destination = match received.to {
-            Some(IpAddr::V4(to)) if pktinfo => Some((received.iface.map_or(0, interface_index), to)),
+            Some(IpAddr::V4(to)) if pktinfo => Some((received.iface.map_or(0, interface_index), [to; 2])),
             _ => None,
         };
         Self {
@@ -127,14 +139,43 @@ impl Ancillary {
         }
     }
 
-    /// Of a report from the error queue.
+    /// Of a report about a stream's data.
     pub fn of_report(socket: &Handle, report: Report) -> Self {
-        let nanos = match report {
-            Report::Stamp { at, .. } => wall::since_epoch().saturating_sub(socket.engine.now().since(at)).as_nanos(),
-            Report::Released { .. } => 0,
+        let family = socket.family;
+        let told = match report {
+            Report::Released { first: info, last: data } => {
+                let (origin, code) = (SO_EE_ORIGIN_ZEROCOPY, SO_EE_CODE_ZEROCOPY_COPIED);
+                Told { errno: 0, origin, kind: 0, code, info, data, offender: None, stamp: None, family }
+            }
+            Report::Stamp { milestone, key: data, at, .. } => {
+                let (origin, info, stamp) = (SO_EE_ORIGIN_TIMESTAMPING, milestone as u32, Some(wall_nanos(socket, at)));
+                Told { errno: libc::ENOMSG, origin, kind: 0, code: 0, info, data, offender: None, stamp, family }
+            }
         };
-        let told = Told { report, nanos: u64::try_from(nanos).unwrap_or(u64::MAX), is_v6: socket.family == Family::V6 };
         Self { report: Some(told), ..Self::default() }
+    }
+
+    /// Of what a datagram socket's error queue held; the booleans as in [`Ancillary::of_datagram`], and what they ask for is
+    /// that of the ICMP message (Linux ip_recv_error).
+    pub fn of_error(socket: &Handle, report: &error_queue::Report, (pktinfo, ttl, tos): (bool, bool, bool)) -> Self {
+        let (errno, info, family, origin) = (errno::of(report.error), report.info, socket.family, SO_EE_ORIGIN_LOCAL);
+        let local = Told { errno, origin, kind: 0, code: 0, info, data: 0, offender: None, stamp: None, family };
+        let Origin::Icmp { kind, code, meta } = report.origin else {
+            return Self { report: Some(local), ..Self::default() };
+        };
+        let told = Told { origin: SO_EE_ORIGIN_ICMP, kind, code, offender: Some(meta.from.addr), ..local };
+        let destination = match meta.to {
+            IpAddr::V4(to) if pktinfo => Some((interface_index(meta.iface), [Ipv4Addr::UNSPECIFIED, to])),
+            _ => None,
+        };
+        Self {
+            timestamp: timestamp(socket, meta.at),
+            inq: None,
+            pktinfo: destination,
+            ttl: ttl.then_some(meta.ttl),
+            tos: tos.then_some(meta.tos),
+            report: Some(told),
+        }
     }
 
     /// Writes the control messages, in Linux's order. Returns the bytes used and whether some had no room (MSG_CTRUNC).
@@ -151,9 +192,12 @@ impl Ancillary {
         if let Some(inq) = self.inq {
             writer.put(libc::IPPROTO_TCP, TCP_CM_INQ, &inq.to_ne_bytes());
         }
-        if let Some((index, to)) = self.pktinfo {
-            let local = to.octets();
-            writer.put(libc::IPPROTO_IP, libc::IP_PKTINFO, &[index.to_ne_bytes(), local, local].concat());
+        if let Some((index, [local, to])) = self.pktinfo {
+            writer.put(
+                libc::IPPROTO_IP,
+                libc::IP_PKTINFO,
+                &[index.to_ne_bytes(), local.octets(), to.octets()].concat(),
+            );
         }
         if let Some(ttl) = self.ttl {
             writer.put(libc::IPPROTO_IP, libc::IP_TTL, &i32::from(ttl).to_ne_bytes());
@@ -169,6 +213,8 @@ impl Ancillary {
 }
 
 /// linux/errqueue.h.
+const SO_EE_ORIGIN_LOCAL: u8 = 1;
+const SO_EE_ORIGIN_ICMP: u8 = 2;
 const SO_EE_ORIGIN_TIMESTAMPING: u8 = 4;
 const SO_EE_ORIGIN_ZEROCOPY: u8 = 5;
 const SO_EE_CODE_ZEROCOPY_COPIED: u8 = 1;
@@ -259,7 +305,7 @@ mod tests {
     const ALL: Ancillary = Ancillary {
         timestamp: Some((libc::SO_TIMESTAMPNS as u8, 1_700_000_000_123_456_789)),
         inq: None,
-        pktinfo: Some((2, Ipv4Addr::new(10, 0, 0, 2))),
+        pktinfo: Some((2, [Ipv4Addr::new(10, 0, 0, 2); 2])),
         ttl: Some(64),
         tos: Some(0x10),
         report: None,

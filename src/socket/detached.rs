@@ -99,8 +99,10 @@ impl Detached {
     /// # Errors
     /// As setsockopt(2).
     pub fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result<()> {
-        // Who reads from the other end is not told what is left here.
-        if (level, name) == (libc::IPPROTO_TCP, TCP_CM_INQ) && value.iter().any(|byte| *byte != 0) {
+        // Who reads from the other end is not told what is left here, and has no error queue.
+        let is_not_told =
+            matches!((level, name), (libc::IPPROTO_TCP, TCP_CM_INQ) | (libc::IPPROTO_IP, libc::IP_RECVERR));
+        if is_not_told && value.iter().any(|byte| *byte != 0) {
             return Err(Error::NoProtocolOption);
         }
         options::set_of(&self.handle, level, name, value)

@@ -13,6 +13,7 @@ use crate::{
     sys::user::{Buffers, WINDOW},
     tcp::{RecvFlags, State, reports::Report},
     time::Instant,
+    udp::scatter,
 };
 use std::{io::IoSliceMut, sync::atomic::Ordering};
 
@@ -66,18 +67,36 @@ pub fn recv(fd: i32, buffers: Buffers<'_>, flags: i32) -> Result<Message> {
     let flags = if socket.protocol == Protocol::Udp { flags & !libc::MSG_OOB } else { flags };
     let dontwait = flags & (libc::MSG_DONTWAIT | libc::MSG_OOB) != 0;
     let call = Call { socket, buffers, flags, patience: socket.recv_patience(dontwait) };
-    // Never waited for. ICMP errors are not there: they come by the socket's pending error.
-    if call.has(libc::MSG_ERRQUEUE) {
-        let report = socket.with(|stack, id, _| stack.take_report(id))?;
-        let cut = if matches!(report, Report::Stamp { with_packet: true, .. }) { libc::MSG_TRUNC } else { 0 };
-        let ancillary = Ancillary::of_report(&socket, report);
-        return Ok(Message { flags: libc::MSG_ERRQUEUE | cut, ancillary, ..Message::default() });
-    }
+    // Never waited for.
     match socket.protocol {
+        Protocol::Tcp if call.has(libc::MSG_ERRQUEUE) => stream_report(&socket),
+        Protocol::Udp if call.has(libc::MSG_ERRQUEUE) => datagram_report(&call),
         Protocol::Tcp => stream(&call),
         Protocol::Udp if buffers.count() <= PIECES => datagram::<PIECES>(&call),
         Protocol::Udp => datagram::<MOST_PIECES>(&call),
     }
+}
+
+fn stream_report(socket: &Handle) -> Result<Message> {
+    let report = socket.with(|stack, id, _| stack.take_report(id))?;
+    let cut = if matches!(report, Report::Stamp { with_packet: true, .. }) { libc::MSG_TRUNC } else { 0 };
+    let ancillary = Ancillary::of_report(socket, report);
+    Ok(Message { flags: libc::MSG_ERRQUEUE | cut, ancillary, ..Message::default() })
+}
+
+/// As Linux's ip_recv_error: the name is where the datagram was going, and MSG_PEEK and MSG_TRUNC mean nothing.
+#[inline(never)]
+fn datagram_report(call: &Call<'_>) -> Result<Message> {
+    let mut window = call.buffers.window_mut::<MOST_PIECES>(0, MAX_DATAGRAM)?;
+    let (report, ip) = call.socket.with(|stack, id, _| {
+        let report = stack.take_error_report(id)?;
+        let ip = &stack.settings(id)?.ip;
+        Ok((report, (ip.pktinfo, ip.recv_ttl, ip.recv_tos)))
+    })?;
+    let len = scatter(&report.payload, window.slices());
+    let cut = if len < report.payload.len() { libc::MSG_TRUNC } else { 0 };
+    let ancillary = Ancillary::of_error(&call.socket, &report, ip);
+    Ok(Message { len, flags: libc::MSG_ERRQUEUE | cut, from: Some(report.dest), ancillary })
 }
 
 /// At least so many bytes are waited for: all with MSG_WAITALL, else SO_RCVLOWAT (Linux sock_rcvlowat).

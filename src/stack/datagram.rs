@@ -16,7 +16,10 @@ use crate::{
     ip::input::Cast,
     tcp::{RecvFlags, SendFlags},
     time::Instant,
-    udp::{self, Target},
+    udp::{
+        self, Target,
+        error_queue::{Origin, Report},
+    },
     wire::{
         checksum,
         icmpv4::{Message, Unreachable},
@@ -90,6 +93,66 @@ impl Stack {
 
     /// Sends one datagram, or a part of one.
     pub(super) fn send_datagram(
+        &mut self,
+        id: SocketId,
+        data: &[IoSlice<'_>],
+        to: &SendTo,
+        flags: SendFlags,
+        now: Instant,
+    ) -> Result<usize> {
+        let sent = self.take_datagram(id, data, to, flags, now);
+        if sent == Err(Error::MessageTooLong) {
+            self.report_too_long(id, data.iter().map(|part| part.len()).sum(), to, now);
+        }
+        sent
+    }
+
+    /// A datagram is too large, which the error queue says with the MTU, if it is wanted. As on Linux nothing is pending,
+    /// the port is that of the peer, if there is one, and what no datagram could hold is not worth a report.
+    fn report_too_long(&mut self, id: SocketId, len: usize, to: &SendTo, now: Instant) {
+        let Ok(Entry { body: Body::Datagram(socket), settings, .. }) = self.sockets.owned(id) else { return };
+        let (peer, discover, limit) = (socket.remote, settings.ip.mtu_discover, settings.recv_buffer);
+        let Some(dest) = to.dest.or(peer).filter(|_| settings.ip.recverr && len <= usize::from(u16::MAX)) else {
+            return;
+        };
+        let Ok(dest) = destination(dest) else { return };
+        let Ok(hop) = self.datagram_hop(id, dest, to.iface, now) else { return };
+        let (error, origin, info) = (Error::MessageTooLong, Origin::Local, discover.limit(&hop.path));
+        let dest = Endpoint { port: peer.map_or(0, |peer| peer.port), ..dest };
+        let Ok(Entry { body: Body::Datagram(socket), .. }) = self.sockets.owned_mut(id) else { return };
+        socket.on_report(Report { error, origin, info, dest, payload: Vec::new() }, limit);
+        let events = socket.poll_events();
+        self.announce(id, events);
+    }
+
+    /// Takes the oldest entry of a datagram socket's error queue (MSG_ERRQUEUE).
+    ///
+    /// # Errors
+    /// `WouldBlock`: there is none; `BadDescriptor`.
+    pub fn take_error_report(&mut self, id: SocketId) -> Result<Report> {
+        let Body::Datagram(socket) = &mut self.sockets.owned_mut(id)?.body else { return Err(Error::WouldBlock) };
+        let report = socket.take_report().ok_or(Error::WouldBlock)?;
+        let events = socket.poll_events();
+        self.announce(id, events);
+        Ok(report)
+    }
+
+    /// IP_RECVERR. Switched off, the error queue is emptied.
+    ///
+    /// # Errors
+    /// `BadDescriptor`.
+    pub fn set_recverr(&mut self, id: SocketId, on: bool) -> Result<()> {
+        let entry = self.sockets.owned_mut(id)?;
+        entry.settings.ip.recverr = on;
+        if let Body::Datagram(socket) = &mut entry.body
+            && !on
+        {
+            socket.forget_reports();
+        }
+        Ok(())
+    }
+
+    fn take_datagram(
         &mut self,
         id: SocketId,
         data: &[IoSlice<'_>],

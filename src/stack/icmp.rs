@@ -4,7 +4,7 @@ use super::{
     SocketId, Stack,
     iface::IfaceId,
     journal::Kind,
-    settings::{MtuDiscover, Via},
+    settings::{MtuDiscover, SocketSettings, Via},
     sockets::{Body, Entry},
 };
 use crate::{
@@ -13,16 +13,28 @@ use crate::{
     error::Error,
     icmp::errors::{self, Meaning},
     ip::{input::Cast, pmtu},
+    ready::Ready,
     tcp::IcmpVerdict,
     time::Instant,
+    udp::{
+        Meta,
+        error_queue::{Origin, Report},
+    },
     wire::{
-        icmpv4::{MAX_QUOTE, Message, ParseError, TimeExceeded},
+        icmpv4::{MAX_QUOTE, Message, ParseError, Quote, TimeExceeded, Unreachable},
         ipv4, protocol,
         seq::SeqNum,
         tcp::ports,
+        udp,
     },
 };
 use std::net::{IpAddr, Ipv4Addr};
+
+/// The type of service of an error about a datagram with `tos`: a network's own traffic (RFC 1812 section 4.3.2.5), as
+/// Linux has it.
+const fn error_tos(tos: u8) -> u8 {
+    tos & 0x1e | 0xc0
+}
 
 impl Stack {
     /// An ICMP message came in, its IP header taken off.
@@ -43,9 +55,9 @@ impl Stack {
             let reply = Message::EchoReply { id, seq, data };
             self.send_icmp(header.dst, header.src, header.tos, &reply, now);
         }
-        if let (Some(meaning), Some(quote)) = (errors::meaning(&message), message.quoted()) {
-            self.on_quoted_error(iface, meaning, &quote.header, quote.payload, now);
-        }
+        let from = Endpoint::new(IpAddr::V4(header.src), 0);
+        let meta = Meta { from, to: IpAddr::V4(header.dst), iface, ttl: header.ttl, tos: header.tos, at: now };
+        self.on_error_message(&message, meta, now);
     }
 
     fn send_icmp(&mut self, src: Ipv4Addr, dst: Ipv4Addr, tos: u8, message: &Message<'_>, now: Instant) {
@@ -76,7 +88,7 @@ impl Stack {
             return;
         }
         let message = message(&bytes[..bytes.len().min(MAX_QUOTE)]);
-        self.send_icmp(header.dst, header.src, 0, &message, now);
+        self.send_icmp(header.dst, header.src, error_tos(header.tos), &message, now);
     }
 
     /// Reassemblies that have waited too long (RFC 792: told only if the first fragment is here).
@@ -97,23 +109,20 @@ impl Stack {
     pub(super) fn on_neighbour_failed(&mut self, frame: &Frame, now: Instant) {
         self.world.mib.arp_failed += 1;
         let bytes = frame.to_vec();
-        if let Some((header, len)) = ipv4::Header::parse_quoted(&bytes) {
-            let dest = header.dst;
-            self.journal.say(Kind::Unreachable, now, || format!("nobody answers on the link for packets to {dest}"));
-            let meaning = Meaning::Error { error: Error::HostUnreachable, hard: false };
-            self.on_quoted_error(IfaceId::DEVICE, meaning, &header, &bytes[len..], now);
-        }
+        let Some((header, _)) = ipv4::Header::parse_quoted(&bytes) else { return };
+        let dest = header.dst;
+        self.journal.say(Kind::Unreachable, now, || format!("nobody answers on the link for packets to {dest}"));
+        let (code, quote) = (Unreachable::HOST, &bytes[..bytes.len().min(MAX_QUOTE)]);
+        let (to, iface, tos) = (IpAddr::V4(header.src), IfaceId::DEVICE, error_tos(header.tos));
+        let meta = Meta { from: Endpoint::new(to, 0), to, iface, ttl: ipv4::Header::default().ttl, tos, at: now };
+        self.on_error_message(&Message::Unreachable { code, mtu: 0, quote }, meta, now);
     }
 
-    /// An error about a datagram of ours with `header`, of whose payload `payload` is the front.
-    fn on_quoted_error(
-        &mut self,
-        iface: IfaceId,
-        meaning: Meaning,
-        header: &ipv4::Header,
-        payload: &[u8],
-        now: Instant,
-    ) {
+    /// If `message` is an error about a datagram of ours, its socket is told.
+    fn on_error_message(&mut self, message: &Message<'_>, meta: Meta, now: Instant) {
+        let (Some(meaning), Some(Quote { header, payload })) = (errors::meaning(message), message.quoted()) else {
+            return;
+        };
         let Some((src_port, dst_port)) = ports(payload).filter(|_| header.fragment_offset == 0) else { return };
         let flow = Flow {
             local: Endpoint::new(IpAddr::V4(header.src), src_port),
@@ -122,9 +131,9 @@ impl Stack {
         match header.protocol {
             protocol::TCP => {
                 let Some(id) = self.demux.connection(&flow) else { return };
-                self.guarded(id, now, |stack| stack.on_tcp_error(id, meaning, header, payload, now));
+                self.guarded(id, now, |stack| stack.on_tcp_error(id, meaning, &header, payload, now));
             }
-            protocol::UDP => self.on_udp_error(iface, meaning, flow, now),
+            protocol::UDP => self.on_udp_error(message, meaning, meta, flow, payload, now),
             _ => {}
         }
     }
@@ -138,7 +147,13 @@ impl Stack {
         let believes = matches!(settings.ip.mtu_discover, MtuDiscover::Want | MtuDiscover::Do | MtuDiscover::Probe);
         let mut cx = self.world.cx(now);
         match meaning {
-            Meaning::Error { error, .. } => _ = connection.on_icmp(IcmpVerdict::Error(error), seq, &mut cx),
+            // Who sets IP_RECVERR on a stream hears of errors that a connection outlives, too (ip(7)).
+            Meaning::Error { error, .. } => {
+                if connection.on_icmp(IcmpVerdict::Error(error), seq, &mut cx) && settings.ip.recverr {
+                    connection.keep_error(error);
+                    self.announce(id, Ready::ERR);
+                }
+            }
             Meaning::TooBig(field) => {
                 let mtu = u32::from(field);
                 let verdict = IcmpVerdict::PacketTooBig(if believes { mtu.max(pmtu::MIN_PMTU) } else { u32::MAX });
@@ -152,11 +167,19 @@ impl Stack {
         self.after(id, now);
     }
 
-    fn on_udp_error(&mut self, iface: IfaceId, meaning: Meaning, flow: Flow, now: Instant) {
-        let Some(id) = self.demux.datagram(&flow, iface) else { return };
+    fn on_udp_error(
+        &mut self,
+        message: &Message<'_>,
+        meaning: Meaning,
+        meta: Meta,
+        flow: Flow,
+        payload: &[u8],
+        now: Instant,
+    ) {
+        let Some(id) = self.demux.datagram(&flow, meta.iface) else { return };
         let Some(entry) = self.sockets.lookup_mut(id) else { return };
         let Body::Datagram(socket) = &mut entry.body else { return };
-        let ip = &entry.settings.ip;
+        let SocketSettings { ref ip, recv_buffer, .. } = entry.settings;
         let (error, hard) = match meaning {
             Meaning::Error { error, hard } => (Some(error), hard),
             Meaning::TooBig(_) => {
@@ -168,6 +191,17 @@ impl Stack {
         if let Some(error) = error
             && (ip.recverr || (hard && socket.remote.is_some()))
         {
+            if ip.recverr {
+                let (kind, code, _) = message.front();
+                let info = match *message {
+                    Message::Unreachable { mtu, .. } => mtu.into(),
+                    Message::ParameterProblem { pointer, .. } => pointer.into(),
+                    _ => 0,
+                };
+                let payload = payload.get(udp::HEADER..).unwrap_or_default().to_vec();
+                let origin = Origin::Icmp { kind, code, meta };
+                socket.on_report(Report { error, origin, info, dest: flow.remote, payload }, recv_buffer);
+            }
             socket.on_error(error);
             let events = socket.poll_events();
             self.announce(id, events);

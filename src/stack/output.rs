@@ -107,10 +107,7 @@ impl Stack {
         };
         let mut cx = self.world.cx(now);
         cx.mib.ip_out_requests += 1;
-        let limit = match discover {
-            MtuDiscover::Dont | MtuDiscover::Want | MtuDiscover::Do => hop.path.mtu,
-            MtuDiscover::Probe | MtuDiscover::Interface | MtuDiscover::Omit => hop.path.link_mtu,
-        };
+        let limit = discover.limit(&hop.path);
         let fits = frame.len() + ipv4::MIN_HEADER <= limit as usize;
         let dont_fragment = match discover {
             MtuDiscover::Dont | MtuDiscover::Interface | MtuDiscover::Omit => false,

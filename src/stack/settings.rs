@@ -1,6 +1,7 @@
 //! What the application has asked of a socket below TCP and UDP: the values behind SOL_SOCKET and IPPROTO_IP options.
 
 use super::iface::IfaceId;
+use crate::tcp::Path;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// IP_MTU_DISCOVER (ip(7)).
@@ -20,6 +21,16 @@ pub enum MtuDiscover {
     Omit,
 }
 
+impl MtuDiscover {
+    /// The largest packet, bytes.
+    pub const fn limit(self, path: &Path) -> u32 {
+        match self {
+            Self::Dont | Self::Want | Self::Do => path.mtu,
+            Self::Probe | Self::Interface | Self::Omit => path.link_mtu,
+        }
+    }
+}
+
 /// Values of IPPROTO_IP options.
 #[derive(Clone, Debug)]
 pub struct IpSettings {
@@ -35,7 +46,7 @@ pub struct IpSettings {
     pub recv_tos: bool,
     /// IP_PKTINFO.
     pub pktinfo: bool,
-    /// IP_RECVERR: ICMP errors are reported on unconnected datagram sockets too.
+    /// IP_RECVERR: a datagram socket has an error queue, a stream hears of every ICMP error ([`super::Stack::set_recverr`]).
     pub recverr: bool,
     /// IP_MULTICAST_TTL.
     pub multicast_ttl: u8,

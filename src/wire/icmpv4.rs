@@ -208,7 +208,7 @@ impl<'a> Message<'a> {
     }
 
     /// Type, code and the four bytes whose meaning depends on them.
-    fn front(&self) -> (u8, u8, [u8; 4]) {
+    pub fn front(&self) -> (u8, u8, [u8; 4]) {
         let pair = |id: u16, seq: u16| {
             let ([a, b], [c, d]) = (id.to_be_bytes(), seq.to_be_bytes());
             [a, b, c, d]

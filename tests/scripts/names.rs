@@ -35,6 +35,7 @@ constants! {
     "SO_EE_ORIGIN_ZEROCOPY" = 5,
     "SO_EE_CODE_ZEROCOPY_COPIED" = 1,
     "ENOMSG" = libc::ENOMSG as i64,
+    "EHOSTUNREACH" = libc::EHOSTUNREACH as i64,
     "SOL_TCP" = libc::IPPROTO_TCP as i64,
     "SOL_UDP" = libc::IPPROTO_UDP as i64,
     "SOL_IP" = libc::IPPROTO_IP as i64,

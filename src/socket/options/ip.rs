@@ -56,8 +56,8 @@ pub(super) const TABLE: &[Row] = &[
         name: libc::IP_RECVERR,
         get: |s| setting(s, |o| o.ip.recverr.into()),
         set: |s, v| {
-            let v = loose(v);
-            change(s, |o| o.ip.recverr = v != 0)
+            let on = loose(v) != 0;
+            s.with(|stack, id, _| stack.set_recverr(id, on))
         },
     },
     Row {
