@@ -12,6 +12,7 @@ mod fence;
 mod interface;
 mod judge;
 mod load;
+mod namespace;
 mod next;
 mod nss;
 mod read;

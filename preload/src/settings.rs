@@ -10,6 +10,7 @@ use sockeye_shim::{
     format::{FILLERS, MEANT, Token, token_from_text},
     host::Host,
     name::{STACK_MAX, is_stack, stack_of},
+    stderr,
 };
 
 unsafe extern "C" {
@@ -285,13 +286,9 @@ const NOBODY: Host<'static> =
 /// Says one line on stderr, the first time only.
 pub fn say(line: &[u8]) {
     static SAID: AtomicBool = AtomicBool::new(false);
-    if SAID.swap(true, Ordering::Relaxed) {
-        return;
+    if !SAID.swap(true, Ordering::Relaxed) && stderr::write(line).is_err() {
+        stderr::log(line);
     }
-    let piece = |bytes: &[u8]| libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-    let pieces = [piece(b"sockeye: "), piece(line), piece(b"\n")];
-    // SAFETY: three slices that live through the call.
-    let _ = unsafe { sockeye_shim::kernel::call(libc::SYS_writev, [2, pieces.as_ptr() as usize, 3, 0, 0, 0]) };
 }
 
 /// Takes the settings before the program can change its environment, and says where names come from.

@@ -32,19 +32,23 @@ pub fn start() -> Result<()> {
         say(b"the stack that SOCKEYE_STACK names has no host, and SOCKEYE_NET does not say how to start one");
         return Err(DOWN);
     }
-    let Some(program) = program(settings) else {
-        say(b"the program sockeye, which holds the stack, is not beside the preload library; SOCKEYE_HOST may name it");
-        return Err(DOWN);
+    // What is behind the fence has it started from outside.
+    let program = match fence::is_raised() {
+        true => None,
+        false => Some(program(settings).ok_or_else(|| {
+            say(b"the program sockeye, which holds the stack, is not beside the preload library; SOCKEYE_HOST may name it");
+            DOWN
+        })?),
     };
     let mut ends = [0i32; 2];
     raw(libc::SYS_pipe2, [ends.as_mut_ptr() as usize, libc::O_CLOEXEC as usize, 0])?;
-    if fence::is_raised() {
+    let Some(program) = program else {
         if let Err(errno) = start_outside(settings, ends[1]) {
             close_both(ends);
             return Err(errno);
         }
         return come_up(settings, ends);
-    }
+    };
     // No exit signal: the program's own wait() never sees this child.
     match raw(libc::SYS_clone, [0; 3]) {
         Ok(0) => become_host(settings, &program, ends[1]),
@@ -74,7 +78,8 @@ fn come_up(settings: &Settings, ends: [i32; 2]) -> Result<()> {
 fn start_outside(settings: &Settings, words: i32) -> Result<()> {
     let outer = settings.fence.as_bytes();
     if outer.is_empty() || outer == settings.stack.as_bytes() {
-        say(b"the stack's host is gone, and this program cannot start another; start it again from outside");
+        say(b"the stack's host is gone or in another network namespace, and this program cannot start another; \
+              start it again from outside");
         return Err(DOWN);
     }
     let (mut meant, mut len) = ([0u8; MEANT], 0);

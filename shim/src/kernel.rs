@@ -73,6 +73,15 @@ impl UnixAddress {
         address
     }
 
+    /// That of a file; nothing if the path is too long for one.
+    pub fn of_path(path: &[u8]) -> Option<Self> {
+        let mut address = Self { family: libc::AF_UNIX as u16, ..Self::empty() };
+        // With its NUL.
+        address.path[..107].get_mut(..path.len())?.copy_from_slice(path);
+        address.len = 3 + path.len() as u32;
+        Some(address)
+    }
+
     /// The abstract name, if it is one.
     pub fn name(&self) -> Option<&[u8]> {
         let (nul, name) = self.path.get(..(self.len as usize).checked_sub(2)?)?.split_first()?;
@@ -237,6 +246,27 @@ pub fn send(fd: i32, bytes: &[u8]) -> Result<usize> {
     unsafe { call(libc::SYS_sendto, [fd as usize, bytes.as_ptr() as usize, bytes.len(), flags, 0, 0]) }
 }
 
+fn pieces<const N: usize>(of: &[&[u8]; N]) -> [libc::iovec; N] {
+    of.map(|bytes| libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() })
+}
+
+/// writev(2).
+pub fn write_pieces<const N: usize>(fd: i32, of: &[&[u8]; N]) -> Result<usize> {
+    let pieces = pieces(of);
+    // SAFETY: the slices live through the call and are only read.
+    unsafe { call(libc::SYS_writev, [fd as usize, pieces.as_ptr() as usize, N, 0, 0, 0]) }
+}
+
+/// Sends a datagram to an address (sendmsg(2)), without SIGPIPE and without waiting.
+pub fn send_pieces<const N: usize>(fd: i32, to: &UnixAddress, of: &[&[u8]; N]) -> Result<usize> {
+    let pieces = pieces(of);
+    let message = [(&raw const *to) as usize, to.size(), pieces.as_ptr() as usize, N, 0, 0, 0];
+    let flags = (libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) as usize;
+    // SAFETY: a msghdr of 64-bit Linux (the name, the pieces and how many, no control, no flags), whose parts live through
+    // the call and are only read.
+    unsafe { call(libc::SYS_sendmsg, [fd as usize, message.as_ptr() as usize, flags, 0, 0, 0]) }
+}
+
 /// recv(2); begins again after a signal.
 pub fn recv(fd: i32, bytes: &mut [u8]) -> Result<usize> {
     loop {
@@ -275,11 +305,16 @@ pub fn send_filled(fd: i32, head: &[u8], total: usize) -> Result<usize> {
 
 /// Which of IN, OUT, ERR and HUP a descriptor has now.
 pub fn ready(fd: i32) -> i16 {
-    let mut set = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+    let mut set = [libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }];
+    if poll(&mut set).is_ok() { set[0].revents } else { 0 }
+}
+
+/// poll(2), without waiting.
+pub fn poll(set: &mut [libc::pollfd]) -> Result<usize> {
     let limit = [0u64; 2];
-    let (at, limit) = ((&raw mut set) as usize, limit.as_ptr() as usize);
-    // SAFETY: one pollfd and a timespec of zero, both alive through the call; no signal mask.
-    if unsafe { call(libc::SYS_ppoll, [at, 1, limit, 0, 0, 0]) }.is_ok() { set.revents } else { 0 }
+    let (at, limit) = (set.as_mut_ptr() as usize, limit.as_ptr() as usize);
+    // SAFETY: a slice of pollfd and a timespec of zero, both alive through the call; no signal mask.
+    unsafe { call(libc::SYS_ppoll, [at, set.len(), limit, 0, 0, 0]) }
 }
 
 /// Sends one byte and a descriptor behind it (SCM_RIGHTS); both are received together.

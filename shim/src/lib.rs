@@ -24,6 +24,7 @@ pub mod open;
 pub mod options;
 pub mod report;
 pub mod sockaddr;
+pub mod stderr;
 pub mod tag;
 
 /// An error number of Linux, positive.

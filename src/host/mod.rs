@@ -92,6 +92,7 @@ impl Options {
 /// A text that names cause and cure.
 pub fn run(options: &Options) -> Result<(), String> {
     let name = options.stack_name()?;
+    log::take_stdout();
     process::raise_descriptor_limit(DESCRIPTORS);
     let gate = match Gate::claim(&name)? {
         Claim::Ours(gate) => gate,

@@ -9,6 +9,7 @@ use super::{fork, threads, transfer, wall};
 use crate::stack::config::{Logging, Whither};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use parking_lot::{Mutex, RwLock};
+use sockeye_shim::{Errno, stderr};
 use std::{
     collections::VecDeque,
     fs::{File, OpenOptions},
@@ -18,7 +19,10 @@ use std::{
         unix::{fs::OpenOptionsExt, net::UnixDatagram},
     },
     path::Path,
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -36,6 +40,9 @@ struct Plan {
 
 static PLAN: RwLock<Plan> = RwLock::new(Plan { written: Vec::new(), kept: LevelFilter::Off });
 static RING: Mutex<Ring> = Mutex::new(Ring { lines: VecDeque::new(), bytes: 0, begins: 0 });
+
+/// Standard output is the log's, once nobody reads standard error.
+static HAS_STDOUT: AtomicBool = AtomicBool::new(false);
 
 struct Ours;
 
@@ -79,14 +86,23 @@ fn tell(level: Level, text: &str) {
     RING.lock().push(line);
 }
 
+/// What cannot be written there goes to syslog(3): a socket is no place for it ([`sockeye_shim::stderr`]).
 fn to_stderr(level: Level, text: &str) {
-    let line = format!("sockeye: {level} {text}\n");
-    let written = transfer::write(io::stderr().as_fd(), line.as_bytes());
-    if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
-        // Whoever started a host has heard it come up, and listens no more. There is nobody left to tell that
-        // standard output is closed too.
-        let _ = transfer::write(io::stdout().as_fd(), line.as_bytes());
+    let line = format!("{level} {text}");
+    match stderr::write(line.as_bytes()) {
+        Ok(()) => {}
+        Err(Errno(libc::EPIPE)) if HAS_STDOUT.load(Ordering::Relaxed) => {
+            // Whoever started a host has heard it come up, and listens no more. There is nobody left to tell that
+            // standard output is closed too.
+            let _ = transfer::write(io::stdout().as_fd(), format!("sockeye: {line}\n").as_bytes());
+        }
+        Err(_) => _ = to_syslog(level, text),
     }
+}
+
+/// This process is a host: it prints nothing on standard output, which lines may go to.
+pub fn take_stdout() {
+    HAS_STDOUT.store(true, Ordering::Relaxed);
 }
 
 /// The file is opened for each line: it may have been renamed meanwhile (logrotate(8)), and the number of a descriptor that

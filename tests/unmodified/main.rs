@@ -62,5 +62,6 @@ mod redis;
 mod rest;
 mod running;
 mod tun;
+mod vsftpd;
 mod waiting;
 mod wget;
