@@ -1,7 +1,7 @@
 //! The calls of the interface that are those of the socket layer, each known to virtual time as a call.
 
 use crate::{bench::Bench, sysctl};
-use libc::{epoll_event, iovec, msghdr, nfds_t, pollfd, size_t, sockaddr, sockaddr_in6, socklen_t, ssize_t};
+use libc::{epoll_event, iovec, msghdr, nfds_t, pollfd, size_t, sockaddr, socklen_t, ssize_t};
 use sockeye::{
     capi,
     engine::virtual_time,
@@ -69,28 +69,15 @@ pub unsafe extern "C-unwind" fn socket(userdata: *mut c_void, domain: c_int, kin
     virtual_time::call(|| {
         let settings = sysctl::read();
         sysctl::apply(bench, &settings);
-        let opened = open::mapped_socket_in(bench.stack, domain, kind, protocol);
+        let opened = open::socket_in(bench.stack, domain, kind, protocol);
         opened.inspect(|fd| sysctl::apply_to(*fd, &settings)).unwrap_or_else(|error| fail(errno::of(error)))
     })
 }
 
-/// bind(2). An AF_INET6 socket's `::` is any address of either family, and here there is one only.
+/// bind(2).
 pub unsafe extern "C-unwind" fn bind(_: *mut c_void, fd: c_int, addr: *const sockaddr, len: socklen_t) -> c_int {
-    let is_v6 = || {
-        // SAFETY: the caller's address, of which `len` bytes are there.
-        len as usize >= size_of::<sockaddr_in6>() && unsafe { c_int::from((*addr).sa_family) } == libc::AF_INET6
-    };
-    if addr.is_null() || !is_v6() {
-        // SAFETY: the caller's own arguments.
-        return virtual_time::call(|| unsafe { capi::sockeye_bind(fd, addr, len) });
-    }
-    // SAFETY: as long as a sockaddr_in6, which is bytes.
-    let mut v6: sockaddr_in6 = unsafe { addr.cast::<sockaddr_in6>().read_unaligned() };
-    if v6.sin6_addr.s6_addr == [0; 16] {
-        v6.sin6_addr.s6_addr[10..12].fill(0xff);
-    }
-    // SAFETY: an address of our own.
-    virtual_time::call(|| unsafe { capi::sockeye_bind(fd, (&raw const v6).cast(), len) })
+    // SAFETY: the caller's own arguments.
+    virtual_time::call(|| unsafe { capi::sockeye_bind(fd, addr, len) })
 }
 
 /// fcntl(2). The argument of all commands that packetdrill knows is an int.

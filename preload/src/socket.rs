@@ -96,7 +96,7 @@ pub unsafe extern "C" fn connect(fd: c_int, at: *const sockaddr, len: socklen_t)
     if tag.is(Tag::DATAGRAM) {
         let peer = match address::family(bytes) {
             Some(libc::AF_UNSPEC) => Ok(None),
-            _ => address::read(bytes, tag).map(Some),
+            _ => address::read_peer(bytes, tag).map(Some),
         };
         return answer(peer.and_then(|peer| shim_datagram::associate(fd, tag, peer, &host()?)));
     }

@@ -82,16 +82,10 @@ pub fn emit(header: &DatagramHeader, tag: Tag, room: &mut [u8], used: usize) -> 
         }
     }
     if is(DatagramHeader::TTL) {
-        let (level, kind) =
-            if v6 { (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) } else { (libc::IPPROTO_IP, libc::IP_TTL) };
-        out.put(level, kind, &i32::from(header.ttl).to_ne_bytes());
+        out.put(libc::IPPROTO_IP, libc::IP_TTL, &i32::from(header.ttl).to_ne_bytes());
     }
     if is(DatagramHeader::TOS) {
-        if v6 {
-            out.put(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &i32::from(header.tos).to_ne_bytes());
-        } else {
-            out.put(libc::IPPROTO_IP, libc::IP_TOS, &[header.tos]);
-        }
+        out.put(libc::IPPROTO_IP, libc::IP_TOS, &[header.tos]);
     }
     (out.used, out.is_cut)
 }

@@ -142,7 +142,7 @@ pub fn send(
     header.flags |= if flags & libc::MSG_MORE != 0 { DatagramHeader::MORE } else { 0 };
     header.flags |= if flags & libc::MSG_DONTROUTE != 0 { DatagramHeader::DONTROUTE } else { 0 };
     let tag = if tag.is(Tag::BOUND) { tag } else { attach(fd, tag, None, host)? };
-    if header.peer != Address::NONE {
+    if message.name.is_some() {
         check(fd, tag, header.peer, host)?;
     }
     let flags = flags & (libc::MSG_DONTWAIT | libc::MSG_CONFIRM) | libc::MSG_NOSIGNAL;
@@ -202,20 +202,18 @@ fn destination(name: &[u8], tag: Tag) -> Result<Address> {
     if !tag.is(Tag::V6) && len >= 16 && sockaddr::family(&bytes) == Some(libc::AF_UNSPEC) {
         bytes[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
     }
-    let address = sockaddr::read(&bytes[..len], tag)?;
-    match address.to_v4() {
-        _ if address.port == 0 => Err(Errno(libc::EINVAL)),
-        Some(_) => Ok(address),
-        None if address.is_unspecified() => Ok(Address::v4([127, 0, 0, 1], address.port)),
-        None => Err(Errno(libc::ENETUNREACH)),
-    }
+    sockaddr::read_peer(&bytes[..len], tag)
 }
 
-/// Whether a datagram may be sent there, which the host is asked unless it is plain: it is unicast for certain and
-/// there is a route to all, or it was asked the last time. What was answered last is in SO_INCOMING_CPU, which means
+/// Whether a datagram may be sent there, which the host is asked unless it is plain: it is unicast of IPv4 for certain
+/// and there is a route to all, or it was asked the last time. What was answered last is in SO_INCOMING_CPU, which means
 /// nothing on an AF_UNIX socket: an address's network, or all of one that may be for broadcasts.
 fn check(fd: i32, tag: Tag, peer: Address, host: &Host<'_>) -> Result<()> {
-    let Some(ip) = peer.to_v4() else { return Ok(()) };
+    let request = Request { address: peer, value: CHECK, ..Request::new(Op::Associate, host.token, tag.id) };
+    let ip = match peer.to_v4() {
+        Some(ip) if peer.port != 0 && !tag.is(Tag::V6ONLY) => ip,
+        _ => return host.ask(&request).map(drop),
+    };
     let number = u32::from_be_bytes(ip);
     // A broadcast address ends in ones, two of them at least (RFC 1122 section 3.2.1.3, RFC 3021).
     let is_plain = number & 3 != 3 && (1..224).contains(&ip[0]);
@@ -226,7 +224,6 @@ fn check(fd: i32, tag: Tag, peer: Address, host: &Host<'_>) -> Result<()> {
     if key != -1 && kernel::option::<i32>(fd, libc::SO_INCOMING_CPU) == Ok(key) {
         return Ok(());
     }
-    let request = Request { address: peer, value: CHECK, ..Request::new(Op::Associate, host.token, tag.id) };
     host.ask(&request)?;
     let _ = kernel::set_option(fd, libc::SO_INCOMING_CPU, &key.to_ne_bytes());
     Ok(())

@@ -13,21 +13,6 @@ const SO_BINDTOIFINDEX: i32 = 62;
 /// A send buffer, as it is asked for, that lets the largest datagram through.
 const SEND_BUFFER: i32 = 70_000;
 
-/// Options of IPv6 by which a datagram socket of IPv4-mapped addresses has those of IPv4 (ipv6(7)).
-fn translated(tag: Tag, level: i32, name: i32) -> (i32, i32) {
-    let v4 = match name {
-        _ if level != libc::IPPROTO_IPV6 || !tag.is(Tag::DATAGRAM) || !tag.is(Tag::V6) => None,
-        libc::IPV6_RECVPKTINFO => Some(libc::IP_PKTINFO),
-        libc::IPV6_RECVHOPLIMIT => Some(libc::IP_RECVTTL),
-        libc::IPV6_RECVTCLASS => Some(libc::IP_RECVTOS),
-        libc::IPV6_UNICAST_HOPS => Some(libc::IP_TTL),
-        libc::IPV6_TCLASS => Some(libc::IP_TOS),
-        libc::IPV6_MTU_DISCOVER => Some(libc::IP_MTU_DISCOVER),
-        _ => None,
-    };
-    v4.map_or((level, name), |name| (libc::IPPROTO_IP, name))
-}
-
 /// A `struct ucred` without a process: pid 0, uid and gid -1.
 const NOBODY: [u8; 12] = [0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255];
 
@@ -102,7 +87,6 @@ pub fn set(fd: i32, tag: Tag, level: i32, name: i32, value: &[u8], host: &Host<'
     } else {
         tag
     };
-    let (level, name) = translated(tag, level, name);
     match setter(tag, level, name) {
         Setter::Kernel => return Ok(false),
         Setter::Both => {
@@ -115,7 +99,9 @@ pub fn set(fd: i32, tag: Tag, level: i32, name: i32, value: &[u8], host: &Host<'
             forward(fd, tag, (level, name), value, host, false)?;
         }
         Setter::Flag(Tag::V6ONLY) if !tag.is(Tag::V6) => return Err(Errno(libc::ENOPROTOOPT)),
-        Setter::Flag(Tag::V6ONLY) if tag.is(Tag::BOUND) => return Err(Errno(libc::EINVAL)),
+        Setter::Flag(Tag::V6ONLY) if [Tag::BOUND, Tag::CONNECTED, Tag::CONNECTING].into_iter().any(|f| tag.is(f)) => {
+            return Err(Errno(libc::EINVAL));
+        }
         Setter::Flag(flag) => raise(fd, tag, flag, number()? != 0)?,
         Setter::NoDelay => {
             raise(fd, tag, Tag::NODELAY, number()? != 0)?;
@@ -197,7 +183,6 @@ fn forward(fd: i32, tag: Tag, option: (i32, i32), value: &[u8], host: &Host<'_>,
 pub fn read(fd: i32, tag: Tag, level: i32, name: i32, room: usize, host: &Host<'_>) -> Result<Option<Data>> {
     let number = |value: i32| Ok(Data::of(&value.to_ne_bytes()));
     let flag = |flag: u16| number(i32::from(tag.is(flag)));
-    let (level, name) = translated(tag, level, name);
     if tag.is(Tag::DATAGRAM) {
         match (level, name) {
             (libc::SOL_SOCKET, libc::SO_PROTOCOL) => return number(libc::IPPROTO_UDP),

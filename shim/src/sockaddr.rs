@@ -32,6 +32,19 @@ pub fn read(bytes: &[u8], tag: Tag) -> Result<Address> {
     }
 }
 
+/// Reads the address of a peer. A datagram socket of AF_INET6 takes IPv4 addresses as they are, too (Linux's
+/// udpv6_sendmsg, ip6_datagram_connect).
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_peer(bytes: &[u8], tag: Tag) -> Result<Address> {
+    match family(bytes) {
+        Some(libc::AF_INET) if tag.is(Tag::DATAGRAM) => read(bytes, tag.without(Tag::V6)),
+        _ => read(bytes, tag),
+    }
+}
+
 /// Reads the address that bind(2) is given: AF_UNSPEC is as good as AF_INET for any address (Linux's __inet_bind).
 ///
 /// # Errors

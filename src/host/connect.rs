@@ -4,7 +4,7 @@ use super::{
     bridge::{Bridge, CHUNK},
     end::{self, End},
     listener::Held,
-    request::{endpoint, mapped},
+    request::{endpoint, is_v6only, mapped},
     slot::{Host, Item},
 };
 use crate::{
@@ -137,12 +137,14 @@ impl Outcomes {
 
 fn begin(header: &ConnectHeader, socket: &Detached) -> Result<Endpoint, Error> {
     let flag = |flag: u16| header.flags & u32::from(flag) != 0;
-    let remote = endpoint(&header.destination)?;
+    let remote = endpoint(&header.destination);
     socket.with(|stack, id, now| {
         let settings = stack.tcp_settings(id)?;
         settings.nodelay |= flag(Tag::NODELAY);
         settings.keepalive |= header.flags & KEEPALIVE != 0;
-        stack.settings(id)?.reuse_addr |= header.flags & REUSEADDR != 0;
+        let settings = stack.settings(id)?;
+        settings.reuse_addr |= header.flags & REUSEADDR != 0;
+        settings.v6only = is_v6only(header.flags);
         stack.on_settings_changed(id, now);
         Ok(())
     })?;

@@ -6,7 +6,7 @@
 
 use super::{
     bridge::{CHUNK, Verdict},
-    request::{endpoint, mapped, shown},
+    request::{endpoint, is_v6only, mapped},
     slot::{Host, Item},
 };
 use crate::{
@@ -118,7 +118,7 @@ impl Datagram {
 
     fn send_one(&self, header: &DatagramHeader, payload: &[u8]) -> Result<()> {
         let is = |flag| header.flags & flag != 0;
-        let dest = if header.peer == Address::NONE { None } else { Some(endpoint(&header.peer)?) };
+        let dest = if header.peer == Address::NONE { None } else { Some(endpoint(&header.peer)) };
         let to = SendTo {
             dest,
             source: header.local.to_v4().map(|v4| IpAddr::V4(Ipv4Addr::from(v4))),
@@ -278,9 +278,9 @@ impl Host {
         let datagram = self.datagram(request.id).ok_or(Error::NotFound)?;
         let key = datagram.key.to_le_bytes();
         let local = datagram.socket.with(|stack, id, _| stack.local_endpoint(id))?;
-        let local = shown(local, datagram.socket.family());
+        let local = mapped(local);
         // Not unicast to any network that a stack may be in, so it is the default route that leads there.
-        let anywhere = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254));
+        let anywhere = Endpoint::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254)), 9);
         let routed = datagram.socket.with(|stack, id, now| stack.way(id, anywhere, now)).is_ok();
         let data = Data::of(&[&key[..], &[u8::from(routed)]].concat()).ok_or(Error::MessageTooLong)?;
         Ok(Response { local, data, ..Response::new(0) })
@@ -298,6 +298,7 @@ impl Host {
         unix::bind(end.as_fd(), &names[0]).map_err(|_| Error::NetDown)?;
         let Some(Item::Held(held)) = self.take(number).map(|slot| slot.item) else { return Err(Error::Invalid) };
         let socket = held.socket;
+        socket.with(|stack, id, _| stack.settings(id).map(|settings| settings.v6only = is_v6only(request.flags)))?;
         self.interest.add(&end, libc::EPOLLIN | libc::EPOLLOUT, number)?;
         self.engine.forget(socket.id());
         self.watch(socket.id(), number);
@@ -310,11 +311,7 @@ impl Host {
     }
 
     fn bind_datagram(&mut self, request: &Request) -> Result<()> {
-        let is_v6only = request.flags & u32::from(Tag::V6 | Tag::V6ONLY) == u32::from(Tag::V6 | Tag::V6ONLY);
-        if is_v6only {
-            return Err(Error::AddrNotAvailable);
-        }
-        let local = endpoint(&request.address).map_err(|_| Error::AddrNotAvailable)?;
+        let local = endpoint(&request.address);
         let flags = request.flags;
         let set = |socket: &Detached| {
             socket.with(|stack, id, now| {
@@ -341,14 +338,15 @@ impl Host {
         let datagram = self.datagram(request.id).ok_or(Error::NotFound)?;
         let local = datagram.socket.with(|stack, id, now| {
             match request.value {
-                ASSOCIATE => stack.connect(id, remote?, now)?,
+                ASSOCIATE => stack.connect(id, remote, now)?,
                 DISSOLVE => stack.disconnect(id, now)?,
-                CHECK => stack.way(id, remote?.addr, now)?,
+                // A send that fails leaves it with a port, too.
+                CHECK => stack.bind_implicitly(id, now).and_then(|()| stack.way(id, remote, now))?,
                 _ => return Err(Error::Invalid),
             }
             stack.local_endpoint(id)
         })?;
-        let local = shown(local, datagram.socket.family());
+        let local = mapped(local);
         Ok(Response { local, ..Response::new(0) })
     }
 

@@ -27,17 +27,13 @@ use std::{
 /// net.core.somaxconn.
 const SOMAXCONN: i32 = 4096;
 
-/// The stack's endpoint for an address of a program's. `::` is any IPv4 address too.
-///
-/// # Errors
-/// `NetUnreachable` for an address that only IPv6 has.
-pub fn endpoint(address: &Address) -> Result<Endpoint> {
+/// The stack's endpoint for an address of a program's.
+pub fn endpoint(address: &Address) -> Endpoint {
     let addr = match address.to_v4() {
-        Some(v4) => Ipv4Addr::from(v4),
-        None if address.is_unspecified() => Ipv4Addr::UNSPECIFIED,
-        None => return Err(Error::NetUnreachable),
+        Some(v4) => IpAddr::V4(Ipv4Addr::from(v4)),
+        None => IpAddr::V6(Ipv6Addr::from(address.ip)),
     };
-    Ok(Endpoint::new(IpAddr::V4(addr), address.port))
+    Endpoint::new(addr, address.port)
 }
 
 /// An endpoint as requests and names carry it.
@@ -48,12 +44,10 @@ pub fn mapped(endpoint: Endpoint) -> Address {
     }
 }
 
-/// The own address as a program of that family is shown it: any address of AF_INET6 is `::`.
-pub fn shown(endpoint: Endpoint, family: Family) -> Address {
-    match family {
-        Family::V6 if endpoint.addr.is_unspecified() => Address::v6(Ipv6Addr::UNSPECIFIED.octets(), endpoint.port),
-        _ => mapped(endpoint),
-    }
+/// Whether a socket's flags say that it is of IPv6 alone.
+pub fn is_v6only(flags: u32) -> bool {
+    let both = u32::from(Tag::V6 | Tag::V6ONLY);
+    flags & both == both
 }
 
 impl Host {
@@ -153,7 +147,7 @@ impl Host {
                 let (local, remote) =
                     socket.with(|stack, id, _| Ok((stack.local_endpoint(id)?, stack.remote_endpoint(id).ok())))?;
                 let remote = remote.map_or(Address::NONE, mapped);
-                Ok(Response { local: shown(local, socket.family()), remote, ..nothing })
+                Ok(Response { local: mapped(local), remote, ..nothing })
             }
             Op::SetOption => {
                 let (level, name) = (request.level, request.name);
@@ -207,11 +201,7 @@ impl Host {
     }
 
     fn bind(&mut self, request: &Request) -> Result<Address> {
-        let is_v6only = request.flags & u32::from(Tag::V6 | Tag::V6ONLY) == u32::from(Tag::V6 | Tag::V6ONLY);
-        let local = endpoint(&request.address).map_err(|_| Error::AddrNotAvailable)?;
-        if is_v6only {
-            return Err(Error::AddrNotAvailable);
-        }
+        let local = endpoint(&request.address);
         let is_new = self.named(request.id).is_none();
         let bound = self.bind_to(request, local);
         if bound.is_err() && is_new {
@@ -229,6 +219,7 @@ impl Host {
                 let settings = stack.settings(id)?;
                 settings.reuse_port |= flags & u32::from(Tag::REUSEPORT) != 0;
                 settings.reuse_addr |= flags & REUSEADDR != 0;
+                settings.v6only = is_v6only(flags);
                 stack.bind(id, local, now)?;
                 stack.local_endpoint(id)
             })
@@ -241,8 +232,7 @@ impl Host {
             }
             bound => bound?,
         };
-        let family = self.socket(request.id).ok_or(Error::NotFound)?.family();
-        let local = shown(bound, family);
+        let local = mapped(bound);
         let name = Meaning::Bound { id: request.id, local }.name(&self.name).ok_or(Error::Invalid)?;
         let now = self.engine.now();
         match self.held(request.id) {

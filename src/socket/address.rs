@@ -39,7 +39,6 @@ impl Address {
                 return Self { bytes, len: V4_LEN };
             }
             (_, IpAddr::V6(v6)) => v6,
-            (Family::V6, IpAddr::V4(v4)) if v4.is_unspecified() => Ipv6Addr::UNSPECIFIED,
             (Family::V6, IpAddr::V4(v4)) => v4.to_ipv6_mapped(),
         };
         bytes[..2].copy_from_slice(&AF_INET6.to_ne_bytes());
@@ -70,7 +69,7 @@ pub enum Unspec {
     Refuse,
     /// As AF_INET if the address is INADDR_ANY (bind(2), for the sake of old programs).
     IfAny,
-    /// As AF_INET (sendto(2)).
+    /// As AF_INET (sendto(2), and connect(2) of a datagram socket).
     AsInet,
 }
 
@@ -91,6 +90,8 @@ pub fn parse(bytes: &[u8], socket: Family, unspec: Unspec) -> Result<Endpoint> {
             }
             Ok(Endpoint::new(IpAddr::V4(addr), port(bytes)))
         }
+        // A datagram socket of AF_INET6 takes IPv4 addresses as they are, too (udpv6_sendmsg, ip6_datagram_connect).
+        Family::V6 if family(bytes) == Some(AF_INET) && unspec == Unspec::AsInet => parse(bytes, Family::V4, unspec),
         Family::V6 => {
             let bytes: &[u8; V6_SHORT_LEN] = bytes.first_chunk().ok_or(Error::Invalid)?;
             if u16::from_ne_bytes([bytes[0], bytes[1]]) != AF_INET6 {

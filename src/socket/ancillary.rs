@@ -11,7 +11,7 @@ use crate::{
     udp::error_queue::{self, Origin},
 };
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::atomic::Ordering,
 };
 
@@ -55,6 +55,8 @@ pub struct Ancillary {
     pub inq: Option<u32>,
     /// IP_PKTINFO: interface, and what a reply would come from, and destination address.
     pub pktinfo: Option<(i32, [Ipv4Addr; 2])>,
+    /// The same is told as IPV6_PKTINFO (RFC 3542 section 6): interface, and the destination in its mapped form.
+    pub is_v6: bool,
     /// IP_RECVTTL.
     pub ttl: Option<u8>,
     /// IP_RECVTOS.
@@ -133,6 +135,7 @@ impl Ancillary {
             timestamp: timestamp(socket, received.at),
             inq: None,
             pktinfo: destination,
+            is_v6: socket.family == Family::V6,
             ttl: ttl.then_some(received.ttl),
             tos: tos.then_some(received.tos),
             report: None,
@@ -172,6 +175,7 @@ impl Ancillary {
             timestamp: timestamp(socket, meta.at),
             inq: None,
             pktinfo: destination,
+            is_v6: socket.family == Family::V6,
             ttl: ttl.then_some(meta.ttl),
             tos: tos.then_some(meta.tos),
             report: Some(told),
@@ -193,11 +197,14 @@ impl Ancillary {
             writer.put(libc::IPPROTO_TCP, TCP_CM_INQ, &inq.to_ne_bytes());
         }
         if let Some((index, [local, to])) = self.pktinfo {
-            writer.put(
-                libc::IPPROTO_IP,
-                libc::IP_PKTINFO,
-                &[index.to_ne_bytes(), local.octets(), to.octets()].concat(),
-            );
+            let index = index.to_ne_bytes();
+            if self.is_v6 {
+                let to = to.to_ipv6_mapped().octets();
+                writer.put(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &[&to[..], &index].concat());
+            } else {
+                let info = [index, local.octets(), to.octets()].concat();
+                writer.put(libc::IPPROTO_IP, libc::IP_PKTINFO, &info);
+            }
         }
         if let Some(ttl) = self.ttl {
             writer.put(libc::IPPROTO_IP, libc::IP_TTL, &i32::from(ttl).to_ne_bytes());
@@ -267,6 +274,7 @@ fn parse_by(mut control: &[u8], interface: impl Fn(i32) -> Result<Option<IfaceId
         let data = control.get(HEADER..len).ok_or(Error::Invalid)?;
         match (word(HEADER - 8), word(HEADER - 4)) {
             (libc::IPPROTO_IP, kind) => parse_ip(kind, data, &interface, &mut to)?,
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => parse_pktinfo6(data, &interface, &mut to)?,
             // Meant for other families; Linux passes over them here.
             (libc::SOL_SOCKET, libc::SCM_RIGHTS | libc::SCM_CREDENTIALS) => {}
             (libc::SOL_SOCKET, libc::SO_MARK) => return Err(Error::NotPermitted),
@@ -276,6 +284,21 @@ fn parse_by(mut control: &[u8], interface: impl Fn(i32) -> Result<Option<IfaceId
         control = control.get(align(len)..).unwrap_or(&[]);
     }
     Ok(to)
+}
+
+/// `struct in6_pktinfo`: an address to send from, unless it is `::`, and an interface.
+fn parse_pktinfo6(data: &[u8], interface: impl Fn(i32) -> Result<Option<IfaceId>>, to: &mut SendTo) -> Result<()> {
+    let info: &[u8; 20] = data.try_into().map_err(|_| Error::Invalid)?;
+    to.iface = interface(i32::from_ne_bytes([info[16], info[17], info[18], info[19]]))?;
+    let octets: [u8; 16] = info[..16].try_into().map_err(|_| Error::Invalid)?;
+    let source = Ipv6Addr::from(octets);
+    to.source = match source.to_ipv4_mapped() {
+        None if source.is_unspecified() => None,
+        // What is sent is IPv4, and nothing of it comes from there.
+        None => return Err(Error::Invalid),
+        Some(source) => (!source.is_unspecified()).then_some(IpAddr::V4(source)),
+    };
+    Ok(())
 }
 
 fn parse_ip(kind: i32, data: &[u8], interface: impl Fn(i32) -> Result<Option<IfaceId>>, to: &mut SendTo) -> Result<()> {
@@ -306,10 +329,24 @@ mod tests {
         timestamp: Some((libc::SO_TIMESTAMPNS as u8, 1_700_000_000_123_456_789)),
         inq: None,
         pktinfo: Some((2, [Ipv4Addr::new(10, 0, 0, 2); 2])),
+        is_v6: false,
         ttl: Some(64),
         tos: Some(0x10),
         report: None,
     };
+
+    #[test]
+    fn the_packet_information_of_ipv6_has_the_mapped_address() {
+        let mut bytes = [0; 64];
+        let told =
+            Ancillary { pktinfo: Some((2, [Ipv4Addr::new(10, 0, 0, 2); 2])), is_v6: true, ..Ancillary::default() };
+        let (used, _) = told.emit(&mut bytes);
+        let to = parse_by(&bytes[..used], |_| Ok(None)).unwrap();
+        assert_eq!(to.source, Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2))));
+        // Nothing of IPv4 comes from an address of IPv6.
+        bytes[HEADER..HEADER + 16].fill(0xfd);
+        assert_eq!(parse_by(&bytes[..used], |_| Ok(None)).err(), Some(Error::Invalid));
+    }
 
     #[test]
     fn messages_stand_in_linux_order_aligned_and_cut_where_the_room_ends() {

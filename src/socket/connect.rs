@@ -22,7 +22,8 @@ pub fn connect(fd: i32, addr: &[u8]) -> Result<()> {
     if address::is_unspecified(addr) {
         return socket.with(|stack, id, now| stack.disconnect(id, now));
     }
-    let remote = address::parse(addr, socket.family, Unspec::Refuse)?;
+    let unspec = if socket.protocol == Protocol::Udp { Unspec::AsInet } else { Unspec::Refuse };
+    let remote = address::parse(addr, socket.family, unspec)?;
     pollable::on_connect(fd, &socket)?;
     let started = socket.with(|stack, id, now| stack.connect(id, remote, now));
     match (started, socket.protocol) {

@@ -22,14 +22,13 @@ pub struct Detached {
 }
 
 impl Detached {
-    /// A new socket of the stack numbered `stack`. An AF_INET6 socket reaches IPv4 by mapped addresses (RFC 4291 section
-    /// 2.5.5.2), so its socket in the stack is one of IPv4.
+    /// A new socket of the stack numbered `stack`.
     ///
     /// # Errors
     /// As socket(2).
     pub fn open(stack: u32, family: Family, protocol: Protocol) -> Result<Self> {
         let engine = stacks::engine(stack).ok_or(Error::NetDown)?;
-        let id = engine.with(|stack, _| stack.open(Family::V4, protocol))?;
+        let id = engine.with(|stack, _| stack.open(family, protocol))?;
         Self::around(stack, engine, id, family, protocol)
     }
 

@@ -74,21 +74,10 @@ pub fn socket(domain: i32, kind: i32, protocol: i32) -> Result<i32> {
 pub fn socket_in(stack: u32, domain: i32, kind: i32, protocol: i32) -> Result<i32> {
     super::enter()?;
     let (family, protocol, flags) = judge(domain, kind, protocol)?;
-    open_in(stack, family, family, protocol, flags)
+    open_in(stack, family, protocol, flags)
 }
 
-/// The same, where an AF_INET6 socket is one for IPv4 that knows addresses in their mapped form (ipv6(7)).
-///
-/// # Errors
-/// As socket(2).
-pub fn mapped_socket_in(stack: u32, domain: i32, kind: i32, protocol: i32) -> Result<i32> {
-    super::enter()?;
-    let (shown, protocol, flags) = judge(domain, kind, protocol)?;
-    open_in(stack, shown, Family::V4, protocol, flags)
-}
-
-/// A socket of `family` in the stack, whose addresses the application sees as those of `shown`.
-fn open_in(stack: u32, shown: Family, family: Family, protocol: Protocol, flags: OpenFlags) -> Result<i32> {
+fn open_in(stack: u32, family: Family, protocol: Protocol, flags: OpenFlags) -> Result<i32> {
     let engine = stacks::engine(stack).ok_or(Error::Invalid)?;
     let fd = placeholder::new(flags.cloexec)?;
     let opened = engine.with(|stack, _| {
@@ -100,7 +89,7 @@ fn open_in(stack: u32, shown: Family, family: Family, protocol: Protocol, flags:
         Ok(id)
     });
     match opened {
-        Ok(id) => table::add(fd, FileRef::of_socket(stack, id, shown, protocol, flags.nonblock)),
+        Ok(id) => table::add(fd, FileRef::of_socket(stack, id, family, protocol, flags.nonblock)),
         Err(error) => {
             placeholder::close(fd);
             Err(error)

@@ -161,9 +161,6 @@ fn datagram<const N: usize>(socket: &Handle, call: &Send<'_>, patience: Patience
         Some(bytes) => Some(address::parse(bytes, socket.family, Unspec::AsInet)?),
         None => None,
     };
-    if dest.is_some_and(|dest| dest.port == 0) {
-        return Err(Error::Invalid);
-    }
     if call.buffers.len() > MAX_DATAGRAM {
         return Err(Error::MessageTooLong);
     }

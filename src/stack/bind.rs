@@ -1,7 +1,7 @@
 //! bind(2), and the claims of sockets on their ports.
 
 use super::{
-    Protocol, SocketId, SocketSettings, Stack,
+    Protocol, SocketId, SocketSettings, Stack, family,
     ports::Binding,
     sockets::{Body, Entry, Owner, Phase},
 };
@@ -15,16 +15,18 @@ impl Stack {
     /// bind(2).
     ///
     /// # Errors
-    /// `AddrInUse`, `AddrNotAvailable`, `Invalid` (bound already), `FamilyNotSupported`.
+    /// `AddrInUse`, `AddrNotAvailable`, `Invalid` (bound already, and as [`family::may_bind`] says), `FamilyNotSupported`.
     pub fn bind(&mut self, id: SocketId, local: Endpoint, now: Instant) -> Result<()> {
         let entry = self.sockets.owned(id)?;
-        if !local.addr.is_ipv4() {
+        if entry.bound.addr.is_ipv4() && local.addr.is_ipv6() {
             return Err(Error::FamilyNotSupported);
         }
         let is_fresh = matches!(entry.body, Body::Idle(_) | Body::Datagram(_));
         if !is_fresh || entry.local.port != 0 || entry.phase != Phase::Unconnected {
             return Err(Error::Invalid);
         }
+        let protocol = if matches!(entry.body, Body::Datagram(_)) { Protocol::Udp } else { Protocol::Tcp };
+        family::may_bind(local.addr, entry.settings.v6only, protocol)?;
         // Broadcasts and groups too, and streams as well as datagrams (Linux's inet_addr_valid_or_nonlocal).
         if !local.addr.is_unspecified() && !local.addr.is_multicast() && self.net.table.own(local.addr).is_none() {
             return Err(Error::AddrNotAvailable);
@@ -76,6 +78,7 @@ impl Stack {
             protocol,
             port: local.port,
             addr: local.addr,
+            v6only: entry.settings.v6only,
             iface: entry.settings.iface,
             reuse_addr: entry.settings.reuse_addr,
             reuse_port: entry.settings.reuse_port,
@@ -115,7 +118,7 @@ impl Stack {
         if matches!(entry.body, Body::Listener(_)) {
             let local = entry.local;
             self.demux.remove_listener(local.port, id);
-            self.demux.add_listener(local, iface, reuse_port, id);
+            self.place_listener(id);
         }
         self.ports.remove(&old);
         self.ports.add(new);
@@ -135,12 +138,21 @@ impl Stack {
         }
     }
 
+    /// Puts a listener into the table of listeners. One of IPv6 alone is in none: there is no IPv6 that could reach it.
+    pub(super) fn place_listener(&mut self, id: SocketId) {
+        let Some(entry) = self.sockets.lookup(id) else { return };
+        let SocketSettings { reuse_port, iface, .. } = entry.settings;
+        if !entry.settings.v6only {
+            self.demux.add_listener(entry.local, iface, reuse_port, id);
+        }
+    }
+
     /// Brings the table of datagram sockets up to date with a socket's ends.
     pub(super) fn place_datagrams(&mut self, id: SocketId) {
         let Some(entry) = self.sockets.lookup(id) else { return };
         let Body::Datagram(socket) = &entry.body else { return };
         self.demux.remove_datagrams(entry.local.port, id);
-        if entry.binding.is_some() {
+        if entry.binding.is_some() && !entry.settings.v6only {
             let SocketSettings { reuse_port, iface, .. } = entry.settings;
             self.demux.add_datagrams(entry.local, socket.remote, iface, reuse_port, id);
         }

@@ -1,7 +1,8 @@
 //! connect(2) and its undoing.
 
 use super::{
-    SocketId, Stack,
+    Protocol, SocketId, Stack,
+    family::{self, Call},
     net::{Hop, Link},
     ports::Binding,
     route::Reach,
@@ -13,16 +14,7 @@ use crate::{
     tcp::{self, Connection, State},
     time::Instant,
 };
-use std::net::{IpAddr, Ipv4Addr};
-
-/// The destination meant: the unspecified address is this host (Linux; RFC 1122 section 3.2.1.3 leaves it open).
-pub(super) fn destination(remote: Endpoint) -> Result<Endpoint> {
-    match remote.addr {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ok(Endpoint::new(IpAddr::V4(Ipv4Addr::LOCALHOST), remote.port)),
-        IpAddr::V4(_) => Ok(remote),
-        IpAddr::V6(_) => Err(Error::FamilyNotSupported),
-    }
-}
+use std::net::IpAddr;
 
 impl Stack {
     /// connect(2). TCP: starts the handshake and says `InProgress`; called again says `Already`, `Ok` once when it is
@@ -33,7 +25,7 @@ impl Stack {
     pub fn connect(&mut self, id: SocketId, remote: Endpoint, now: Instant) -> Result<()> {
         let entry = self.sockets.owned_mut(id)?;
         match (&mut entry.body, entry.phase) {
-            (Body::Datagram(_), _) => self.connect_datagram(id, destination(remote)?, now),
+            (Body::Datagram(_), _) => self.connect_datagram(id, remote, now),
             (Body::Listener(_), _) | (_, Phase::Connected) => Err(Error::IsConnected),
             (Body::Connection(connection), Phase::Connecting) => match connection.state() {
                 State::SynSent if connection.awaits_data() => Err(Error::IsConnected),
@@ -50,7 +42,10 @@ impl Stack {
             },
             (Body::Idle(_) | Body::Connection(_), _) => {
                 self.make_idle(id, now);
-                let result = self.start_connection(id, destination(remote)?, now);
+                let entry = self.sockets.owned(id)?;
+                let call = Call::Connect(Protocol::Tcp);
+                let remote = family::destination(remote, entry.local.addr, entry.settings.v6only, call)?;
+                let result = self.start_connection(id, remote, now);
                 self.settle(now);
                 result
             }
@@ -123,13 +118,16 @@ impl Stack {
     }
 
     fn connect_datagram(&mut self, id: SocketId, remote: Endpoint, now: Instant) -> Result<()> {
+        // The port comes first, whatever comes of the rest (Linux's inet_dgram_connect).
+        self.bind_implicitly(id, now)?;
         let entry = self.sockets.owned(id)?;
+        let call = Call::Connect(Protocol::Udp);
+        let remote = family::destination(remote, entry.local.addr, entry.settings.v6only, call)?;
         let hop = self.net.hop(remote.addr, entry.settings.via(remote.addr), now)?;
         if hop.reach == Reach::Broadcast && !entry.settings.broadcast {
             return Err(Error::AccessDenied);
         }
         let source = self.source(entry, entry.bound.addr, remote.addr, &hop)?;
-        self.bind_implicitly(id, now)?;
         let entry = self.sockets.owned_mut(id)?;
         entry.local.addr = source;
         entry.hop = Some(hop);

@@ -2,7 +2,7 @@
 
 use super::{
     Received, SendTo, SocketId, Stack,
-    connect::destination,
+    family::{self, Call},
     iface::IfaceId,
     net::Hop,
     route::Reach,
@@ -110,12 +110,12 @@ impl Stack {
     /// A datagram is too large, which the error queue says with the MTU, if it is wanted. As on Linux nothing is pending,
     /// the port is that of the peer, if there is one, and what no datagram could hold is not worth a report.
     fn report_too_long(&mut self, id: SocketId, len: usize, to: &SendTo, now: Instant) {
-        let Ok(Entry { body: Body::Datagram(socket), settings, .. }) = self.sockets.owned(id) else { return };
+        let Ok(Entry { body: Body::Datagram(socket), settings, local, .. }) = self.sockets.owned(id) else { return };
         let (peer, discover, limit) = (socket.remote, settings.ip.mtu_discover, settings.recv_buffer);
         let Some(dest) = to.dest.or(peer).filter(|_| settings.ip.recverr && len <= usize::from(u16::MAX)) else {
             return;
         };
-        let Ok(dest) = destination(dest) else { return };
+        let Ok(dest) = family::destination(dest, local.addr, settings.v6only, Call::Send) else { return };
         let Ok(hop) = self.datagram_hop(id, dest, to.iface, now) else { return };
         let (error, origin, info) = (Error::MessageTooLong, Origin::Local, discover.limit(&hop.path));
         let dest = Endpoint { port: peer.map_or(0, |peer| peer.port), ..dest };
@@ -174,10 +174,9 @@ impl Stack {
             return Err(Error::MessageTooLong);
         }
         let SendTo { dest, source, iface, ttl, tos } = *to;
-        let target = Target { dest: dest.or(socket.remote), source, iface, ttl, tos };
-        if target.dest.is_none() {
-            return Err(Error::DestinationRequired);
-        }
+        let dest = dest.or(socket.remote).ok_or(Error::DestinationRequired)?;
+        let dest = family::destination(dest, entry.local.addr, entry.settings.v6only, Call::Send)?;
+        let target = Target { dest: Some(dest), source, iface, ttl, tos };
         if flags.more || socket.is_corked() {
             if let Some(whole) = socket.cork(data, target, flags.more)? {
                 self.transmit_datagram(id, &[IoSlice::new(&whole.bytes)], whole.to, now)?;
@@ -189,10 +188,7 @@ impl Stack {
     }
 
     fn transmit_datagram(&mut self, id: SocketId, data: &[IoSlice<'_>], to: Target, now: Instant) -> Result<()> {
-        let remote = destination(to.dest.ok_or(Error::DestinationRequired)?)?;
-        if remote.port == 0 {
-            return Err(Error::Invalid);
-        }
+        let remote = to.dest.ok_or(Error::DestinationRequired)?;
         let mut hop = self.datagram_hop(id, remote, to.iface, now)?;
         let entry = self.sockets.owned(id)?;
         if hop.reach == Reach::Broadcast && !entry.settings.broadcast {
@@ -226,11 +222,12 @@ impl Stack {
     /// Whether a datagram may be sent to `remote`; none is.
     ///
     /// # Errors
-    /// `AccessDenied`: a broadcast that SO_BROADCAST does not allow. `NetUnreachable`, `NetDown`; `Invalid`: not from
-    /// the address that the socket is bound to.
-    pub fn way(&mut self, id: SocketId, remote: IpAddr, now: Instant) -> Result<()> {
-        let remote = destination(Endpoint::new(remote, 0))?.addr;
-        let via = self.sockets.owned(id)?.settings.via(remote);
+    /// `AccessDenied`: a broadcast that SO_BROADCAST does not allow. `NetUnreachable`, `NetDown`, `AddrNotAvailable`;
+    /// `Invalid`: not from the address that the socket is bound to, or to port 0.
+    pub fn way(&mut self, id: SocketId, remote: Endpoint, now: Instant) -> Result<()> {
+        let entry = self.sockets.owned(id)?;
+        let remote = family::destination(remote, entry.local.addr, entry.settings.v6only, Call::Send)?.addr;
+        let via = entry.settings.via(remote);
         let hop = self.net.hop(remote, via, now)?;
         let entry = self.sockets.owned(id)?;
         if hop.reach == Reach::Broadcast && !entry.settings.broadcast {

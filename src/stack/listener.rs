@@ -99,8 +99,7 @@ impl Stack {
         let entry = self.sockets.owned_mut(id)?;
         let Body::Idle(settings) = &entry.body else { return Err(Error::Invalid) };
         entry.body = Body::Listener(Box::new(Listener::new((**settings).clone(), backlog)));
-        let (local, iface, reuse_port) = (entry.local, entry.settings.iface, entry.settings.reuse_port);
-        self.demux.add_listener(local, iface, reuse_port, id);
+        self.place_listener(id);
         Ok(())
     }
 

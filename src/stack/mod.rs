@@ -22,6 +22,7 @@ mod datagram;
 mod demux;
 mod device;
 pub mod diag;
+mod family;
 mod fastopen;
 mod guard;
 pub use fastopen::Begun;
@@ -48,12 +49,12 @@ mod timers;
 pub use bands::{WRBAND, with_bands};
 pub use config::Config;
 pub use iface::{Capabilities, IfaceId, Medium};
-pub use settings::{IpSettings, MtuDiscover, SocketSettings, Via};
+pub use settings::{IpSettings, Ipv6Settings, MtuDiscover, SocketSettings, Via};
 
 use crate::{
     addr::Endpoint,
     counters::Counters,
-    error::{Error, Result},
+    error::Result,
     ready::Ready,
     rng::{Key, Rng},
     tcp::Knobs,
@@ -61,7 +62,7 @@ use crate::{
 };
 use std::{
     collections::VecDeque,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
 };
 
@@ -216,11 +217,11 @@ impl Stack {
     /// Opens a socket.
     ///
     /// # Errors
-    /// `NoBuffers` at the limit of sockets; `FamilyNotSupported`.
+    /// `NoBuffers` at the limit of sockets.
     pub fn open(&mut self, family: Family, protocol: Protocol) -> Result<SocketId> {
         let addr = match family {
             Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            Family::V6 => return Err(Error::FamilyNotSupported),
+            Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
         let body = match protocol {
             Protocol::Tcp => sockets::Body::Idle(Box::new(self.defaults.clone())),

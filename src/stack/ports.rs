@@ -18,6 +18,8 @@ pub struct Binding {
     pub port: u16,
     /// The address; unspecified means all.
     pub addr: IpAddr,
+    /// Of IPv6 alone (IPV6_V6ONLY): claims on IPv4 addresses, mapped ones among them, are no matter.
+    pub v6only: bool,
     /// The interface (SO_BINDTODEVICE); none means all.
     pub iface: Option<IfaceId>,
     /// SO_REUSEADDR was set.
@@ -35,6 +37,8 @@ impl Binding {
     /// `strict`: for a port we choose, sharing is out of the question.
     fn conflicts(&self, other: &Self, strict: bool) -> bool {
         let overlap = self.addr == other.addr || self.addr.is_unspecified() || other.addr.is_unspecified();
+        let meets = |one: &Self, other: &Self| !one.v6only || other.addr.is_ipv6();
+        let overlap = overlap && meets(self, other) && meets(other, self);
         let overlap = overlap && (self.iface == other.iface || self.iface.is_none() || other.iface.is_none());
         let shared_addr = self.reuse_addr && other.reuse_addr && !other.listening;
         let shared_port = self.reuse_port && other.reuse_port;
@@ -138,6 +142,7 @@ mod tests {
             protocol: Protocol::Tcp,
             port: 80,
             addr,
+            v6only: has('6'),
             iface: has('d').then_some(IfaceId::DEVICE).or(has('o').then_some(IfaceId::LOOPBACK)),
             reuse_addr: has('a'),
             reuse_port: has('p'),
@@ -148,6 +153,25 @@ mod tests {
 
     fn ports() -> Ports {
         Ports::new(&mut SeededRng::new([5, 6]))
+    }
+
+    #[test]
+    fn a_port_of_ipv6_alone_is_no_matter_to_ipv4() {
+        let any6 = IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED);
+        let [only, both] = [binding(any6, "6"), binding(any6, "")];
+        for (first, second, admitted) in [
+            (only, binding(ANY, ""), true),
+            (binding(A, "l"), only, true),
+            (only, both, false),
+            (both, only, false),
+            (only, only, false),
+            (both, binding(A, ""), false),
+            (binding(ANY, ""), both, false),
+        ] {
+            let mut ports = ports();
+            ports.add(first);
+            assert_eq!(ports.admits(&second), admitted, "{first:?} {second:?}");
+        }
     }
 
     #[test]

@@ -76,6 +76,29 @@ impl Default for IpSettings {
     }
 }
 
+/// Values of IPPROTO_IPV6 options that are only kept: what they steer are packets of IPv6.
+#[derive(Clone, Debug)]
+pub struct Ipv6Settings {
+    /// IPV6_UNICAST_HOPS; -1 is the default.
+    pub unicast_hops: i16,
+    /// IPV6_MULTICAST_HOPS.
+    pub multicast_hops: i16,
+    /// IPV6_TCLASS.
+    pub tclass: u8,
+    /// IPV6_MTU_DISCOVER, as the application numbers it.
+    pub mtu_discover: u8,
+    /// IPV6_MULTICAST_IF, as the application numbers it.
+    pub multicast_if: i32,
+    /// Options that are on or off, by their numbers: those that are not what they are at first.
+    pub switched: u128,
+}
+
+impl Default for Ipv6Settings {
+    fn default() -> Self {
+        Self { unicast_hops: -1, multicast_hops: 1, tclass: 0, mtu_discover: 1, multicast_if: 0, switched: 0 }
+    }
+}
+
 /// Values of options every socket has.
 #[derive(Clone, Debug)]
 pub struct SocketSettings {
@@ -97,6 +120,10 @@ pub struct SocketSettings {
     pub send_buffer: usize,
     /// IPPROTO_IP options.
     pub ip: IpSettings,
+    /// IPV6_V6ONLY: its ports are of IPv6 alone, and no IPv4 address is reached.
+    pub v6only: bool,
+    /// Other IPPROTO_IPV6 options, once one was set.
+    pub ipv6: Option<Box<Ipv6Settings>>,
 }
 
 impl Default for SocketSettings {
@@ -112,6 +139,8 @@ impl Default for SocketSettings {
             recv_buffer: 212_992,
             send_buffer: 212_992,
             ip: IpSettings::default(),
+            v6only: false,
+            ipv6: None,
         }
     }
 }

@@ -1,13 +1,14 @@
 //! getsockopt(2) and setsockopt(2). One table a level; what is not in a table, or not honoured, fails as Linux documents.
 
 mod ip;
+mod ipv6;
 mod socket;
 mod tcp;
 
 use super::{file::Handle, pollable, table};
 use crate::{
     error::{Error, Result},
-    stack::{Protocol, SocketSettings},
+    stack::{Family, Protocol, SocketSettings},
     tcp as tcp_layer,
 };
 
@@ -153,6 +154,7 @@ fn table_of(socket: &Handle, level: i32) -> Option<&'static [Row]> {
     match level {
         libc::SOL_SOCKET => Some(socket::TABLE),
         libc::IPPROTO_IP => Some(ip::TABLE),
+        libc::IPPROTO_IPV6 if socket.family == Family::V6 => Some(ipv6::TABLE),
         SOL_SOCKEYE => Some(OWN),
         libc::IPPROTO_TCP if socket.protocol == Protocol::Tcp => Some(tcp::TABLE),
         _ => None,
@@ -223,7 +225,7 @@ mod tests {
 
     #[test]
     fn no_option_is_in_a_table_twice() {
-        for table in [socket::TABLE, ip::TABLE, tcp::TABLE] {
+        for table in [socket::TABLE, ip::TABLE, ipv6::TABLE, tcp::TABLE] {
             let mut names: Vec<_> = table.iter().map(|row| row.name).collect();
             names.sort_unstable();
             let all = names.len();
