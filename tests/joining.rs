@@ -503,6 +503,30 @@ fn down_waits_for_a_stack_that_is_about_to_end_and_names_one_that_is_used() {
 }
 
 #[test]
+fn down_counts_a_tree_of_programs_that_asked_nothing_and_no_program_that_has_ended() {
+    let place = Place::new();
+    // What the launcher became has ended; what it has left behind has no socket.
+    let (mut words, net) = (command("@sockeye run --net", &[]), "tap:t0,ip=10.97.0.2/24");
+    words.args([net, "--", "sh", "-c", "exec 3<&0; cat <&3 >/dev/null 2>&1 &"]).stdin(Stdio::piped());
+    let mut launcher = place.0.inside(|| words.spawn()).expect("it starts");
+    let input = launcher.stdin.take();
+    assert!(launcher.wait().expect("it ends").success());
+    let is_used = |(code, _, err): &(Option<i32>, String, String)| {
+        *code == Some(1) && err.contains(", programs: 1); end them, or the stack: ")
+    };
+    let told = place.ends("@sockeye down t0", &[]);
+    assert!(is_used(&told), "{told:?}");
+    drop(input);
+    // It ends a moment later.
+    let end = Instant::now() + PATIENCE;
+    let mut told = place.ends("@sockeye down t0", &[]);
+    while is_used(&told) && Instant::now() < end {
+        told = place.ends("@sockeye down t0", &[]);
+    }
+    assert_eq!(told, (Some(0), "t0: removed, a TAP device\n".to_owned(), String::new()));
+}
+
+#[test]
 fn what_a_host_says_later_is_in_its_log() {
     let place = Place::new();
     let mut holder = place.start("@sockeye run --net tap:t0,ip=10.97.0.2/24 -- @hold", &[]);

@@ -140,7 +140,8 @@ pub enum Op {
     /// each), the length of its name (1 byte) and its name. With `value` 1 the end of the answer marks all.
     Counters = 34,
     /// `id` 0, or what the last answer said: what the stack is. Answer: `data`, `id` for the next request (8 bytes,
-    /// 0: there is no more), and the next piece of a text of lines, each a key, `=` and a value: `pid`, `age` in
+    /// 0: there is no more), and the next piece of a text of lines, each a key, `=` and a value: `home`, which is
+    /// `host`, or `process` for a stack that one process alone uses, `pid`, `age` in
     /// seconds, `programs`, `sockets`, `device`, `addresses` with a blank between them, `net` the specification.
     Describe = 35,
     /// `id` 0, or what the last answer said: the log's last lines. Answer: `data`, `id` for the next request (8 bytes),

@@ -282,6 +282,8 @@ pub struct Description {
     pub addresses: Vec<String>,
     /// The network specification.
     pub net: String,
+    /// It is inside the process, which alone can use it.
+    pub is_inside: bool,
 }
 
 /// What the stack called `name` is.
@@ -309,6 +311,7 @@ fn read_description(text: &str) -> Description {
     let mut read = Description::default();
     for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
         match key {
+            "home" => read.is_inside = value == "process",
             "pid" => read.pid = value.parse().unwrap_or(0),
             "age" => read.age = value.parse().unwrap_or(0),
             "programs" => read.programs = value.parse().unwrap_or(0),

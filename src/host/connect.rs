@@ -4,13 +4,13 @@ use super::{
     bridge::{Bridge, CHUNK},
     end::{self, End},
     listener::Held,
-    request::{endpoint, is_v6only, mapped},
+    request::{endpoint, is_v6only},
     slot::{Host, Item},
 };
 use crate::{
     addr::Endpoint,
     error::Error,
-    socket::{detached::Detached, errno},
+    socket::{detached::Detached, errno, inspect::mapped},
     stack::{Family, Protocol, journal::Kind},
     sys::{panics, unix},
 };

@@ -6,13 +6,13 @@
 
 use super::{
     bridge::{CHUNK, Verdict},
-    request::{endpoint, is_v6only, mapped},
+    request::{endpoint, is_v6only},
     slot::{Host, Item},
 };
 use crate::{
     addr::Endpoint,
     error::{Error, Result},
-    socket::{detached::Detached, errno},
+    socket::{detached::Detached, errno, inspect::mapped},
     stack::{IfaceId, SendTo},
     sys::{
         entropy,

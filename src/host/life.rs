@@ -87,20 +87,14 @@ impl Life {
         self.began
     }
 
-    /// How many processes use the stack.
-    pub fn users(&self) -> usize {
-        self.users.len()
-    }
-
     /// Whether any process does.
     pub fn has_users(&self) -> bool {
         !self.users.is_empty()
     }
 
-    /// The host is to end. Returns how many processes use it.
-    pub fn stop(&mut self) -> usize {
+    /// The host is to end.
+    pub fn stop(&mut self) {
         self.stopped = true;
-        self.users.len()
     }
 
     /// Whether the host is to end.

@@ -7,13 +7,12 @@ use super::{
     bridge::Bridge,
     end::{self, End},
     life::Life,
-    request::mapped,
     slot::{Host, Item},
 };
 use crate::{
     addr::Flow,
     error::Error,
-    socket::detached::Detached,
+    socket::{detached::Detached, inspect::mapped},
     sys::unix::{self, Kind},
     time::{Duration, Instant},
 };

@@ -102,7 +102,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     log::keep(LevelFilter::Info);
     let config = stacks::describe(&options.net, env::var).map_err(|error| error.to_string())?;
     stacks::check_variables()?;
-    let stack = stacks::create(&options.net).map_err(|_| last_error())?;
+    let stack = stacks::make(&options.net).map_err(|_| last_error())?;
     let engine = stacks::engine(stack).ok_or("the stack is gone")?;
     let served = gate.open().and_then(|()| {
         let mut host = slot::Host::new(stack, engine, (name, config), gate, options.token)?;

@@ -8,7 +8,12 @@ use super::{
 use crate::{
     addr::Endpoint,
     error::{Error, Result},
-    socket::{detached::Detached, errno, options::Value},
+    socket::{
+        detached::Detached,
+        errno,
+        inspect::{self, mapped},
+        options::Value,
+    },
     stack::{Family, Protocol},
     sys::unix,
 };
@@ -34,14 +39,6 @@ pub fn endpoint(address: &Address) -> Endpoint {
         None => IpAddr::V6(Ipv6Addr::from(address.ip)),
     };
     Endpoint::new(addr, address.port)
-}
-
-/// An endpoint as requests and names carry it.
-pub fn mapped(endpoint: Endpoint) -> Address {
-    match endpoint.addr {
-        IpAddr::V4(v4) => Address::v4(v4.octets(), endpoint.port),
-        IpAddr::V6(v6) => Address::v6(v6.octets(), endpoint.port),
-    }
 }
 
 /// Whether a socket's flags say that it is of IPv6 alone.
@@ -82,7 +79,7 @@ impl Host {
                         Op::Sockets => self.show_sockets(asker.as_fd(), request.id),
                         Op::Counters => self.show_counters(request.id, request.value == 1),
                         Op::Describe => self.describe(request.id),
-                        Op::Log => Self::show_log(request.id),
+                        Op::Log => inspect::log(request.id),
                         Op::Resolve | Op::Reverse => {
                             self.note_user(pid);
                             return self.look_up(number, asker, &request, is_new);

@@ -1,11 +1,8 @@
 //! Names of hosts: what is an address already, what /etc/hosts knows, the host's own, and what name servers are to be
 //! asked for.
 
-use super::{
-    dns::{Found, Kind, Question},
-    request::mapped,
-};
-use crate::addr::Endpoint;
+use super::dns::{Found, Kind, Question};
+use crate::{addr::Endpoint, socket::inspect::mapped};
 use sockeye_shim::{
     address::Address,
     format::{DATA, Data, Op, Request, Response},

@@ -1,6 +1,6 @@
 //! The stacks of the process: the default one, which `SOCKEYE_NET` describes, and those made by name.
 
-use super::{close, congestion, shelf::Shelf, table};
+use super::{close, congestion, listed, shelf::Shelf, table};
 use crate::{
     device,
     engine::{self, Engine},
@@ -67,6 +67,7 @@ pub fn free(stack: u32, limit: Option<Duration>) -> Result<()> {
     let limit = limit.unwrap_or_else(|| exit_wait().unwrap_or(EXIT_WAIT));
     // A thread that was cancelled in the middle would leave half a stack behind, and the device held.
     let is_done = threads::without_cancellation(|| engine.free(limit));
+    listed::strike(stack);
     if is_done { Ok(()) } else { Err(Error::TimedOut) }
 }
 
@@ -95,6 +96,16 @@ pub fn check_variables() -> std::result::Result<(), String> {
 /// # Errors
 /// `Invalid` for a bad specification, `NetDown` when the stack cannot be made; [`last_error`] names cause and cure.
 pub fn create(spec: &str) -> Result<u32> {
+    let number = make(spec)?;
+    engine(number).into_iter().for_each(|engine| listed::list(number, engine));
+    Ok(number)
+}
+
+/// As [`create`], for a host: it has a name of its own, and is asked by that.
+///
+/// # Errors
+/// As [`create`].
+pub fn make(spec: &str) -> Result<u32> {
     let mut config = describe(spec, env::var).map_err(|error| {
         note_error(&error.to_string());
         Error::Invalid

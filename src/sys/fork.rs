@@ -14,7 +14,7 @@ use std::{
 static PAGE: AtomicPtr<AtomicU8> = AtomicPtr::new(ptr::null_mut());
 
 /// Descriptors a child lets go of; -1 is a free place.
-static DEVICES: [AtomicI32; 16] = [const { AtomicI32::new(-1) }; 16];
+static DEVICES: [AtomicI32; 64] = [const { AtomicI32::new(-1) }; 64];
 
 /// Called once a stack is made: from here on [`is_child`] tells children from their parent.
 pub fn mark_parent() {

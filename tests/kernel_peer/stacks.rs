@@ -1,7 +1,13 @@
 //! Several stacks in one process.
 
 use crate::{kernel, netns::Namespace, program::Puppet};
-use std::{io::Write, net::TcpListener};
+use std::{
+    io::Write,
+    net::TcpListener,
+    process::{Command, Output},
+    thread,
+    time::{Duration, Instant},
+};
 
 /// Two TAPs, and a puppet with a stack on each.
 fn two() -> (Namespace, Puppet) {
@@ -71,4 +77,61 @@ fn a_stack_that_is_freed_lets_go_of_its_device_and_the_other_goes_on() {
     let mut next = Puppet::new(&namespace, "");
     next.listening(7, 5);
     kernel::connected(&namespace, 7);
+}
+
+/// What `sockeye WORDS` ends with, says and complains of.
+fn operator(namespace: &Namespace, words: &str, user: &[&str]) -> (Option<i32>, String, String) {
+    let program = env!("CARGO_BIN_EXE_sockeye");
+    let mut command = Command::new(user.first().unwrap_or(&program));
+    command.args(user.iter().skip(1)).args((!user.is_empty()).then_some(program)).args(words.split(' '));
+    let Output { status, stdout, stderr } = namespace.inside(|| command.output()).unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+#[test]
+fn the_operator_sees_stacks_inside_a_process() {
+    let (namespace, mut app) = two();
+    let listener = app.number("socket tcp 0");
+    app.gives(format!("bind {listener} 0.0.0.0 7"), "0");
+    app.gives(format!("listen {listener} 5"), "0");
+    let (code, rows, err) = operator(&namespace, "ls -H", &[]);
+    assert_eq!((code, err.as_str(), rows.lines().count()), (Some(0), "", 2), "{rows}");
+    let cells: Vec<&str> = rows.lines().next().unwrap().split_whitespace().collect();
+    let name = cells[0];
+    let pid = name.strip_prefix("t0@").expect("the device and the process");
+    assert_eq!(cells[1..6], ["t0", "10.97.0.2/24", "1", "1", pid]);
+    assert!(rows.contains(&format!("\nt1@{pid} ")), "{rows}");
+    let (code, sockets, err) = operator(&namespace, &format!("ss -Hltn --stack {name}"), &[]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert_eq!(sockets.split_whitespace().collect::<Vec<_>>(), ["LISTEN", "0", "5", "0.0.0.0:7", "0.0.0.0:*"]);
+    kernel::connected(&namespace, 7);
+    let counted = format!("nstat --stack {name}");
+    let (_, first, _) = operator(&namespace, &counted, &[]);
+    assert!(
+        first.starts_with(&format!("#{name}\n")) && first.contains("TcpPassiveOpens                 1 "),
+        "{first}"
+    );
+    let (_, then, _) = operator(&namespace, &counted, &[]);
+    assert!(!then.contains("TcpPassiveOpens"), "what was counted is told once: {then}");
+    // It is the process's alone.
+    let (code, out, err) = operator(&namespace, &format!("stop --stack {name}"), &[]);
+    let cure = format!("it is inside process {pid}, which alone can use it; end that process\n");
+    assert_eq!((code, out.as_str(), err), (Some(1), "", format!("sockeye: stack {name}: {cure}")));
+    assert_eq!(operator(&namespace, "stop", &[]).2, "sockeye: no stack is running\n");
+    let (code, _, err) = operator(&namespace, "down t0", &[]);
+    assert_eq!(
+        (code, err),
+        (Some(1), format!("sockeye: t0: stack {name} has it, inside process {pid}; end that process\n"))
+    );
+    let nobody = ["setpriv", "--reuid", "65534", "--clear-groups"];
+    assert_eq!(operator(&namespace, "ls -H", &nobody), (Some(0), String::new(), String::new()), "another user's");
+    app.gives("unstack 1", "0");
+    let end = Instant::now() + Duration::from_secs(20);
+    while operator(&namespace, "ls -H", &[]).1.contains("t1@") {
+        assert!(Instant::now() < end, "a stack that is freed is listed");
+        thread::sleep(Duration::from_millis(5));
+    }
+    drop(app);
+    assert_eq!(operator(&namespace, "ls -H", &[]).1, "");
 }

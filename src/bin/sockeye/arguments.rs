@@ -78,6 +78,7 @@ pub struct Run {
 ///
 /// Those of this user in this network namespace, and for root those of every user: name, device, addresses, how many
 /// processes use it and how many sockets they have, the process that holds it, its age, and the network specification.
+/// A stack that a process has for itself is called DEVICE@PID.
 #[derive(Args)]
 pub struct Ls {
     /// As JSON

@@ -121,7 +121,10 @@ fn await_stack(device: &str) -> Result<(), Failure> {
     let until = clock::now() + GRACE;
     loop {
         let holder = ls::all()?.into_iter().find(|(_, stack)| stack.device == device && !stack.addresses.is_empty());
-        let Some((stack, Description { pid, programs, .. })) = holder else { return Ok(()) };
+        let Some((stack, Description { pid, programs, is_inside, .. })) = holder else { return Ok(()) };
+        if is_inside {
+            return Err(format!("{device}: stack {stack} has it, inside process {pid}; end that process"));
+        }
         if programs > 0 || clock::now() > until {
             return Err(format!(
                 "{device}: stack {stack} has it (process {pid}, programs: {programs}); end them, or the stack: \

@@ -28,7 +28,7 @@ pub fn all() -> Result<Vec<(String, Description)>, Failure> {
 fn table(arguments: &Ls, found: &[(String, Description)]) -> String {
     let titles = ["Stack", "Device", "Addresses", "Programs", "Sockets", "PID", "Age", "Specification"];
     let mut rows = vec![titles.map(str::to_owned)];
-    for (name, Description { pid, age, programs, sockets, device, addresses, net }) in found {
+    for (name, Description { pid, age, programs, sockets, device, addresses, net, is_inside: _ }) in found {
         let addresses = if addresses.is_empty() { "-".to_owned() } else { addresses.join("+") };
         rows.push([
             name.clone(),
@@ -64,7 +64,7 @@ fn duration(seconds: u64) -> String {
 /// An array of objects.
 fn json(found: &[(String, Description)]) -> String {
     let object = |(name, description): &(String, Description)| {
-        let Description { pid, age, programs, sockets, device, addresses, net } = description;
+        let Description { pid, age, programs, sockets, device, addresses, net, is_inside: _ } = description;
         let addresses: Vec<String> = addresses.iter().map(|address| quoted(address)).collect();
         format!(
             "{{\"stack\":{},\"device\":{},\"addresses\":[{}],\"programs\":{programs},\"sockets\":{sockets},\

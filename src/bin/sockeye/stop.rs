@@ -27,7 +27,10 @@ pub fn one(named: Option<&String>) -> Result<String, Failure> {
     if let Some(name) = named {
         return Ok(name.clone());
     }
-    let mut names = client::stacks();
+    // What a process has for itself is no host's.
+    let token = ss::token()?;
+    let is_inside = |name: &String| client::describe(name.as_bytes(), token).is_ok_and(|stack| stack.is_inside);
+    let mut names: Vec<_> = client::stacks().into_iter().filter(|name| !is_inside(name)).collect();
     match (names.pop(), names.as_slice()) {
         (None, _) => Err("no stack is running".to_owned()),
         (Some(name), []) => Ok(name),
