@@ -291,3 +291,18 @@ fn completions_know_the_options() {
     let syntax = Command::new("bash").args(["-n", "-c", &sockeye("completions bash").out]).status();
     assert!(syntax.expect("bash").success());
 }
+
+#[test]
+fn help_is_there_for_every_command_and_a_mistyped_one_is_guessed() {
+    for name in ["run", "ls", "ss", "nstat", "log", "stop", "up", "down", "host", "demo", "version"] {
+        let (help, option) = (sockeye(&format!("help {name}")), sockeye(&format!("{name} --help")));
+        assert_eq!((help.code, help.err.as_str()), (Some(0), ""), "{name}");
+        assert!(help.out.contains(&format!("Usage: sockeye {name}")), "{}", help.out);
+        assert_eq!(help, option, "{name}");
+    }
+    for (wrong, right) in [("nstta", "'nstat'"), ("rum", "'run'"), ("ss --processe", "'--processes'")] {
+        let Ended { code, out, err } = sockeye(wrong);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{wrong}");
+        assert!(err.contains("similar") && err.contains(right), "{wrong}: {err}");
+    }
+}

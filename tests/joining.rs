@@ -600,3 +600,51 @@ fn a_log_goes_to_the_systems_log() {
     assert_eq!(place.ends("@sockeye stop --stack logged", &[]).0, Some(0));
     assert!(host.wait().expect("the host").success());
 }
+
+#[test]
+fn a_variable_that_is_wrong_is_one_line_that_says_what_is_right() {
+    let place = Place::bare();
+    for (name, value, told) in [
+        (
+            "SOCKEYE_SPIN",
+            "fast",
+            "SOCKEYE_SPIN: `fast` is not a number of microseconds; give it as SOCKEYE_SPIN=20, or unset it\n",
+        ),
+        (
+            "SOCKEYE_LOG",
+            "loud",
+            "SOCKEYE_LOG: `loud` is no level; the levels are off, error, warn, info, debug, trace\n",
+        ),
+        // A token is a secret, also one that is mistyped.
+        ("SOCKEYE_TOKEN", "0123456789", "SOCKEYE_TOKEN: is not 32 hexadecimal digits; unset it\n"),
+    ] {
+        let (code, out, err) = place.ends("@sockeye run --net null: -- @open", &[(name, value)]);
+        assert_eq!((code, out.as_str(), err.lines().count()), (Some(125), "", 1), "{err}");
+        assert!(err.starts_with("sockeye: ") && err.ends_with(told), "{err}");
+        place.leaves_down(&[("SOCKEYE_NET", "null:"), (name, value)], told);
+    }
+    let told = "sockeye: SOCKEYE_TOKEN: is not 32 hexadecimal digits; unset it\n";
+    for words in ["ls", "ss", "nstat", "log", "stop"] {
+        let ends = place.ends(
+            &format!("@sockeye {words} --stack here").replace("ls --stack here", "ls"),
+            &[("SOCKEYE_TOKEN", "x")],
+        );
+        assert_eq!(ends, (Some(1), String::new(), told.to_owned()), "{words}");
+    }
+}
+
+#[test]
+fn a_stack_without_a_device_captures_its_loopback() {
+    let place = Place::bare();
+    let file = installed("loopback.pcapng");
+    let mut program = place.start(&format!("@sockeye run --net null:,pcap={file} -- @talk"), &[]);
+    assert!(program.line().starts_with("up "));
+    assert_eq!(place.ends("@sockeye stop", &[]).0, Some(0));
+    let output = Command::new("tcpdump").args(["-nnr", &file]).output().expect("tcpdump is installed");
+    let text = String::from_utf8_lossy(&output.stdout);
+    for segment in
+        ["> 127.0.0.1.8080: Flags [S], seq ", "IP 127.0.0.1.8080 > 127.0.0.1.", "Flags [S.], seq ", "Flags [P.], seq 1"]
+    {
+        assert!(text.contains(segment), "{segment}: {text}");
+    }
+}

@@ -30,7 +30,7 @@ pub struct Impairment {
 /// The default queue is at least this many bytes: some forty full frames.
 const LEAST_QUEUE: u128 = 64_000;
 
-const KEYS: &str = "delay, jitter, loss, reorder, duplicate, corrupt, rate, queue, seed";
+pub(super) const KEYS: &str = "delay, jitter, loss, reorder, duplicate, corrupt, rate, queue, seed";
 
 impl Impairment {
     /// Reads either form: parts are separated by `,` or `+`, key and value by `=` or `:`.

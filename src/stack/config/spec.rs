@@ -31,7 +31,7 @@ impl std::error::Error for SpecError {}
 type Result<T> = std::result::Result<T, SpecError>;
 
 const FORM: &str = "a specification is KIND:NAME,key=value,..., such as tap:t0,ip=10.0.0.2/24,gw=10.0.0.1";
-const KEYS: &str = "ip, gw, route, dns, mtu, mac, offload, queues, mem, link, pcap, log, sysctl";
+pub(super) const KEYS: &str = "ip, gw, route, dns, mtu, mac, offload, queues, mem, link, pcap, log, sysctl";
 /// Below this the stack could not even hold one connection's first flight in both directions.
 const LEAST_MEMORY: usize = 256 << 10;
 /// Longest name of a kernel interface: IFNAMSIZ with its terminating zero.

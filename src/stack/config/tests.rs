@@ -268,3 +268,57 @@ fn the_derived_mac_is_local_unicast_steady_and_differs_by_machine_device_and_add
     given.fill_mac("m");
     assert_eq!(given.mac, Some([2, 0, 0, 0, 0, 9]));
 }
+
+/// A wrong value of every key, and what is said of it: the range, or all there is.
+const WRONG: &[(&str, &str, &str)] = &[
+    ("ip", "~", "give it as ip=10.0.0.2/24"),
+    ("gw", "~", "give it as gw=10.0.0.1"),
+    ("route", "~", "give it as route=192.168.0.0/16@10.0.0.1"),
+    ("dns", "~", "give it as dns=10.0.0.1"),
+    ("mtu", "~", "from 68 to 65535"),
+    ("mac", "~", "give it as mac=02:00:00:00:00:02"),
+    ("offload", "~", "neither on nor off"),
+    ("queues", "~", "give it as queues=1"),
+    ("mem", "~", "from 256K to 1024G"),
+    ("link", "~", "it takes delay, jitter, loss, reorder, duplicate, corrupt, rate, queue, seed"),
+    ("pcap", "", "give it as pcap=out.pcapng"),
+    ("log", "~", "off, error, warn, info, debug, trace"),
+    ("sysctl", "~:1", "sockeye(7) lists all"),
+];
+
+#[test]
+fn a_wrong_value_of_any_key_is_refused_with_what_is_right() {
+    let keys: Vec<_> = WRONG.iter().map(|(key, ..)| *key).collect();
+    assert_eq!(keys.join(", "), spec::KEYS, "every key has a wrong value here");
+    for (key, value, right) in WRONG {
+        let refused = Config::parse(&format!("tap:t0,{key}={value}")).unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("{key}: ")) && refused.contains(right), "{key}: {refused}");
+        assert!(value.is_empty() || refused.contains(&format!("`{}`", value.trim_end_matches(":1"))), "{refused}");
+    }
+}
+
+#[test]
+fn a_wrong_value_of_any_part_of_a_link_is_refused_with_what_is_right() {
+    for part in impairment::KEYS.split(", ") {
+        let refused = Config::parse(&format!("tap:t0,ip=10.0.0.2/24,link={part}:~")).unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("link: {part}=~ is not a ")) && refused.contains("such as "), "{refused}");
+    }
+}
+
+#[test]
+fn a_wrong_value_of_any_setting_is_refused_with_its_range() {
+    for name in Knobs::names() {
+        let range = Knobs::range(name).map(std::ops::RangeInclusive::into_inner);
+        let (wrong, right) = match range {
+            Some((least, most)) => (u64::from(most) + 1, format!("{name} takes a number from {least} to {most}")),
+            None => (0, format!("give it as sysctl={name}:")),
+        };
+        for wrong in [wrong.to_string(), "~".to_owned(), "1/2".to_owned(), String::new()] {
+            let refused = Config::parse(&format!("null:,sysctl={name}:{wrong}")).unwrap_err().to_string();
+            assert!(
+                refused.starts_with(&format!("sysctl: `{name}:{wrong}` ")) && refused.contains(&right),
+                "{refused}"
+            );
+        }
+    }
+}
