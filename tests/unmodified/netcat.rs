@@ -17,7 +17,7 @@ use std::{
 const NC: &str = "nc.openbsd";
 
 /// Connects to a listener that may be on its way up.
-fn connected(home: &Home, port: u16) -> TcpStream {
+pub fn connected(home: &Home, port: u16) -> TcpStream {
     let end = Instant::now() + PATIENCE;
     loop {
         match home.namespace.inside(|| http::connect(port, Duration::from_secs(2))) {
