@@ -27,8 +27,8 @@ const _: () = assert!(SOL_SOCKEYE == options::SOL_SOCKEYE && SOCKEYE_POLLABLE ==
 
 /// Opens a socket of the default stack, which the first call makes as SOCKEYE_NET describes. See socket(2).
 ///
-/// @param domain    AF_INET; or AF_INET6, which without IPv6 on the wire takes :: and mapped IPv4 addresses: for most others
-///                  bind and connect fail with EADDRNOTAVAIL
+/// @param domain    AF_INET; or AF_INET6, which takes :: and mapped IPv4 addresses, and fails with EADDRNOTAVAIL
+///                  for most others, as there is no IPv6 on the wire
 /// @param type      SOCK_STREAM or SOCK_DGRAM, with SOCK_NONBLOCK and SOCK_CLOEXEC
 /// @param protocol  0, or IPPROTO_TCP or IPPROTO_UDP
 /// @return a descriptor, or -1 with errno ENETDOWN (no stack: sockeye_last_error() says why), EAFNOSUPPORT,

@@ -63,8 +63,8 @@ pub unsafe extern "C-unwind" fn sockeye_stack_free_within(stack: *mut sockeye_st
 /// Like sockeye_socket(), on a stack of one's own.
 ///
 /// @param stack     from sockeye_stack_new()
-/// @param domain    AF_INET; or AF_INET6, which without IPv6 on the wire takes :: and mapped IPv4 addresses: for most others
-///                  bind and connect fail with EADDRNOTAVAIL
+/// @param domain    AF_INET; or AF_INET6, which takes :: and mapped IPv4 addresses, and fails with EADDRNOTAVAIL
+///                  for most others, as there is no IPv6 on the wire
 /// @param type      SOCK_STREAM or SOCK_DGRAM, with SOCK_NONBLOCK and SOCK_CLOEXEC
 /// @param protocol  0, or IPPROTO_TCP or IPPROTO_UDP
 /// @return a descriptor, or -1 with errno EINVAL (also for a stack that is none) or as socket(2)
