@@ -232,6 +232,8 @@ counters! {
     tcp_time_waited = "TcpExtTW",
     /// TIME-WAIT sockets that gave way to a new connection.
     tcp_time_wait_recycled = "TcpExtTWRecycled",
+    /// Connections that ended without TIME-WAIT, since too many were in it.
+    tcp_time_wait_overflow = "TcpExtTCPTimeWaitOverflow",
     /// Frames the device did not take.
     dev_tx_dropped = "DevTxDropped",
     /// Frames received that were too short, too long or not ours.

@@ -18,6 +18,7 @@ pub mod ip;
 pub mod neigh;
 pub mod ready;
 pub mod rng;
+pub mod shrink;
 pub mod socket;
 pub mod stack;
 pub mod sys;

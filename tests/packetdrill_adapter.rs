@@ -22,7 +22,9 @@ fn library() -> &'static Path {
         let (profile, target) = (deps.parent().unwrap(), deps.ancestors().nth(2).unwrap());
         let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
         let mut command = Command::new(cargo);
-        command.current_dir(build::root()).args(["build", "-q", "--package", "sockeye-packetdrill", "--target-dir"]);
+        // For a test its dependencies have the features that they have in this one, and nothing is built a second time.
+        command.current_dir(build::root()).args(["build", "-q", "--lib", "--test", "packetdrill_adapter"]);
+        command.args(["--package", "sockeye", "--package", "sockeye-packetdrill", "--target-dir"]);
         command.arg(target).args(profile.ends_with("release").then_some("--release"));
         assert!(command.status().is_ok_and(|status| status.success()), "the library cannot be built");
         profile.join("libsockeye_packetdrill.so")

@@ -5,8 +5,21 @@ use parking_lot::Mutex;
 use std::{
     mem,
     ops::{Deref, DerefMut},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
+
+/// All pools of the process.
+static SHELVES: Mutex<Vec<Weak<Shelf>>> = Mutex::new(Vec::new());
+
+/// Gives the buffers that nobody uses back to the allocator: those of all pools.
+pub fn trim() {
+    SHELVES.lock().retain(|shelf| {
+        let Some(shelf) = shelf.upgrade() else { return false };
+        // Dropped after the lock.
+        let _free = mem::take(&mut *shelf.free.lock());
+        true
+    });
+}
 
 /// A set of equally large buffers.
 #[derive(Clone)]
@@ -23,19 +36,15 @@ struct Shelf {
 impl Pool {
     /// A pool of buffers of `size` bytes that keeps at most `keep` of them while nobody uses them.
     pub fn new(size: usize, keep: usize) -> Self {
-        Self { shelf: Arc::new(Shelf { size, keep, free: Mutex::new(Vec::new()) }) }
+        let shelf = Arc::new(Shelf { size, keep, free: Mutex::new(Vec::new()) });
+        SHELVES.lock().push(Arc::downgrade(&shelf));
+        Self { shelf }
     }
 
     /// A buffer of the pool's size. What it holds is whatever its last user left there.
     pub fn take(&self) -> Buf {
         let bytes = self.shelf.free.lock().pop().unwrap_or_else(|| vec![0; self.shelf.size].into_boxed_slice());
         Buf { bytes, home: Some(Arc::clone(&self.shelf)) }
-    }
-
-    /// Gives the buffers that nobody uses back to the allocator; true if there were any.
-    pub fn clear(&self) -> bool {
-        let free = mem::take(&mut *self.shelf.free.lock());
-        !free.is_empty()
     }
 }
 
@@ -102,7 +111,7 @@ mod tests {
         let (a, b) = (pool.take(), pool.take());
         assert_eq!((a[0], b[0]), (42, 0));
         drop(a);
-        assert!(pool.clear() && !pool.clear());
+        trim();
         assert_eq!(pool.take()[0], 0);
     }
 }

@@ -22,11 +22,6 @@ fn pool() -> &'static Pool {
     POOL.get_or_init(|| Pool::new(BLOCK, 256))
 }
 
-/// Gives blocks that no rope uses back to the allocator; true if there were any.
-pub fn trim() -> bool {
-    pool().clear()
-}
-
 /// Bytes that are written once: the filled part of a block never changes while a [`Slice`] of it lives.
 #[derive(Debug)]
 struct Block {

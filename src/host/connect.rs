@@ -10,6 +10,7 @@ use super::{
 use crate::{
     addr::Endpoint,
     error::Error,
+    shrink,
     socket::{detached::Detached, errno, inspect::mapped},
     stack::{Family, Protocol, journal::Kind},
     sys::{panics, unix},
@@ -121,12 +122,14 @@ impl Outcomes {
         }
         if self.order.len() > 2 * REMEMBERED {
             self.order.retain(|id| self.known.contains_key(id));
+            shrink::queue(&mut self.order);
         }
     }
 
     /// The socket makes a new attempt, or is gone.
     pub fn forget(&mut self, id: u64) {
         self.known.remove(&id);
+        shrink::map(&mut self.known);
     }
 
     /// How the attempt of `id` ended: errno, and the two addresses.

@@ -3,7 +3,7 @@
 
 use super::slot::{Host, Item};
 use crate::{
-    buf::rope,
+    buf::pool,
     sys::{process, unix},
     time::{Duration, Instant},
 };
@@ -17,6 +17,8 @@ const FIRST_GRACE: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_millis(500);
 /// How long to leave programs waiting when there is no descriptor for them.
 const SHORTAGE: Duration = Duration::from_millis(20);
+/// How much the allocator may keep free before it is worth a look, bytes.
+const WORTHY: usize = 256 << 10;
 /// How long not to say again that there is none.
 const SAID: Duration = Duration::from_secs(60);
 
@@ -30,6 +32,8 @@ pub struct Life {
     shortage: Option<Instant>,
     shortage_said: Option<Instant>,
     sweep_at: Instant,
+    /// The slots that had been used, and what the allocator kept free, in bytes, when memory was last given back.
+    trimmed: (u64, usize),
     /// Since when nobody has used the stack.
     unused_since: Option<Instant>,
     grace: Duration,
@@ -47,6 +51,7 @@ impl Life {
             shortage: None,
             shortage_said: None,
             sweep_at: now + SWEEP,
+            trimmed: (0, 0),
             unused_since: Some(now),
             grace: FIRST_GRACE,
             stopped: false,
@@ -156,11 +161,17 @@ impl Host {
         }
     }
 
-    /// While no data moves, the memory that it moved through is the machine's again.
-    fn trim(&self) {
-        let is_quiet = !self.slots.values().any(|slot| matches!(slot.item, Item::Bridge(_)));
-        if is_quiet && rope::trim() {
+    /// While no data moves, the memory that it moved through, and what connections left, is the machine's again.
+    fn trim(&mut self) {
+        if self.slots.values().any(|slot| matches!(slot.item, Item::Bridge(_))) {
+            return;
+        }
+        pool::trim();
+        // What was given back counts as free, too: only what has been used since is worth the walk over all of it.
+        let (used, spare) = self.life.trimmed;
+        if used != self.next_slot || process::spare_memory().abs_diff(spare) > WORTHY {
             process::trim_memory();
+            self.life.trimmed = (self.next_slot, process::spare_memory());
         }
     }
 

@@ -41,6 +41,7 @@ use crate::{
         ready::{Parker, Watcher},
     },
     ready::Ready,
+    shrink,
     socket::detached::Detached,
     stack::{Config, SocketId},
     sys::{entropy, placeholder, readiness, unix},
@@ -184,7 +185,7 @@ pub struct Host {
     pub pins: Pin,
     /// What was counted when an operator last asked.
     pub marked: Counters,
-    next_slot: u64,
+    pub next_slot: u64,
     next_given: u64,
 }
 
@@ -257,10 +258,12 @@ impl Host {
     /// Empties a slot, to be filled again or dropped.
     pub fn take(&mut self, slot: u64) -> Option<Slot> {
         let taken = self.slots.remove(&slot)?;
+        shrink::map(&mut self.slots);
         if let Some(id) = taken.id
             && self.ids.get(&id) == Some(&slot)
         {
             self.ids.remove(&id);
+            shrink::map(&mut self.ids);
         }
         Some(taken)
     }

@@ -4,6 +4,7 @@ use super::{SocketId, iface::IfaceId};
 use crate::{
     addr::{Endpoint, Flow},
     rng::Key,
+    shrink,
 };
 use std::{
     collections::HashMap,
@@ -83,6 +84,7 @@ impl Demux {
         let is_there = self.connection(flow) == Some(id);
         if is_there {
             self.flows.remove(&FlowKey(*flow));
+            shrink::map(&mut self.flows);
         }
         is_there
     }

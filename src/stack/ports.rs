@@ -1,7 +1,10 @@
 //! Which ports are taken, who may share them, and the choice of ephemeral ones.
 
 use super::{Protocol, iface::IfaceId};
-use crate::rng::{Key, Rng};
+use crate::{
+    rng::{Key, Rng},
+    shrink,
+};
 use std::{collections::HashMap, hash::Hash, net::IpAddr, ops::RangeInclusive};
 
 /// Ephemeral ports (Linux's net.ipv4.ip_local_port_range).
@@ -96,6 +99,7 @@ impl Ports {
         }
         if claims.is_empty() {
             self.by_port.remove(&place);
+            shrink::map(&mut self.by_port);
         }
     }
 

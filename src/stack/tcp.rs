@@ -274,8 +274,10 @@ impl Stack {
         if let Some(state) = time_wait {
             let binding = entry.binding.take();
             self.free(id, now);
-            if let Err(Waiting { binding: Some(binding), .. }) = self.time_waits.add(flow, Waiting { state, binding }) {
-                self.ports.remove(&binding);
+            let limit = self.knobs.max_tw_buckets as usize;
+            if let Err(Waiting { binding, .. }) = self.time_waits.add(flow, Waiting { state, binding }, limit) {
+                binding.iter().for_each(|binding| self.ports.remove(binding));
+                self.world.mib.tcp_time_wait_overflow += 1;
             }
         } else if is_finished {
             self.free(id, now);

@@ -1,11 +1,8 @@
 //! Connections in TIME-WAIT whose owner has gone, in a few bytes each (RFC 9293 section 3.3.2).
 
 use super::{demux::FlowKey, ports::Binding};
-use crate::{addr::Flow, rng::Key, tcp::TimeWait, time::Instant};
+use crate::{addr::Flow, rng::Key, shrink, tcp::TimeWait, time::Instant};
 use std::collections::{HashMap, VecDeque};
-
-/// Kept at most (Linux's tcp_max_tw_buckets is of this order); more are forgotten at once.
-const LIMIT: usize = 131_072;
 
 /// One connection that waits.
 pub struct Waiting {
@@ -28,9 +25,9 @@ impl TimeWaits {
         Self { by_flow: HashMap::with_hasher(key), order: VecDeque::new() }
     }
 
-    /// A connection begins to wait; gives it back when there are too many.
-    pub fn add(&mut self, flow: Flow, waiting: Waiting) -> Result<(), Waiting> {
-        if self.by_flow.len() >= LIMIT {
+    /// A connection begins to wait; gives it back when `limit` wait already.
+    pub fn add(&mut self, flow: Flow, waiting: Waiting, limit: usize) -> Result<(), Waiting> {
+        if self.by_flow.len() >= limit {
             return Err(waiting);
         }
         self.order.push_back((waiting.state.until, flow));
@@ -55,13 +52,16 @@ impl TimeWaits {
 
     /// Forgets the connection of `flow`.
     pub fn remove(&mut self, flow: &Flow) -> Option<Waiting> {
-        self.by_flow.remove(&FlowKey(*flow))
+        let waiting = self.by_flow.remove(&FlowKey(*flow));
+        shrink::map(&mut self.by_flow);
+        waiting
     }
 
     /// Takes the next connection that has waited long enough.
     pub fn poll_expired(&mut self, now: Instant) -> Option<Waiting> {
         while self.order.front().is_some_and(|(until, _)| *until <= now) {
             let (_, flow) = self.order.pop_front()?;
+            shrink::queue(&mut self.order);
             match self.by_flow.get(&FlowKey(flow)).map(|waiting| waiting.state.until) {
                 Some(until) if until > now => self.order.push_back((until, flow)),
                 Some(_) => return self.remove(&flow),

@@ -47,6 +47,12 @@ pub fn lift_limits() {
     }
 }
 
+/// How much memory the allocator keeps for later, whether the machine has it back or not, bytes (mallinfo2(3)).
+pub fn spare_memory() -> usize {
+    // SAFETY: it takes nothing, and only counts.
+    unsafe { libc::mallinfo2() }.fordblks
+}
+
 /// Gives memory that the allocator keeps for later back to the kernel (malloc_trim(3)).
 pub fn trim_memory() {
     // SAFETY: it takes a number, and touches nothing that is in use.

@@ -95,6 +95,8 @@ knobs! {
     orphan_retries = "tcp_orphan_retries", 0, 0..=255;
     /// Connections without an owner at most; more are reset.
     max_orphans = "tcp_max_orphans", 16_384, 0..=u32::MAX;
+    /// Connections in TIME-WAIT at most; more end at once.
+    max_tw_buckets = "tcp_max_tw_buckets", 131_072, 0..=u32::MAX;
     /// How much may be queued and not sent (unless TCP_NOTSENT_LOWAT says), bytes; the default is any.
     notsent_lowat = "tcp_notsent_lowat", 4_294_967_295, 0..=u32::MAX;
     /// The least time between two answers to segments that are strange, milliseconds.

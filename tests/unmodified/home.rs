@@ -37,6 +37,8 @@ pub struct Home {
     pub namespace: Namespace,
     pub folder: PathBuf,
     way: Way,
+    /// What its specification says beside the addresses.
+    more: &'static str,
     /// What shows that the namespace is meant.
     inode: u64,
     /// The programs that are the kernel's.
@@ -48,7 +50,17 @@ pub struct Home {
 impl Home {
     /// Runs `test` in a network of its own, watched, and sees to it that nothing is left.
     pub fn test(way: Way, test: impl FnOnce(&Home)) {
-        let home = Self::new(way);
+        Self::test_with(way, "", test);
+    }
+
+    /// The same with no more connections in TIME-WAIT than are there after a moment: what a host holds does then not depend
+    /// on how many there were in the last minute.
+    pub fn test_at_rest(test: impl FnOnce(&Home)) {
+        Self::test_with(Way::ByHand, ",sysctl=tcp_max_tw_buckets:500", test);
+    }
+
+    fn test_with(way: Way, more: &'static str, test: impl FnOnce(&Home)) {
+        let home = Self::new(way, more);
         let is_over = AtomicBool::new(false);
         let held = thread::scope(|scope| {
             let watch = scope.spawn(|| home.watch(&is_over));
@@ -63,12 +75,12 @@ impl Home {
         assert!(held.is_empty(), "programs on the stack have sockets of the kernel's: {held:#?}");
     }
 
-    fn new(way: Way) -> Self {
+    fn new(way: Way, more: &'static str) -> Self {
         static SERIAL: AtomicU32 = AtomicU32::new(0);
         let namespace = Namespace::new();
         let inode = namespace.inside(|| fs::metadata("/proc/thread-self/ns/net").expect("a namespace").ino());
         let folder = installed::scratch(&format!("home{}", SERIAL.fetch_add(1, Ordering::Relaxed)));
-        Self { namespace, folder, way, inode, peers: Mutex::default(), hosted: AtomicBool::new(false) }
+        Self { namespace, folder, way, more, inode, peers: Mutex::default(), hosted: AtomicBool::new(false) }
     }
 
     /// Starts a program on the stack.
@@ -104,7 +116,7 @@ impl Home {
     }
 
     fn net(&self) -> String {
-        spec(&format!(",gw={KERNEL},dns={KERNEL}"))
+        spec(&format!(",gw={KERNEL},dns={KERNEL}{}", self.more))
     }
 
     /// In the test's folder, and without the variables of whoever runs the tests.

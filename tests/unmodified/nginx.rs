@@ -75,6 +75,21 @@ impl<'a> Nginx<'a> {
         workers
     }
 
+    /// Has all its processes killed, those that the master has begun meanwhile and that have no title yet among them.
+    pub fn is_killed(&self) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let mut left = self.home.programs();
+            left.retain(|pid| process::command_line(*pid).starts_with("nginx: "));
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < end, "nginx lives: {left:?}");
+            left.iter().for_each(|pid| process::kill(*pid, libc::SIGKILL));
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Whether one of these still runs.
     fn is_one_left(&self, of: &[i32]) -> bool {
         let programs = self.home.programs();

@@ -2,7 +2,7 @@
 //! more memory and descriptors than before.
 
 use crate::{
-    home::{Ends, Home, Way, noise},
+    home::{Ends, Home, noise},
     http,
     netns::KERNEL,
     nginx::Nginx,
@@ -12,17 +12,18 @@ use crate::{
 };
 use std::{
     collections::HashMap,
+    env,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant, SystemTime},
 };
 
-/// How long programs are killed.
-const LENGTH: Duration = Duration::from_secs(60);
+/// How long programs are killed, unless `SOCKEYE_TEST_KILLS` says how many seconds.
+const LENGTH: Duration = Duration::from_secs(20);
 /// How long before the host is measured for the first time: its memory has then been used once.
-const WARM_UP: Duration = Duration::from_secs(10);
+const WARM_UP: Duration = Duration::from_secs(6);
 /// What the allocator may keep more than it did, in KiB.
-const MEMORY: u64 = 4096;
+const MEMORY: u64 = 2048;
 
 /// Numbers that a seed determines.
 struct Dice(u64);
@@ -118,10 +119,7 @@ impl<'a> Crowd<'a> {
     /// All are killed but the kernel's.
     fn ends(mut self) {
         self.clients.clear();
-        process::kill(self.nginx.master(), libc::SIGKILL);
-        for worker in self.nginx.workers_left() {
-            process::kill(worker, libc::SIGKILL);
-        }
+        self.nginx.is_killed();
         drop(self.redis);
     }
 }
@@ -154,7 +152,8 @@ fn test(home: &Home, seed: u64) {
     home.await_names(3);
     let host = home.host();
     let mut measured = Vec::new();
-    for length in [WARM_UP, LENGTH] {
+    let seconds = env::var("SOCKEYE_TEST_KILLS").map(|text| text.parse().expect("a number of seconds"));
+    for length in [WARM_UP, seconds.map_or(LENGTH, Duration::from_secs)] {
         let is_over = AtomicBool::new(false);
         let mut crowd = Crowd::new(home, &page);
         let (killed, pages) = thread::scope(|scope| {
@@ -202,5 +201,5 @@ both_ways! {
 #[test]
 fn the_host_is_afterwards_as_it_was_before() {
     let seed = SystemTime::UNIX_EPOCH.elapsed().expect("a clock").subsec_nanos();
-    Home::test(Way::ByHand, |home| test(home, seed.into()));
+    Home::test_at_rest(|home| test(home, seed.into()));
 }
