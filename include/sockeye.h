@@ -368,8 +368,10 @@ ssize_t sockeye_sendfile(int out_fd, int in_fd, off_t *offset, size_t count);
  * Makes a stack of its own from a network specification, beside the default one that SOCKEYE_NET describes.
  *
  * @param spec  for example "tap:t0,ip=10.0.0.2/24,gw=10.0.0.1"
- * @return the stack, or NULL with errno EINVAL (the specification is wrong), ENETDOWN (the device cannot be had, or an
- *         address is in use on the link) or EFAULT; sockeye_last_error() says what is wrong and how to cure it
+ * @return the stack, or NULL with errno EINVAL (the specification is wrong), or the cause in the way: EPERM (this user may not
+ *         have the device), EBUSY (it is held), ENODEV (there is no /dev/net/tun), EADDRINUSE (another host on the link has
+ *         an address), EINVAL (also an interface of another kind), EMFILE, ENFILE, ENOMEM, ENOENT or EACCES (the capture
+ *         file), ENETDOWN (anything else); EFAULT; sockeye_last_error() says what is wrong and how to cure it
  */
 struct sockeye_stack *sockeye_stack_new(const char *spec);
 

@@ -64,5 +64,6 @@ fn count(result: Result<usize>) -> c_int {
 
 /// Runs a call that never sleeps.
 fn call<R>(act: impl FnOnce() -> Result<R>) -> Result<R> {
+    panics::claim_all();
     panics::catch(act).unwrap_or(Err(Error::Io))
 }

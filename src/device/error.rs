@@ -1,5 +1,6 @@
 //! Why a device could not be opened, with the cure.
 
+use crate::error::Error;
 use std::{fmt, io, path::PathBuf};
 
 /// What stood in the way.
@@ -46,6 +47,24 @@ impl OpenError {
     /// The error for `kind` and `name`.
     pub fn new(kind: &'static str, name: &str, cause: Cause) -> Self {
         Self { kind, name: name.to_owned(), cause }
+    }
+
+    /// What a call that wanted the device fails with.
+    pub fn error(&self) -> Error {
+        match &self.cause {
+            Cause::NoTun => Error::NoDevice,
+            Cause::TunForbidden | Cause::MayNotMake | Cause::MayNotAttach => Error::NotPermitted,
+            Cause::Busy => Error::Busy,
+            Cause::WrongKind(_) | Cause::NameTooLong => Error::Invalid,
+            Cause::TooManyFiles => Error::TooManyFiles,
+            Cause::FileTableFull => Error::FileTableFull,
+            Cause::NoMemory => Error::NoMemory,
+            Cause::Capture(_, error) | Cause::Other(_, error) => match error.kind() {
+                io::ErrorKind::NotFound => Error::NotFound,
+                io::ErrorKind::PermissionDenied => Error::AccessDenied,
+                _ => Error::NetDown,
+            },
+        }
     }
 }
 
@@ -98,6 +117,16 @@ impl std::error::Error for OpenError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_cause_has_its_errno() {
+        let error = |cause| OpenError::new("tap", "t0", cause).error();
+        let other = |errno| error(Cause::Other("a step", io::Error::from_raw_os_error(errno)));
+        assert_eq!([Cause::TunForbidden, Cause::MayNotMake, Cause::MayNotAttach].map(error), [Error::NotPermitted; 3]);
+        assert_eq!([Cause::NoTun, Cause::Busy].map(error), [Error::NoDevice, Error::Busy]);
+        assert_eq!([Cause::NameTooLong, Cause::WrongKind(String::new())].map(error), [Error::Invalid; 2]);
+        assert_eq!([2, 13, 5].map(other), [Error::NotFound, Error::AccessDenied, Error::NetDown]);
+    }
 
     #[test]
     fn every_text_names_the_device_the_cause_and_the_cure() {

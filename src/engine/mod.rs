@@ -51,6 +51,40 @@ const DEPARTURE: Duration = Duration::from_millis(200);
 /// How often a thread that drains looks whether it is done.
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
 
+/// Why an engine does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// Another host on the link has the address: the one with this MAC.
+    AddressInUse(IpAddr, [u8; 6]),
+    /// Its thread cannot be started.
+    NoThread(std::io::Error),
+}
+
+impl StartError {
+    /// What a call that wanted the stack fails with.
+    pub fn error(&self) -> Error {
+        match self {
+            Self::AddressInUse(..) => Error::AddrInUse,
+            Self::NoThread(_) => Error::NoMemory,
+        }
+    }
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AddressInUse(addr, mac) => {
+                let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+                write!(f, "{addr} is in use on the link by {mac}; choose another address (ip=)")
+            }
+            Self::NoThread(error) => write!(
+                f,
+                "cannot start the stack's thread: {error}; raise the limits of processes and memory (ulimit -u, ulimit -v)"
+            ),
+        }
+    }
+}
+
 /// A stack with its device, clock and lock. Engines live as long as the process: handles to them are plain references.
 pub struct Engine {
     config: Config,
@@ -110,8 +144,8 @@ impl Engine {
     /// Makes a stack for `config` on `device` (none for `null`) and starts its helper thread.
     ///
     /// # Errors
-    /// A text that names cause and cure: another host on the link uses the address, or no thread can be started.
-    pub fn start(config: Config, device: Option<Box<dyn Device>>) -> std::result::Result<&'static Self, String> {
+    /// What stood in the way, with the cure.
+    pub fn start(config: Config, device: Option<Box<dyn Device>>) -> Result<&'static Self, StartError> {
         let engine = Self::create(config, device, entropy::seed());
         let helper = engine.helper;
         let give_up = || {
@@ -121,7 +155,7 @@ impl Engine {
         engine.claim_addresses().inspect_err(|_| give_up())?;
         helper::spawn(engine).map_err(|error| {
             give_up();
-            format!("cannot start the stack's thread: {error}; raise the limits of processes and memory (ulimit -u, ulimit -v)")
+            StartError::NoThread(error)
         })?;
         ENGINES.lock().push(engine);
         log::info!("the stack {} runs", engine.config);
@@ -164,7 +198,7 @@ impl Engine {
     }
 
     /// Probes for the own addresses, if the link is up, and announces them (RFC 5227 sections 2.1 and 2.3).
-    fn claim_addresses(&'static self) -> std::result::Result<(), String> {
+    fn claim_addresses(&'static self) -> Result<(), StartError> {
         if !self.port.read().as_ref().is_some_and(Port::is_up) {
             return Ok(());
         }
@@ -174,8 +208,7 @@ impl Engine {
         });
         self.lead.leave(Place::mine());
         if let Some((addr, mac)) = conflict {
-            let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
-            return Err(format!("{addr} is in use on the link by {mac}; choose another address (ip=)"));
+            return Err(StartError::AddressInUse(addr, mac));
         }
         self.with(|stack, now| stack.announce_addresses(now));
         Ok(())

@@ -94,7 +94,8 @@ pub fn check_variables() -> std::result::Result<(), String> {
 /// Makes a stack from a network specification such as `tap:t0,ip=10.0.0.2/24`, and returns its number.
 ///
 /// # Errors
-/// `Invalid` for a bad specification, `NetDown` when the stack cannot be made; [`last_error`] names cause and cure.
+/// `Invalid` for a bad specification, else that of [`device::error::OpenError::error`] or [`engine::StartError::error`];
+/// [`last_error`] names cause and cure.
 pub fn create(spec: &str) -> Result<u32> {
     let number = make(spec)?;
     engine(number).into_iter().for_each(|engine| listed::list(number, engine));
@@ -119,11 +120,12 @@ pub fn make(spec: &str) -> Result<u32> {
         Error::Invalid
     })?;
     config.fill_mac(&machine::id());
-    let device = device::open(&config).map_err(|error| error.to_string());
-    let engine = device.and_then(|device| Engine::start(config, device)).map_err(|text| {
+    let failed = |text: String, error| {
         note_error(&text);
-        Error::NetDown
-    })?;
+        error
+    };
+    let device = device::open(&config).map_err(|error| failed(error.to_string(), error.error()))?;
+    let engine = Engine::start(config, device).map_err(|error| failed(error.to_string(), error.error()))?;
     static AT_EXIT: Once = Once::new();
     AT_EXIT.call_once(|| process::at_exit(drain_at_exit));
     Ok(adopt(engine))

@@ -105,8 +105,8 @@ fn who_may_not_open_the_device_is_told_who_may() {
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(compiled("puppet"));
     let mut app = Puppet::from(Program::start(&namespace, clean(&mut command)));
-    fails(&namespace, &mut app, &spec(""), "ENETDOWN", &["t0", "root"]);
-    fails(&namespace, &mut app, "tap:new0,ip=10.96.0.2/24", "ENETDOWN", &["new0", "root"]);
+    fails(&namespace, &mut app, &spec(""), "EPERM", &["t0", "root"]);
+    fails(&namespace, &mut app, "tap:new0,ip=10.96.0.2/24", "EPERM", &["new0", "root"]);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_device_that_another_process_holds_is_busy() {
     let namespace = Namespace::new();
     let mut first = Puppet::new(&namespace, "");
     let mut second = Puppet::with(&namespace, &[]);
-    fails(&namespace, &mut second, &spec(""), "ENETDOWN", &["t0", "another process"]);
+    fails(&namespace, &mut second, &spec(""), "EBUSY", &["t0", "another process"]);
     // The first is not disturbed; when it is gone, the second may have the device.
     first.listening(7, 5);
     kernel::connected(&namespace, 7);
@@ -128,7 +128,7 @@ fn an_address_that_the_kernel_has_is_in_use() {
     let mut app = Puppet::with(&namespace, &[]);
     // A thread that has waited once keeps what it sleeps on; further failures must not add to that.
     app.ask("stack tap:t0,ip=10.97.0.1/24");
-    fails(&namespace, &mut app, "tap:t0,ip=10.97.0.1/24", "ENETDOWN", &["10.97.0.1", "in use", "ip="]);
+    fails(&namespace, &mut app, "tap:t0,ip=10.97.0.1/24", "EADDRINUSE", &["10.97.0.1", "in use", "ip="]);
     app.gives(format!("stack {}", spec("")), "0");
 }
 
@@ -195,7 +195,7 @@ fn out_of_descriptors_no_stack_is_made_and_nothing_is_left() {
             break;
         }
         refusals += 1;
-        assert!(answer.starts_with("-1 ENETDOWN: "), "{answer}");
+        assert!(answer.starts_with("-1 EMFILE: "), "{answer}");
         is_clear(&mut app, &answer, &["out of descriptors", "ulimit -n"]);
         assert_eq!(belongings(&namespace, &mut app), before, "with room for {} descriptors", limit - open);
         assert!(limit < open + 30, "a stack needs more than 30 descriptors");
@@ -235,10 +235,10 @@ fn a_device_of_another_kind_is_named_as_what_it_is() {
     namespace.ip("tuntap add dev u0 mode tun");
     namespace.ip("link add d0 type veth peer name d1");
     let mut app = Puppet::with(&namespace, &[]);
-    fails(&namespace, &mut app, "tun:t0,ip=10.97.0.2/24", "ENETDOWN", &["t0", "TAP"]);
-    fails(&namespace, &mut app, "tap:u0,ip=10.97.0.2/24", "ENETDOWN", &["u0", "TUN"]);
-    fails(&namespace, &mut app, "tap:d0,ip=10.97.0.2/24", "ENETDOWN", &["d0"]);
-    fails(&namespace, &mut app, "tap:lo,ip=10.97.0.2/24", "ENETDOWN", &["lo"]);
+    fails(&namespace, &mut app, "tun:t0,ip=10.97.0.2/24", "EINVAL", &["t0", "TAP"]);
+    fails(&namespace, &mut app, "tap:u0,ip=10.97.0.2/24", "EINVAL", &["u0", "TUN"]);
+    fails(&namespace, &mut app, "tap:d0,ip=10.97.0.2/24", "EINVAL", &["d0"]);
+    fails(&namespace, &mut app, "tap:lo,ip=10.97.0.2/24", "EINVAL", &["lo"]);
 }
 
 #[test]
@@ -246,5 +246,5 @@ fn a_capture_that_cannot_be_written_leaves_no_device() {
     let namespace = Namespace::new();
     let mut app = Puppet::with(&namespace, &[]);
     let spec = "tap:new0,ip=10.96.0.2/24,pcap=/no/such/directory/x.pcapng";
-    fails(&namespace, &mut app, spec, "ENETDOWN", &["/no/such/directory", "directory"]);
+    fails(&namespace, &mut app, spec, "ENOENT", &["/no/such/directory", "directory"]);
 }
