@@ -276,6 +276,33 @@ fn static_programs_are_refused() {
 }
 
 #[test]
+fn the_loader_is_judged_by_what_it_is_to_run() {
+    let installed = Installed::new("loader");
+    let loader = Path::new(if cfg!(target_arch = "x86_64") {
+        "/lib64/ld-linux-x86-64.so.2"
+    } else {
+        "/lib/ld-linux-aarch64.so.1"
+    });
+    let [seven, unlinked] = [("seven", &[][..]), ("static", &["-static"])]
+        .map(|(name, options)| installed.cc(name, NOTHING, options).display().to_string());
+    assert_eq!(installed.run(loader, &[&seven]).0, Some(7));
+    assert_eq!(installed.run(loader, &["--argv0", &unlinked, "--inhibit-cache", &seven]).0, Some(7));
+    assert_eq!(installed.run(loader, &["--verify", &seven]).0, Some(0));
+    let (code, _, err) = installed.run(loader, &["--argv0", &seven, &unlinked]);
+    assert!(code == Some(125) && err.contains("static: is a static program"), "{err}");
+}
+
+#[test]
+fn a_fence_is_not_opened_from_inside() {
+    let installed = Installed::new("inside");
+    let inner = installed.path("bin/sockeye");
+    let (code, _, err) = installed.run(&inner, &["run", "--allow-kernel", "--net", "null:", "--", "true"]);
+    assert!(code == Some(125) && err.starts_with("sockeye: --allow-kernel: "), "{err}");
+    let (code, _, err) = installed.run(&inner, &["up", "t9"]);
+    assert!(code == Some(1) && err.starts_with("sockeye: t9: cannot be set up from behind the fence"), "{err}");
+}
+
+#[test]
 fn go_programs_are_refused_by_their_note_or_their_section() {
     let installed = Installed::new("go");
     let note = r#"__asm__(".section .note.go.buildid,\"a\",@note\n.p2align 2\n.long 4,4,4\n.asciz \"Go\\0\"\n.ascii \"abcd\"\n.text");"#;

@@ -12,7 +12,8 @@ use core::{
 };
 use sockeye_shim::{Errno, Result, format::token_to_text, kernel::call};
 
-type Strings = *const *const c_char;
+/// A list of strings that ends with a null.
+pub type Strings = *const *const c_char;
 
 /// The variables that a program on the stack needs.
 const NEEDED: [&[u8]; 7] = [
@@ -161,7 +162,7 @@ unsafe fn with(judged: Result<()>, strings: Strings, run: impl FnOnce(Strings) -
 pub unsafe extern "C" fn execve(path: *const c_char, arguments: Strings, variables: Strings) -> c_int {
     // SAFETY: the caller's own arguments.
     unsafe {
-        with(judge::path(path), variables, |kept| {
+        with(judge::path(path, arguments), variables, |kept| {
             next!(c"execve" as fn(*const c_char, Strings, Strings) -> c_int, path, arguments, kept)
         })
     }
@@ -179,7 +180,7 @@ pub unsafe extern "C" fn execv(path: *const c_char, arguments: Strings) -> c_int
 pub unsafe extern "C" fn execvpe(file: *const c_char, arguments: Strings, variables: Strings) -> c_int {
     // SAFETY: the caller's own arguments.
     unsafe {
-        with(judge::file(file), variables, |kept| {
+        with(judge::file(file, arguments), variables, |kept| {
             next!(c"execvpe" as fn(*const c_char, Strings, Strings) -> c_int, file, arguments, kept)
         })
     }
@@ -214,7 +215,7 @@ pub unsafe extern "C" fn execveat(
 ) -> c_int {
     // SAFETY: the caller's own arguments.
     unsafe {
-        with(judge::at(folder, path, flags), variables, |kept| {
+        with(judge::at(folder, path, arguments, flags), variables, |kept| {
             let (folder, path, flags) = (folder as usize, path as usize, flags as usize);
             let called = call(libc::SYS_execveat, [folder, path, arguments as usize, kept as usize, flags, 0]);
             called.map_or_else(fail, |_| 0)
@@ -233,7 +234,7 @@ pub unsafe extern "C" fn posix_spawn(
     variables: Strings,
 ) -> c_int {
     // SAFETY: the caller's own arguments.
-    match unsafe { judge::path(path).and_then(|()| keep(variables)) } {
+    match unsafe { judge::path(path, arguments).and_then(|()| keep(variables)) } {
         Ok(kept) => next!(
             c"posix_spawn" as fn(*mut c_int, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int,
             pid,
@@ -258,7 +259,7 @@ pub unsafe extern "C" fn posix_spawnp(
     variables: Strings,
 ) -> c_int {
     // SAFETY: the caller's own arguments.
-    match unsafe { judge::file(file).and_then(|()| keep(variables)) } {
+    match unsafe { judge::file(file, arguments).and_then(|()| keep(variables)) } {
         Ok(kept) => next!(
             c"posix_spawnp" as fn(*mut c_int, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int,
             pid,

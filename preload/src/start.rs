@@ -6,7 +6,7 @@ use sockeye_shim::{
     Errno, Result, fence,
     format::{FILLERS, MEANT},
     host::Host,
-    kernel::call,
+    kernel::{self, call},
 };
 
 const DOWN: Errno = Errno(libc::ENETDOWN);
@@ -209,13 +209,8 @@ impl Path {
 
 /// Whether a descriptor is a terminal or a file: whoever reads a pipe waits for its end.
 fn lasts(fd: i32) -> bool {
-    let mut stat = core::mem::MaybeUninit::<libc::stat>::zeroed();
-    if raw(libc::SYS_fstat, [fd as usize, stat.as_mut_ptr() as usize, 0]).is_err() {
-        return false;
-    }
-    // SAFETY: the kernel has filled it, and zeros were there before.
-    let mode = unsafe { stat.assume_init() }.st_mode & libc::S_IFMT;
-    mode == libc::S_IFREG || mode == libc::S_IFCHR
+    let kind = kernel::status(fd).map_or(0, |status| status.mode & libc::S_IFMT);
+    kind == libc::S_IFREG || kind == libc::S_IFCHR
 }
 
 /// In the child: a session of its own, nothing of the program's but its user, folder and environment.

@@ -5,9 +5,10 @@
 //! | asked for | answer |
 //! |---|---|
 //! | socket(2) of AF_UNIX or AF_NETLINK | the kernel's own |
-//! | socket(2) of any other family | EAFNOSUPPORT, as from a kernel without that family |
+//! | socketpair(2) of AF_UNIX | the kernel's own |
+//! | socket(2) and socketpair(2) of any other family | EAFNOSUPPORT, as from a kernel without that family |
 //! | io_uring_setup(2) | ENOSYS, as from a kernel without rings |
-//! | a call of another architecture's numbers, x32 among them | ENOSYS |
+//! | a call of another architecture's numbers, x32 among them | ENOSYS, but such a program may end |
 //! | anything else | the kernel's own |
 //!
 //! A filter stays with a process and all it starts until the last of them has ended. Its listener, a descriptor that
@@ -18,15 +19,23 @@ use libc::sock_filter;
 
 /// The architecture whose calls are let through (linux/audit.h).
 const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") { 0xc000_003e } else { 0xc000_00b7 };
+/// The one of 32-bit programs on such a machine, and its exit(2) and exit_group(2).
+const NARROW: u32 = if cfg!(target_arch = "x86_64") { 0x4000_0003 } else { 0x4000_0028 };
+const NARROW_EXIT: u32 = 1;
+const NARROW_EXIT_GROUP: u32 = if cfg!(target_arch = "x86_64") { 252 } else { 248 };
 /// The bit of the numbers of x32, whose calls have the same architecture.
 const X32: u32 = 0x4000_0000;
 /// Where `struct seccomp_data` has the call's number, its architecture and the lower half of its first argument.
 const NUMBER: u32 = 0;
 const ARCH: u32 = 4;
 const FIRST_ARGUMENT: u32 = 16;
-/// Where [`PROGRAM`] ends with ENOSYS, and where it lets a call through.
-const NO_CALL: u8 = 10;
-const ALLOWED: u8 = 11;
+/// Where [`PROGRAM`] looks at a pair, at the end of an x32 program and at a foreign call; where it ends with ENOSYS, and
+/// where it lets a call through.
+const PAIR: u8 = 9;
+const X32_CALL: u8 = 12;
+const FOREIGN: u8 = 15;
+const NO_CALL: u8 = 19;
+const ALLOWED: u8 = 20;
 
 const fn step(code: u32, k: u32, then: u8, otherwise: u8) -> sock_filter {
     sock_filter { code: code as u16, jt: then, jf: otherwise, k }
@@ -60,17 +69,26 @@ const fn refusal(errno: i32) -> sock_filter {
 }
 
 /// The filter. Each step's place is its number.
-pub const PROGRAM: [sock_filter; 12] = [
+pub const PROGRAM: [sock_filter; 21] = [
     load(ARCH),
-    only(1, ARCHITECTURE, NO_CALL),
+    only(1, ARCHITECTURE, FOREIGN),
     load(NUMBER),
-    any(3, X32, NO_CALL),
+    any(3, X32, X32_CALL),
     equal(4, libc::SYS_io_uring_setup as u32, NO_CALL),
-    only(5, libc::SYS_socket as u32, ALLOWED),
+    equal(5, libc::SYS_socketpair as u32, PAIR),
+    only(6, libc::SYS_socket as u32, ALLOWED),
     load(FIRST_ARGUMENT),
-    equal(7, libc::AF_UNIX as u32, ALLOWED),
     equal(8, libc::AF_NETLINK as u32, ALLOWED),
+    load(FIRST_ARGUMENT),
+    equal(10, libc::AF_UNIX as u32, ALLOWED),
     refusal(libc::EAFNOSUPPORT),
+    equal(12, X32 | libc::SYS_exit as u32, ALLOWED),
+    equal(13, X32 | libc::SYS_exit_group as u32, ALLOWED),
+    refusal(libc::ENOSYS),
+    only(15, NARROW, NO_CALL),
+    load(NUMBER),
+    equal(17, NARROW_EXIT, ALLOWED),
+    equal(18, NARROW_EXIT_GROUP, ALLOWED),
     refusal(libc::ENOSYS),
     verdict(libc::SECCOMP_RET_ALLOW),
 ];
@@ -92,6 +110,11 @@ pub fn is_raised() -> bool {
         Err(errno) => errno == Errno(libc::EAFNOSUPPORT),
         Ok(fd) => kernel::close(fd).is_err(),
     }
+}
+
+/// Whether programs that this thread executes gain no rights, once it has raised the fence if it `will_raise` it.
+pub fn gains_no_rights(will_raise: bool) -> bool {
+    kernel::gains_no_rights() || will_raise && !is_raised() && !kernel::is_administrator()
 }
 
 /// Raises the fence around this thread and all it will start, or with `all_threads` around the whole process. A process
@@ -147,19 +170,29 @@ mod tests {
     #[test]
     fn nothing_but_local_sockets_and_netlink_is_let_through() {
         let errno = |errno: i32| libc::SECCOMP_RET_ERRNO | errno as u32;
-        let socket = libc::SYS_socket as u32;
+        let (socket, pair) = (libc::SYS_socket as u32, libc::SYS_socketpair as u32);
         for family in 0..50 {
             let wanted = match family as i32 {
                 libc::AF_UNIX | libc::AF_NETLINK => libc::SECCOMP_RET_ALLOW,
                 _ => errno(libc::EAFNOSUPPORT),
             };
             assert_eq!(judge(ARCHITECTURE, socket, family), wanted, "family {family}");
+            let wanted = if family as i32 == libc::AF_UNIX { wanted } else { errno(libc::EAFNOSUPPORT) };
+            assert_eq!(judge(ARCHITECTURE, pair, family), wanted, "a pair of family {family}");
             assert_eq!(judge(ARCHITECTURE, socket | X32, family), errno(libc::ENOSYS));
-            assert_eq!(judge(0x4000_0003, 359, family), errno(libc::ENOSYS), "i386");
+            assert_eq!(judge(NARROW, 359, family), errno(libc::ENOSYS), "32 bits");
         }
         assert_eq!(judge(ARCHITECTURE, socket, u32::MAX), errno(libc::EAFNOSUPPORT));
         assert_eq!(judge(ARCHITECTURE, libc::SYS_io_uring_setup as u32, 1), errno(libc::ENOSYS));
-        for number in (0..470).filter(|&number| number != socket && number != libc::SYS_io_uring_setup as u32) {
+        let ends = [libc::SYS_exit as u32, libc::SYS_exit_group as u32];
+        for (arch, number) in
+            ends.map(|end| (ARCHITECTURE, X32 | end)).into_iter().chain([(NARROW, 1), (NARROW, NARROW_EXIT_GROUP)])
+        {
+            assert_eq!(judge(arch, number, 7), libc::SECCOMP_RET_ALLOW, "the end of a foreign program");
+        }
+        assert_eq!(judge(NARROW + 1, 1, 7), errno(libc::ENOSYS), "another machine's");
+        let judged = [socket, pair, libc::SYS_io_uring_setup as u32];
+        for number in (0..470).filter(|number| !judged.contains(number)) {
             assert_eq!(judge(ARCHITECTURE, number, libc::AF_INET as u32), libc::SECCOMP_RET_ALLOW, "call {number}");
         }
     }

@@ -2,7 +2,10 @@
 //! and the loader are libc's affair. The only `unsafe` of this crate.
 
 use crate::{Errno, Result, name::Name};
-use core::{ffi::c_long, mem::size_of};
+use core::{
+    ffi::c_long,
+    mem::{MaybeUninit, size_of},
+};
 
 /// Makes a system call.
 ///
@@ -116,10 +119,59 @@ pub fn close(fd: i32) -> Result<()> {
     unsafe { call(libc::SYS_close, [fd as usize, 0, 0, 0, 0, 0]) }.map(drop)
 }
 
+fn id(number: c_long) -> u32 {
+    // SAFETY: the calls made here have no arguments.
+    unsafe { call(number, [0; 6]) }.unwrap_or(0) as u32
+}
+
+/// getuid(2).
+pub fn getuid() -> u32 {
+    id(libc::SYS_getuid)
+}
+
 /// geteuid(2).
 pub fn geteuid() -> u32 {
-    // SAFETY: no arguments.
-    unsafe { call(libc::SYS_geteuid, [0; 6]) }.unwrap_or(0) as u32
+    id(libc::SYS_geteuid)
+}
+
+/// getegid(2).
+pub fn getegid() -> u32 {
+    id(libc::SYS_getegid)
+}
+
+/// What fstat(2) says of a file's rights.
+pub struct Status {
+    /// Its kind and permissions.
+    pub mode: u32,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+}
+
+/// fstat(2).
+pub fn status(fd: i32) -> Result<Status> {
+    let mut stat = MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: room for the answer.
+    unsafe { call(libc::SYS_fstat, [fd as usize, stat.as_mut_ptr() as usize, 0, 0, 0, 0]) }?;
+    // SAFETY: the kernel has filled it, and zeros were there before.
+    let stat = unsafe { stat.assume_init() };
+    Ok(Status { mode: stat.st_mode, uid: stat.st_uid, gid: stat.st_gid })
+}
+
+/// Whether a file has capabilities (capabilities(7)).
+pub fn has_capabilities(fd: i32) -> bool {
+    let (mut value, name) = ([0u8; 64], c"security.capability");
+    let (at, name) = (value.as_mut_ptr() as usize, name.as_ptr() as usize);
+    // SAFETY: a string, and room for the value.
+    unsafe { call(libc::SYS_fgetxattr, [fd as usize, name, at, value.len(), 0, 0]) }.is_ok()
+}
+
+/// pread(2).
+pub fn read_at(fd: i32, into: &mut [u8], offset: u64) -> Result<usize> {
+    let (at, room) = (into.as_mut_ptr() as usize, into.len());
+    // SAFETY: the kernel writes at most as many bytes as there is room for.
+    unsafe { call(libc::SYS_pread64, [fd as usize, at, room, offset as usize, 0, 0]) }
 }
 
 /// How often a name that is taken is tried again.
@@ -350,6 +402,25 @@ pub fn set_filter(program: &[libc::sock_filter], flags: libc::c_ulong) -> Result
     let (mode, at) = (libc::SECCOMP_SET_MODE_FILTER as usize, (&raw const program) as usize);
     // SAFETY: the kernel reads the program, which lives through the call.
     unsafe { call(libc::SYS_seccomp, [mode, flags as usize, at, 0, 0, 0]) }.map(|result| result as i32)
+}
+
+/// Whether this thread gains no rights by exec any more (PR_GET_NO_NEW_PRIVS).
+pub fn gains_no_rights() -> bool {
+    // SAFETY: no pointers.
+    let answer = unsafe { call(libc::SYS_prctl, [libc::PR_GET_NO_NEW_PRIVS as usize, 0, 0, 0, 0, 0]) };
+    answer == Ok(1)
+}
+
+/// Whether this thread has CAP_SYS_ADMIN.
+pub fn is_administrator() -> bool {
+    const CAP_SYS_ADMIN: u32 = 21;
+    const VERSION: u32 = 0x2008_0522;
+    // Effective, permitted and inheritable, twice 32 of each.
+    let (mut header, mut sets) = ([VERSION, 0], [0u32; 6]);
+    let (at, to) = (header.as_mut_ptr() as usize, sets.as_mut_ptr() as usize);
+    // SAFETY: a header of version 3 (linux/capability.h), and room for what belongs to it.
+    let answer = unsafe { call(libc::SYS_capget, [at, to, 0, 0, 0, 0]) };
+    answer.is_ok() && sets[0] & 1 << CAP_SYS_ADMIN != 0
 }
 
 /// prctl(2) with PR_SET_NO_NEW_PRIVS: exec gives no rights any more that are not there.

@@ -17,6 +17,7 @@ pub mod fence;
 pub mod format;
 pub mod host;
 pub mod interface;
+pub mod judge;
 pub mod kernel;
 pub mod name;
 pub mod names;

@@ -8,8 +8,10 @@ use crate::sys::{
     unix::{self, Kind},
 };
 use sockeye_shim::{
+    Errno,
     address::Address,
     format::{ConnectHeader, Data, DatagramHeader, NO_REPLY, Op, Request, Response},
+    host::Host,
     name::Meaning,
     tag::Tag,
 };
@@ -73,6 +75,15 @@ fn accept(listener: &OwnedFd) -> OwnedFd {
     let fd = unix::accept(listener.as_fd()).unwrap();
     unix::send(fd.as_fd(), &[0], 0).unwrap();
     fd
+}
+
+#[test]
+fn only_what_tells_the_end_of_a_tree_is_taken_for_it() {
+    let program = Program::new("tree");
+    let stack = &program.stack;
+    let host = Host { stack, token: TOKEN, congestion: b"", start: || Err(Errno(libc::ENETDOWN)), say: |_| {} };
+    let another = unix::open(Kind::Stream).unwrap();
+    assert_eq!(host.hold(another.as_raw_fd()), Err(Errno(libc::EINVAL)));
 }
 
 impl Program {

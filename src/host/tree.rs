@@ -10,9 +10,9 @@ use crate::sys::{daemon, unix};
 use sockeye_shim::format::{FILLERS, Op, Request, Response, Token, token_to_text};
 use std::{
     ffi::OsStr,
-    io,
+    fs, io,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::{ffi::OsStrExt, process::CommandExt},
     },
     process::Command,
@@ -20,6 +20,9 @@ use std::{
 
 /// The running host's own program, also when its file has been replaced.
 const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// What a listener of seccomp(2) is called in proc(5).
+const LISTENER: &str = "anon_inode:seccomp notify";
 
 /// What a descriptor is for that a program gives.
 pub enum Gift {
@@ -105,8 +108,12 @@ impl Host {
         let _gone = unix::send(giver.as_fd(), &Response::new(errno).to_bytes(), 0);
     }
 
-    /// Stays until `tree` hangs up.
+    /// Stays until `tree` hangs up. Whatever else a program could give might never do so.
     fn live_with(&mut self, tree: OwnedFd) -> i32 {
+        let link = fs::read_link(format!("/proc/self/fd/{}", tree.as_raw_fd()));
+        if !link.is_ok_and(|link| link.as_os_str() == LISTENER) {
+            return libc::EINVAL;
+        }
         let number = self.reserve();
         match self.interest.add(&tree, 0, number) {
             Ok(()) => {

@@ -6,7 +6,7 @@ use std::{
     os::fd::{FromRawFd, OwnedFd},
 };
 
-pub use sockeye_shim::fence::is_raised;
+pub use sockeye_shim::fence::{gains_no_rights, is_raised};
 
 /// Raises it around this thread and all it will start. Returns the descriptor that hangs up when the last of them has
 /// ended; there is none where another filter with a listener was here before.

@@ -40,6 +40,7 @@ fn ask(request: &mut libc::ifreq, code: c_ulong) -> io::Result<()> {
     ask_family(libc::AF_UNIX, request, code)
 }
 
+/// By AF_INET, which addresses want: for `sockeye up`, which runs outside of every fence.
 fn ask_family(family: c_int, request: &mut libc::ifreq, code: c_ulong) -> io::Result<()> {
     let socket = socket(family)?;
     // SAFETY: every `code` used in this file takes a struct ifreq, and those that follow its pointer are given a

@@ -34,12 +34,6 @@ pub fn own() -> u32 {
     unsafe { libc::getuid() }
 }
 
-/// The user and the group whose rights this process has.
-pub fn effective() -> (u32, u32) {
-    // SAFETY: neither has preconditions, and neither can fail.
-    unsafe { (libc::geteuid(), libc::getegid()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -94,6 +94,12 @@ int main(int count, char **arguments)
     int result;
     __asm__ volatile("int $0x80" : "=a"(result) : "a"(359), "b"(AF_INET), "c"(SOCK_STREAM), "d"(0) : "memory");
     say("i386", result);
+    pid_t child = fork();
+    if (child == 0)
+        __asm__ volatile("int $0x80; ud2" : : "a"(252), "b"(3) : "memory");
+    waitpid(child, &result, 0);
+    printf("i386 exit_group: %d\n", WIFEXITED(result) ? WEXITSTATUS(result) : -1);
+    fflush(stdout);
 #endif
     for (int i = 1; i < count; i++)
         start(arguments[i]);

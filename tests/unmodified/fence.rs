@@ -9,7 +9,7 @@ use crate::{
 use std::{
     ffi::CString,
     fs,
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_millis(2500);
 
 /// What tests/programs/every_way.c is to say, before its children's lines.
 const CLOSED: &str = "socket of libc: open\na thread that was there before: EAFNOSUPPORT\nAF_UNIX: open\nAF_NETLINK: open\n\
-                      io_uring_setup: ENOSYS\nx32: ENOSYS\ni386: ENOSYS\n";
+                      io_uring_setup: ENOSYS\nx32: ENOSYS\ni386: ENOSYS\ni386 exit_group: 3\n";
 
 /// Compiles it.
 fn every_way(home: &Home, name: &str, options: &[&str]) -> PathBuf {
@@ -87,6 +87,56 @@ fn an_ordinary_user_is_behind_it_too() {
         let words = [&user[..], &run, &[&program, &capable]].concat();
         let said = home.start_kernels(&words).ended().text();
         assert_eq!(said, format!("{CLOSED}capable: EAFNOSUPPORT\nevery_way: EAFNOSUPPORT\n"));
+        home.web_server("0.0.0.0", 8000).end_by(libc::SIGTERM);
+    });
+}
+
+/// The tests' user runs it: a copy of cat that is root's to run, and a copy that has a capability.
+#[test]
+fn programs_with_rights_of_their_own_run_with_their_callers_or_not_at_all() {
+    Home::test(Way::SockeyeRun, |home| {
+        let [raised, capable] = ["raised", "capable"].map(|name| {
+            let path = home.folder.join(name);
+            fs::copy(installed::debian("cat"), &path).expect("a copy");
+            path
+        });
+        fs::set_permissions(&raised, fs::Permissions::from_mode(0o4755)).expect("its mode");
+        give_capability(&capable);
+        let sockeye = installed::sockeye().display().to_string();
+        let user = ["setpriv", "--reuid=61234", "--regid=61234", "--clear-groups"];
+        let run = |program: &[&str]| {
+            let run = [&sockeye, "run", "--stack", "user", "--net", "null:", "--"];
+            home.start_kernels(&[&user[..], &run, program].concat()).ended()
+        };
+        for program in [&["./raised"][..], &["sh", "-c", "exec ./raised \"$@\"", "sh"]] {
+            let said = run(&[program, &["/proc/self/status", "/proc/self/maps"]].concat()).text();
+            assert!(said.contains("Uid:\t61234\t61234\t") && said.contains("libsockeye_preload.so"), "{said}");
+        }
+        let [direct, inside] = [&["./capable"][..], &["sh", "-c", "exec ./capable"]].map(run);
+        assert_eq!((direct.status.as_str(), inside.status.as_str()), ("exit 125", "exit 126"));
+        for said in [direct.stderr, inside.stderr] {
+            assert!(said.contains("./capable: has capabilities of its own, "), "{said}");
+        }
+        home.web_server("0.0.0.0", 8000).end_by(libc::SIGTERM);
+    });
+}
+
+/// The loader, run by hand, and programs that are not for a stack: the library knows what the launcher knows.
+#[test]
+fn the_loader_is_judged_by_what_it_is_to_run() {
+    Home::test(Way::SockeyeRun, |home| {
+        every_way(home, "static", &["-static"]);
+        let loader =
+            if cfg!(target_arch = "x86_64") { "/lib64/ld-linux-x86-64.so.2" } else { "/lib/ld-linux-aarch64.so.1" };
+        let maps = ["--argv0", "x", "--library-path", "", "/bin/cat", "/proc/self/maps"];
+        assert!(home.run(&[&[loader][..], &maps].concat()).text().contains("libsockeye_preload.so"));
+        let words = format!("{loader} {} ; exec {loader} ./static", maps.join(" ").replace("  ", " '' "));
+        let outcome = home.run(&["sh", "-c", &words]);
+        assert_eq!(outcome.status, "exit 126");
+        assert!(outcome.stderr.contains("sockeye: ./static: is a static program, "), "{}", outcome.stderr);
+        assert!(String::from_utf8_lossy(&outcome.stdout).contains("libsockeye_preload.so"));
+        // What only tells something is run, on what is no program too.
+        assert!(home.run(&["ldd", "/bin/cat"]).text().contains("libc.so.6"));
         home.web_server("0.0.0.0", 8000).end_by(libc::SIGTERM);
     });
 }

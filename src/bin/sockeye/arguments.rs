@@ -163,8 +163,9 @@ pub struct Log {
 
 /// End a stack's host
 ///
-/// Its connections are reset, and programs that use it see that; a program that goes on and opens a new socket starts the
-/// stack anew, if it knows the specification. Says how many processes and connections there were.
+/// Its connections are reset, and programs that use it see that. A program that was started by `sockeye run` or has used
+/// the stack gets no new sockets and must be started again; another one starts the stack anew, if it knows the
+/// specification. Says how many processes and connections there were.
 #[derive(Args)]
 pub struct Stop {
     /// The stack [default: the only one that runs in this network namespace]

@@ -11,7 +11,7 @@ use sockeye::{
     device::tuntap::TunTap,
     host::client::Description,
     stack::{Config, Medium},
-    sys::{clock, env, ifreq, passwd, tun},
+    sys::{clock, env, fence, ifreq, passwd, tun},
 };
 use std::{
     fmt::Write,
@@ -37,6 +37,11 @@ struct Side {
 pub fn up(arguments: &Up) -> Result<String, Failure> {
     let Up { name, ip, tun, nat, user } = arguments;
     check_name(name)?;
+    if fence::is_raised() {
+        return Err(format!(
+            "{name}: cannot be set up from behind the fence of a stack; start `sockeye up` from outside"
+        ));
+    }
     let wanted = parse_side(name, ip.as_deref().unwrap_or(DEFAULT_IP))?;
     let owner = user.as_deref().map(|user| parse_user(name, user)).transpose()?;
     let tool = nat.then(|| Tool::find().ok_or_else(|| format!("{name}: {}", masquerade::NO_TOOL))).transpose()?;

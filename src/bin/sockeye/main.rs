@@ -5,7 +5,6 @@
 mod arguments;
 mod demo;
 mod device;
-mod elf;
 mod holders;
 mod log;
 mod ls;

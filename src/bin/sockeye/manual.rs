@@ -61,7 +61,7 @@ Errors are one line on standard error, with the cure.
 .PP
 .B run
 ends as the program does, which replaces it;
-with 125 when it failed itself, for a program that cannot be run on a stack too (static, Go, set\-user\-ID, 32\-bit);
+with 125 when it failed itself, for a program that cannot be run on a stack too (static, Go, 32\-bit, with rights of its own);
 with 126 when the program is not executable, and 127 when there is none.
 .SH ENVIRONMENT
 .TP

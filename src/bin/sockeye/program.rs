@@ -1,11 +1,16 @@
 //! Finding the program that is to be run, and whether it can be run on a stack.
 
-use crate::elf;
+use sockeye_shim::judge::{self, By, Refusal};
 use std::{
-    env, fmt,
+    env,
+    ffi::{OsStr, OsString},
+    fmt,
     fs::{self, File},
     io::{self, Read},
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    os::{
+        fd::AsRawFd,
+        unix::{ffi::OsStrExt, fs::MetadataExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -21,10 +26,8 @@ pub enum Trouble {
     NotFound(PathBuf),
     /// The file is no program, or not for this user.
     NotExecutable(PathBuf, io::Error),
-    /// The kernel would drop the preload library: set-user-ID or set-group-ID.
-    Privileged(PathBuf),
-    /// Its format.
-    Refused(PathBuf, elf::Refusal),
+    /// The preload library would not come into it.
+    Refused(PathBuf, Refusal),
 }
 
 impl Trouble {
@@ -33,7 +36,7 @@ impl Trouble {
         match self {
             Trouble::NotFound(_) => 127,
             Trouble::NotExecutable(..) => 126,
-            Trouble::Privileged(_) | Trouble::Refused(..) => 125,
+            Trouble::Refused(..) => 125,
         }
     }
 }
@@ -43,13 +46,7 @@ impl fmt::Display for Trouble {
         match self {
             Trouble::NotFound(path) => write!(f, "{}: there is no such program", path.display()),
             Trouble::NotExecutable(path, error) => write!(f, "{}: {error}", path.display()),
-            Trouble::Privileged(path) => write!(
-                f,
-                "{}: runs with the rights of another user or group, so that the kernel loads nothing into it; run it as \
-                 that user, or use a copy without the bit",
-                path.display()
-            ),
-            Trouble::Refused(path, refusal) => write!(f, "{}: {refusal}", path.display()),
+            Trouble::Refused(path, refusal) => write!(f, "{}: {}", path.display(), refusal.text()),
         }
     }
 }
@@ -74,11 +71,21 @@ pub fn find(name: &Path) -> Result<PathBuf, Trouble> {
     })
 }
 
-/// Judges a program; a script by its interpreter, as the kernel will run that.
-pub fn check(path: &Path, ids: (u32, u32)) -> Result<(), Trouble> {
+/// Judges a program; a script by its interpreter, as the kernel will run that, and the loader by what it is told to run.
+/// With `no_new_rights` no program gets other rights than ours.
+pub fn check(path: &Path, words: &[OsString], no_new_rights: bool) -> Result<(), Trouble> {
     let mut path = path.to_owned();
     for _ in 0..DEPTH {
-        match check_one(&path, ids)? {
+        if judge::is_loader(path.as_os_str().as_bytes()) {
+            // Without a program it only tells something.
+            let program = judge::loaded(words.iter().map(|word| word.as_bytes())).and_then(|at| words.get(at));
+            return program.map_or(Ok(()), |program| {
+                let path = Path::new(program);
+                let fail = |error| trouble(path, error);
+                verdict(path, &File::open(path).map_err(fail)?, By::Loader)
+            });
+        }
+        match check_one(&path, no_new_rights)? {
             Some(interpreter) => path = interpreter,
             None => return Ok(()),
         }
@@ -86,19 +93,20 @@ pub fn check(path: &Path, ids: (u32, u32)) -> Result<(), Trouble> {
     Err(Trouble::NotExecutable(path, io::Error::from_raw_os_error(libc::ELOOP)))
 }
 
-/// The interpreter, for a script.
-fn check_one(path: &Path, (uid, gid): (u32, u32)) -> Result<Option<PathBuf>, Trouble> {
-    let fail = |error: io::Error| match error.kind() {
+fn trouble(path: &Path, error: io::Error) -> Trouble {
+    match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Trouble::NotFound(path.to_owned()),
         _ => Trouble::NotExecutable(path.to_owned(), error),
-    };
+    }
+}
+
+/// The interpreter, for a script.
+fn check_one(path: &Path, no_new_rights: bool) -> Result<Option<PathBuf>, Trouble> {
+    let fail = |error| trouble(path, error);
     let found = fs::metadata(path).map_err(fail)?;
-    let mode = found.mode();
-    if !found.is_file() || mode & 0o111 == 0 {
+    if !found.is_file() || found.mode() & 0o111 == 0 {
         return Err(fail(io::ErrorKind::PermissionDenied.into()));
     }
-    // Set-group-ID without the group's right to execute means something else (inode(7)).
-    let is_other_group = mode & libc::S_ISGID != 0 && mode & libc::S_IXGRP != 0 && found.gid() != gid;
     // What may be executed but not read cannot be judged, and might get past us to the kernel's network.
     let file = File::open(path).map_err(fail)?;
     let mut start = Vec::new();
@@ -107,19 +115,23 @@ fn check_one(path: &Path, (uid, gid): (u32, u32)) -> Result<Option<PathBuf>, Tro
         let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
         let words = line.split(|byte| matches!(byte, b' ' | b'\t'));
         let word = words.into_iter().find(|word| !word.is_empty()).unwrap_or(b"/bin/sh");
-        return Ok(Some(PathBuf::from(std::ffi::OsStr::from_bytes(word))));
+        return Ok(Some(PathBuf::from(OsStr::from_bytes(word))));
     }
     // The bits count for programs, not for scripts.
-    if mode & libc::S_ISUID != 0 && found.uid() != uid || is_other_group {
-        return Err(Trouble::Privileged(path.to_owned()));
+    if let Some(refusal) = judge::rights(file.as_raw_fd(), no_new_rights) {
+        return Err(Trouble::Refused(path.to_owned(), refusal));
     }
     if !start.starts_with(b"\x7fELF") {
         // execvp(3) gives what has no `#!` line to the shell.
         return Ok(Some("/bin/sh".into()));
     }
-    match elf::judge(&file) {
-        Ok(None) => Ok(None),
+    verdict(path, &file, By::Kernel).map(|()| None)
+}
+
+fn verdict(path: &Path, file: &File, by: By) -> Result<(), Trouble> {
+    match judge::elf(file.as_raw_fd(), by) {
+        Ok(None) => Ok(()),
         Ok(Some(refusal)) => Err(Trouble::Refused(path.to_owned(), refusal)),
-        Err(_) => Err(fail(io::Error::from_raw_os_error(libc::ENOEXEC))),
+        Err(_) => Err(Trouble::NotExecutable(path.to_owned(), io::Error::from_raw_os_error(libc::ENOEXEC))),
     }
 }

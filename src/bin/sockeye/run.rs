@@ -9,7 +9,7 @@ use sockeye::{
     host::{self, client, start},
     socket::{congestion, stacks},
     stack::{Config, config::Kind},
-    sys::{entropy, env as trusted, fence, passwd},
+    sys::{entropy, env as trusted, fence},
 };
 use sockeye_shim::format::{FILLERS, Token, token_to_text};
 use std::{
@@ -72,6 +72,11 @@ pub fn run(arguments: &Run) -> Failure {
 
 fn prepare(arguments: &Run) -> Result<(PathBuf, Command), Failure> {
     let Run { stack, net, link, pcap, cc, allow_kernel, program } = arguments;
+    if *allow_kernel && fence::is_raised() {
+        let text = "--allow-kernel: this process is behind the fence of another stack, which stays closed; start it from outside, \
+                    or that tree with --allow-kernel";
+        return Err(Failure::Setting(text.to_owned()));
+    }
     let congestion = match cc {
         Some(name) => congestion::judge("--cc", name).map(Some),
         None => congestion::chosen(),
@@ -92,7 +97,7 @@ fn prepare(arguments: &Run) -> Result<(PathBuf, Command), Failure> {
         return Err(Failure::Setting("no program is named; give it behind `--`".to_owned()));
     };
     let path = program::find(Path::new(word)).map_err(Failure::Program)?;
-    program::check(&path, passwd::effective()).map_err(Failure::Program)?;
+    program::check(&path, rest, fence::gains_no_rights(!allow_kernel)).map_err(Failure::Program)?;
 
     let token = find_host(&name, net.as_deref()).map_err(Failure::Setting)?;
 
