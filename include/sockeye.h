@@ -104,9 +104,7 @@ int sockeye_dup3(int fd, int onto, int flags);
  * @return a descriptor, or -1 with errno ENETDOWN (no stack: sockeye_last_error() says why), EAFNOSUPPORT,
  *         EPROTONOSUPPORT, ESOCKTNOSUPPORT, EINVAL, EMFILE, ENFILE, ENOBUFS
  */
-int sockeye_socket(int domain,
-                   int type,
-                   int protocol);
+int sockeye_socket(int domain, int type, int protocol);
 
 /**
  * Gives a socket a local address. See bind(2).
@@ -408,10 +406,7 @@ int sockeye_stack_free_within(struct sockeye_stack *stack,
  * @param protocol  0, or IPPROTO_TCP or IPPROTO_UDP
  * @return a descriptor, or -1 with errno EINVAL (also for a stack that is none) or as socket(2)
  */
-int sockeye_msocket(struct sockeye_stack *stack,
-                    int domain,
-                    int type,
-                    int protocol);
+int sockeye_msocket(struct sockeye_stack *stack, int domain, int type, int protocol);
 
 /**
  * What a stack has counted, under the names of nstat(8): "TcpRetransSegs", "TcpExtTCPTimeouts" and so on.
