@@ -208,7 +208,7 @@ impl Connection {
                 Timer::UserTimeout => self.on_user_timeout(cx),
                 Timer::Cork => {
                     self.pending.force = true;
-                    self.pending.unfinished = false;
+                    self.pending.push.finish();
                 }
                 Timer::FinWait2 => self.finish(),
                 Timer::TimeWait => {

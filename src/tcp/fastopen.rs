@@ -6,10 +6,7 @@ use crate::{
     buf::Packet,
     cx::Cx,
     time::Instant,
-    wire::{
-        seq::SeqNum,
-        tcp::{FastOpen, Header, MAX_OPTIONS},
-    },
+    wire::tcp::{FastOpen, Header, MAX_OPTIONS},
 };
 
 /// TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE and TCP_FASTOPEN_KEY.
@@ -158,7 +155,7 @@ impl Connection {
         match &mut self.opening.fast {
             Some(fast) if self.state == State::SynSent && self.opening.retries == 0 && waiting > 0 => {
                 fast.data = waiting;
-                self.snd.on_sent(waiting, cx.now);
+                self.snd.on_sent(waiting, true, cx.now);
                 waiting
             }
             _ => 0,
@@ -244,11 +241,6 @@ impl Connection {
         } else {
             self.acks.owe_now();
         }
-    }
-
-    /// Whether a segment ends where the SYN's data does: it is pushed then, however often it is sent.
-    pub(super) fn is_end_of_syn_data(&self, end: SeqNum) -> bool {
-        self.opening.fast.as_ref().is_some_and(|fast| fast.data > 0 && end == self.opening.iss + 1 + fast.data)
     }
 
     /// Takes what the SYN-ACK told of the server.

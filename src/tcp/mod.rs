@@ -13,6 +13,7 @@
 //! | `window` | our window and its growth | RFC 9293 section 3.8.6.2.2; RFC 7323 section 2 |
 //! | `memory` | memory of all connections | tcp(7), tcp_mem; RFC 2018 section 8 |
 //! | `nagle` | what is worth sending | RFC 9293 sections 3.7.4, 3.8.6.2.1; RFC 896 |
+//! | `push` | what the receiver is to hand on at once | RFC 9293 section 3.9.1.2; send(2), MSG_EOR |
 //! | `ack` | when to acknowledge | RFC 9293 section 3.8.6.3; RFC 5681 section 4.2 |
 //! | `acknowledged` | what an acknowledgement does | RFC 9293 section 3.10.7.4; RFC 5681 |
 //! | `sack` | the scoreboard | RFC 2018, 6675 |
@@ -61,6 +62,7 @@ mod pacing;
 mod persist;
 mod plpmtud;
 mod pmtu;
+pub mod push;
 pub mod rate;
 mod ready;
 pub mod recovery;

@@ -11,6 +11,7 @@ use super::{
     mss,
     nagle::{self, Candidate, Verdict},
     plpmtud,
+    push::Push,
     recovery::Phase,
     rtt::RTO_MIN,
     timer::Timer,
@@ -25,7 +26,6 @@ use crate::{
         tcp::{Flags, Header, Options, SackBlocks},
     },
 };
-use std::collections::VecDeque;
 
 /// Where the checksum is in a TCP header.
 const CHECKSUM_FIELD: usize = 16;
@@ -43,44 +43,13 @@ pub(super) struct Pending {
     pub force: bool,
     /// The last call to send said MSG_MORE, and nothing has come in since.
     pub more: bool,
-    /// The last call to send said MSG_MORE: the end of what it wrote is not pushed.
-    pub unfinished: bool,
-    /// Behind the last bytes of records (MSG_EOR) that have not been sent.
-    records: Option<Box<Records>>,
+    /// What is pushed of the data.
+    pub push: Push,
     /// Behind the last partial segment sent, for Nagle's algorithm (Minshall's SND.SML).
     pub small_end: Option<SeqNum>,
 }
 
-/// The records (MSG_EOR) that have not been sent.
-#[derive(Debug, Default)]
-struct Records {
-    /// Behind the last byte of each.
-    ends: VecDeque<SeqNum>,
-}
-
 impl Pending {
-    /// MSG_EOR: what was written ends at `end`, and nothing is added to its last segment.
-    pub fn end_record(&mut self, end: SeqNum) {
-        self.records.get_or_insert_default().ends.push_back(end);
-    }
-
-    /// Where the record ends that `next` is in.
-    fn record_end(&mut self, next: SeqNum) -> Option<SeqNum> {
-        let records = self.records.as_mut()?;
-        while records.ends.front().is_some_and(|end| *end <= next) {
-            records.ends.pop_front();
-        }
-        let end = records.ends.front().copied();
-        if end.is_none() {
-            self.records = None;
-        }
-        end
-    }
-
-    fn is_record_end(&self, end: SeqNum) -> bool {
-        self.records.as_ref().is_some_and(|records| records.ends.front() == Some(&end))
-    }
-
     /// A SYN.
     pub fn syn() -> Self {
         Self { syn: true, ..Self::default() }
@@ -235,9 +204,9 @@ impl Connection {
     /// New data, or the FIN.
     fn next_new(&mut self, segment: u32, now: Instant) -> Option<Burst> {
         let all = self.snd.unsent_data();
-        // A record ends its segment, which waits for nobody then.
-        let record = self.pending.record_end(self.snd.nxt());
-        let waiting = record.map_or(all, |end| all.min(end - self.snd.nxt()));
+        // A mark ends its segment, which waits for nobody then.
+        let mark = self.pending.push.next_end(self.snd.nxt());
+        let waiting = mark.map_or(all, |end| all.min(end - self.snd.nxt()));
         let fin = self.snd.has_fin() && !self.snd.is_fin_sent();
         if waiting == 0 && !fin {
             self.recovery.app_limited = true;
@@ -343,13 +312,11 @@ impl Connection {
         if fin {
             flags = flags.with(Flags::FIN);
         }
-        // The end of what the application has written is pushed (RFC 9293 section 3.9.1.2, MUST-61), and as on Linux a
-        // frame of several segments, so that a receiver that merges segments hands them on at once.
-        let end = seq + data;
-        let is_end = end == self.snd.data_end() && !self.pending.unfinished
-            || self.is_end_of_syn_data(end)
-            || self.pending.is_record_end(end);
-        if data > 0 && (data > segment || is_end) {
+        // As on Linux a frame of several segments is pushed, too, so that a receiver that merges segments hands them on at
+        // once. What was pushed once is so again.
+        let is_marked = if again { self.snd.is_pushed(seq + len) } else { self.has_mark(seq, seq + data) };
+        let pushed = data > 0 && (data > segment || is_marked);
+        if pushed {
             flags = flags.with(Flags::PSH);
         }
         let mut header = self.header(seq, flags, cx.now);
@@ -359,7 +326,7 @@ impl Connection {
         }
         let count = data.div_ceil(segment).max(1);
         if again {
-            self.snd.on_resent(seq, len, cx.now);
+            self.snd.on_resent(seq, len, pushed, cx.now);
             self.recovery.undo.on_resent(len, self.clock.val(cx.now));
             cx.mib.tcp_retrans_segs += u64::from(count);
             match self.recovery.phase {
@@ -375,7 +342,7 @@ impl Connection {
                 header.flags = header.flags.with(cwr);
                 out.ecn = codepoint;
             }
-            self.snd.on_sent(len, cx.now);
+            self.snd.on_sent(len, pushed, cx.now);
             if whole {
                 self.on_mtu_probe_sent(seq, len, header.options.len() as u32);
             }
@@ -399,6 +366,12 @@ impl Connection {
         }
         self.on_sent_for_timers(seq, again, cx.now);
         self.emit(&header, data, segment, out, cx);
+    }
+
+    /// Whether new data from `seq` to `end` has a mark of PSH in it.
+    fn has_mark(&mut self, seq: SeqNum, end: SeqNum) -> bool {
+        let push = &mut self.pending.push;
+        end == self.snd.data_end() && push.is_finished() || push.next_end(seq).is_some_and(|mark| mark <= end)
     }
 
     /// The options of a segment that is not a SYN.

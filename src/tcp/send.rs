@@ -3,6 +3,7 @@
 use super::{
     Connection, SendFlags, State,
     congestion::Controller,
+    push::Queued,
     send_window::{buffer_limit, charge, is_writable, room},
     timer::Timer,
 };
@@ -82,18 +83,33 @@ impl Connection {
             return Err(Error::WouldBlock);
         }
         self.pending.more = flags.more && taken == wanted;
-        self.pending.unfinished = self.pending.more;
+        if taken > 0 {
+            self.mark_queued(taken as u32);
+        }
         if !self.pending.more && !self.settings.cork {
             self.timers.stop(Timer::Cork);
         }
         if flags.end_of_record && taken == wanted && taken > 0 {
-            self.pending.end_record(self.snd.end());
+            self.pending.push.end_here(self.snd.end());
         }
         // The urgent byte is the last one, if it found room.
         if flags.oob && taken == wanted && taken > 0 {
             self.urgent.on_written(self.snd.end());
         }
         Ok(taken)
+    }
+
+    /// The last `taken` bytes of the queue were written just now: marks what is pushed.
+    fn mark_queued(&mut self, taken: u32) {
+        let end = self.snd.end();
+        self.pending.push.on_queued(&Queued {
+            start: end - taken,
+            end,
+            nxt: self.snd.nxt(),
+            chunk: self.chunk() as u32,
+            max_window: self.peer.max(),
+            more: self.pending.more,
+        });
     }
 
     /// The application writes again, or the peer's window opens for what waits: after a silence the congestion window has to

@@ -38,6 +38,8 @@ pub struct Sent {
     pub fate: Fate,
     /// Whether it was ever sent again: no round trip can be measured by it (Karn's algorithm, RFC 6298 section 3).
     pub retransmitted: bool,
+    /// Its end is pushed (PSH), whenever it is sent.
+    pub pushed: bool,
     /// How the delivery stood when it was sent last.
     pub stamp: Stamp,
 }
@@ -236,16 +238,22 @@ impl SendQueue {
         self.rope.slices((seq - self.una) as usize, len as usize, each);
     }
 
-    /// Notes that the next `len` numbers are being sent for the first time.
-    pub fn on_sent(&mut self, len: u32, now: Instant) {
+    /// Notes that the next `len` numbers are being sent for the first time, with PSH if `pushed`.
+    pub fn on_sent(&mut self, len: u32, pushed: bool, now: Instant) {
         let (start, end) = (self.nxt, self.nxt + len);
         let stamp = self.rate.on_sent(len, self.pipe(), now);
-        self.sent.push_back(Sent { start, end, at: now, fate: Fate::InFlight, retransmitted: false, stamp });
+        self.sent.push_back(Sent { start, end, at: now, fate: Fate::InFlight, retransmitted: false, pushed, stamp });
         self.nxt = end;
     }
 
-    /// Notes that `len` numbers from `seq`, within one stretch, are being sent again.
-    pub fn on_resent(&mut self, seq: SeqNum, len: u32, now: Instant) {
+    /// Whether what was sent up to `end` ended with PSH there.
+    pub fn is_pushed(&self, end: SeqNum) -> bool {
+        let index = self.sent.partition_point(|sent| sent.end < end);
+        self.sent.get(index).is_some_and(|sent| sent.end == end && sent.pushed)
+    }
+
+    /// Notes that `len` numbers from `seq`, within one stretch, are being sent again, with PSH if `pushed`.
+    pub fn on_resent(&mut self, seq: SeqNum, len: u32, pushed: bool, now: Instant) {
         let mut index = self.sent.partition_point(|sent| sent.end <= seq);
         if self.split(index, seq) {
             index += 1;
@@ -257,6 +265,7 @@ impl SendQueue {
         if let Some(sent) = self.sent.get_mut(index) {
             sent.at = now;
             sent.retransmitted = true;
+            sent.pushed = pushed;
             sent.stamp = stamp;
         }
     }
@@ -388,6 +397,7 @@ impl SendQueue {
         {
             let tail = Sent { start: at, ..*sent };
             sent.end = at;
+            sent.pushed = false;
             self.sent.insert(index + 1, tail);
             return true;
         }
@@ -402,6 +412,7 @@ impl SendQueue {
             && let Some(next) = self.sent.remove(index + 1)
         {
             self.sent[index].end = next.end;
+            self.sent[index].pushed = next.pushed;
             self.sent[index].retransmitted |= next.retransmitted;
         }
         if index > 0
@@ -409,6 +420,7 @@ impl SendQueue {
             && let Some(this) = self.sent.remove(index)
         {
             self.sent[index - 1].end = this.end;
+            self.sent[index - 1].pushed = this.pushed;
             self.sent[index - 1].retransmitted |= this.retransmitted;
             return index - 1;
         }
@@ -458,7 +470,7 @@ mod tests {
     fn queue(bytes: u32) -> SendQueue {
         let mut queue = SendQueue::new(SeqNum(0));
         queue.push(&vec![1; bytes as usize]);
-        queue.on_sent(bytes, Instant::ZERO);
+        queue.on_sent(bytes, false, Instant::ZERO);
         queue
     }
 
@@ -481,7 +493,7 @@ mod tests {
         queue.mark_first_lost(600);
         assert_eq!(queue.next_lost().map(|s| (s.start.0, s.end.0)), Some((0, 600)));
         assert_eq!(queue.pipe(), 0);
-        queue.on_resent(SeqNum(0), 200, Instant::ZERO);
+        queue.on_resent(SeqNum(0), 200, false, Instant::ZERO);
         assert_eq!(show(&queue), "0-200R 200-600L 600-1000S");
         assert_eq!(queue.pipe(), 200);
         queue.mark_late_lost(Instant::FAR_FUTURE);
@@ -494,13 +506,13 @@ mod tests {
     fn no_round_trip_is_measured_by_what_was_sent_twice() {
         let mut queue = queue(100);
         queue.push(&[0; 100]);
-        queue.on_sent(100, Instant::from_nanos(5));
+        queue.on_sent(100, false, Instant::from_nanos(5));
         queue.mark_first_lost(100);
-        queue.on_resent(SeqNum(0), 100, Instant::from_nanos(9));
+        queue.on_resent(SeqNum(0), 100, false, Instant::from_nanos(9));
         assert_eq!(queue.on_ack(SeqNum(50)).sent_at, None);
         assert_eq!(queue.on_ack(SeqNum(200)).sent_at, None);
         queue.push(&[0; 10]);
-        queue.on_sent(10, Instant::from_nanos(20));
+        queue.on_sent(10, false, Instant::from_nanos(20));
         assert_eq!(queue.on_ack(SeqNum(210)).sent_at, Some(Instant::from_nanos(20)));
     }
 
@@ -511,7 +523,7 @@ mod tests {
         assert_eq!((queue.unsent(), queue.unsent_data()), (1, 0));
         assert_eq!(queue.content(SeqNum(5), 6), (5, true));
         assert_eq!(queue.content(SeqNum(10), 1), (0, true));
-        queue.on_sent(1, Instant::ZERO);
+        queue.on_sent(1, false, Instant::ZERO);
         queue.on_ack(SeqNum(10));
         assert!(queue.is_fin_sent() && !queue.is_fin_acked());
         assert_eq!(queue.on_ack(SeqNum(11)).bytes, 1);

@@ -13,7 +13,7 @@ fn at(ms: u64) -> Instant {
 fn send(rate: &mut DeliveryRate, end: u32, in_flight: u32, ms: u64) -> Sent {
     let stamp = rate.on_sent(1000, in_flight, at(ms));
     let start = SeqNum(end - 1000);
-    Sent { start, end: SeqNum(end), at: at(ms), fate: Fate::InFlight, retransmitted: false, stamp }
+    Sent { start, end: SeqNum(end), at: at(ms), fate: Fate::InFlight, retransmitted: false, pushed: false, stamp }
 }
 
 #[test]

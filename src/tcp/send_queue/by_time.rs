@@ -242,7 +242,7 @@ mod tests {
     fn ten() -> SendQueue {
         let mut queue = SendQueue::new(SeqNum(0));
         queue.push(&[0; 1000]);
-        (1..=10).for_each(|n| queue.on_sent(100, at(n)));
+        (1..=10).for_each(|n| queue.on_sent(100, false, at(n)));
         queue
     }
 
@@ -265,8 +265,8 @@ mod tests {
         let mut queue = ten();
         queue.on_sack(SeqNum(400), SeqNum(500), 100);
         queue.mark_before(&horizon(5, 500, 5));
-        queue.on_resent(SeqNum(0), 100, at(20));
-        queue.on_resent(SeqNum(100), 100, at(21));
+        queue.on_resent(SeqNum(0), 100, false, at(20));
+        queue.on_resent(SeqNum(100), 100, false, at(21));
         queue.on_sack(SeqNum(100), SeqNum(200), 100);
         assert_eq!(
             queue.mark_before(&horizon(21, 200, 19)),
@@ -281,7 +281,7 @@ mod tests {
         let mut queue = ten();
         queue.on_sack(SeqNum(900), SeqNum(1000), 100);
         queue.mark_before(&horizon(10, 1000, 10));
-        queue.on_resent(SeqNum(0), 100, at(30));
+        queue.on_resent(SeqNum(0), 100, false, at(30));
         queue.unmark_lost();
         assert_eq!((queue.lost(), queue.resent(), queue.pipe()), (0, 100, 900));
         assert_eq!(queue.next_lost().map(|sent| sent.start), None);

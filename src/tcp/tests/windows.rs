@@ -54,7 +54,7 @@ fn no_more_is_sent_than_the_peer_takes() {
     let mut t = Tester::established_with(Settings::default(), seg("S.", 0, 1, 0).mss(1000).win(3500));
     t.write(10_000).unwrap();
     assert_eq!(t.output().len(), 3);
-    assert_eq!(t.answer(seg(".", 1, 1001, 0).win(3500)), [". 3001:4001(1000) ack 1"]);
+    assert_eq!(t.answer(seg(".", 1, 1001, 0).win(3500)), ["P. 3001:4001(1000) ack 1"]);
 }
 
 #[test]
