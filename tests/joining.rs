@@ -361,7 +361,7 @@ fn a_program_that_would_go_past_the_stack_is_refused_in_the_tree_too() {
     fs::copy(installed("open"), installed("privileged")).expect("a copy");
     std::os::unix::fs::chown(installed("privileged"), Some(65534), Some(65534)).expect("run the tests as root");
     fs::set_permissions(installed("privileged"), fs::Permissions::from_mode(0o4755)).expect("its mode");
-    for (program, words) in [("static", "a statically linked program"), ("privileged", "a setuid program")] {
+    for (program, words) in [("static", "is a static program"), ("privileged", "runs with the rights of another")] {
         let (code, out, err) = place.ends(&format!("@sockeye run --net null: -- env @{program}"), &[]);
         assert_eq!((code, out.as_str()), (Some(126), ""), "{err}");
         // The second line is env's own.

@@ -21,7 +21,10 @@ use sockeye_shim::{
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread,
     time::Duration,
 };
@@ -37,7 +40,14 @@ const STRANGERS: Duration = Duration::from_millis(50);
 const SHORTAGE: Duration = Duration::from_millis(100);
 
 /// Who answers for which stack.
-static LISTED: Mutex<Vec<(u32, Arc<OwnedFd>)>> = Mutex::new(Vec::new());
+static LISTED: Mutex<Vec<(u32, Arc<Listing>)>> = Mutex::new(Vec::new());
+
+/// Where operators come in.
+struct Listing {
+    listener: OwnedFd,
+    /// The stack is no more.
+    is_struck: AtomicBool,
+}
 
 /// Lists the stack of that number. One for which there is no name, descriptor or thread works all the same.
 pub fn list(number: u32, engine: &'static Engine) {
@@ -47,18 +57,19 @@ pub fn list(number: u32, engine: &'static Engine) {
 }
 
 fn try_to_list(number: u32, engine: &'static Engine) -> io::Result<()> {
-    let listener = Arc::new(unix::open(Kind::Packets)?);
+    let listener = unix::open(Kind::Packets)?;
     take_name(&listener, &inspect::device(engine.config()))?;
     unix::listen(listener.as_fd(), BACKLOG)?;
-    let (heard, began) = (Arc::clone(&listener), engine::now());
+    let listing = Arc::new(Listing { listener, is_struck: AtomicBool::new(false) });
+    let (heard, began) = (Arc::clone(&listing), engine::now());
     let blocked = Blocked::all();
     let thread = thread::Builder::new().name("sockeye-listed".to_owned()).stack_size(128 * 1024);
     let started = thread.spawn(move || serve(&heard, Inside { engine, began, marked: Counters::default() }));
     blocked.restore();
     started?;
     // A child has none of its parent's stacks, and must not keep their names.
-    fork::hold(listener.as_raw_fd());
-    LISTED.lock().push((number, listener));
+    fork::hold(listing.listener.as_raw_fd());
+    LISTED.lock().push((number, listing));
     Ok(())
 }
 
@@ -82,10 +93,11 @@ fn take_name(listener: &OwnedFd, device: &str) -> io::Result<()> {
 pub fn strike(number: u32) {
     let mut listed = LISTED.lock();
     if let Some(at) = listed.iter().position(|(known, _)| *known == number) {
-        let (_, listener) = listed.swap_remove(at);
-        fork::release(listener.as_raw_fd());
-        // That wakes who waits for operators.
-        let _ = unix::shutdown_read(listener.as_fd());
+        let (_, listing) = listed.swap_remove(at);
+        fork::release(listing.listener.as_raw_fd());
+        listing.is_struck.store(true, Relaxed);
+        // That wakes who waits for operators. It is readable from then on, and accept(2) says EAGAIN all the same.
+        let _ = unix::shutdown_read(listing.listener.as_fd());
     }
 }
 
@@ -97,8 +109,9 @@ struct Inside {
     marked: Counters,
 }
 
-fn serve(listener: &OwnedFd, mut inside: Inside) {
-    loop {
+fn serve(listing: &Listing, mut inside: Inside) {
+    let Listing { listener, is_struck } = listing;
+    while !is_struck.load(Relaxed) {
         if !readiness::wait_readable(listener.as_fd(), Duration::from_secs(3600)) {
             continue;
         }
@@ -107,7 +120,7 @@ fn serve(listener: &OwnedFd, mut inside: Inside) {
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN | libc::EINTR | libc::ECONNABORTED) => {}
                 Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS) => thread::sleep(SHORTAGE),
-                // Struck off, or closed by a program that closes what it does not know.
+                // Closed by a program that closes what it does not know.
                 _ => return,
             },
         }

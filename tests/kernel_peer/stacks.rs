@@ -2,6 +2,7 @@
 
 use crate::{kernel, netns::Namespace, program::Puppet};
 use std::{
+    fs,
     io::Write,
     net::TcpListener,
     process::{Command, Output},
@@ -89,6 +90,13 @@ fn operator(namespace: &Namespace, words: &str, user: &[&str]) -> (Option<i32>, 
     (status.code(), text(stdout), text(stderr))
 }
 
+/// How many threads of a process answer operators.
+fn answering(pid: &str) -> usize {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("its threads").flatten();
+    let name = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
+    threads.map(name).filter(|name| name.trim() == "sockeye-listed").count()
+}
+
 #[test]
 fn the_operator_sees_stacks_inside_a_process() {
     let (namespace, mut app) = two();
@@ -130,6 +138,11 @@ fn the_operator_sees_stacks_inside_a_process() {
     let end = Instant::now() + Duration::from_secs(20);
     while operator(&namespace, "ls -H", &[]).1.contains("t1@") {
         assert!(Instant::now() < end, "a stack that is freed is listed");
+        thread::sleep(Duration::from_millis(5));
+    }
+    // And nobody answers for it any more.
+    while answering(pid) > 1 {
+        assert!(Instant::now() < end, "the thread of a stack that is freed lives");
         thread::sleep(Duration::from_millis(5));
     }
     drop(app);
