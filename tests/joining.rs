@@ -9,10 +9,10 @@ use netns::Namespace;
 use sockeye::sys::unix::{self, Kind};
 use std::{
     env, fs,
-    io::{BufRead, BufReader, ErrorKind, Read, Write},
-    net::TcpStream,
+    io::{self, BufRead, BufReader, ErrorKind, Read, Write},
+    net::{TcpListener, TcpStream},
     os::{
-        fd::AsFd,
+        fd::{AsFd, FromRawFd},
         unix::{fs::PermissionsExt, net::UnixDatagram},
     },
     path::{Path, PathBuf},
@@ -72,6 +72,22 @@ int main(void) {
     return 0;
 }"#;
 
+/// Connects to the kernel's port that it is told, says that it did or the error number, and stays until its input ends.
+const DIAL: &str = r#"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+int main(int argc, char **argv) {
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(argc > 1 ? atoi(argv[1]) : 0) };
+    inet_pton(AF_INET, "10.97.0.1", &at.sin_addr);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    printf("%d\n", fd < 0 || connect(fd, (void *)&at, sizeof at) ? errno : 0); fflush(stdout);
+    getchar();
+    return 0;
+}"#;
+
 /// Our program, the preload library and the programs above, in a folder that every user may read.
 struct Installed(PathBuf);
 
@@ -91,9 +107,13 @@ static INSTALLED: LazyLock<Installed> = LazyLock::new(|| {
     let library = target.join("preload/libsockeye_preload.so");
     fs::copy(library, place.join("libsockeye_preload.so")).expect("the preload library");
     fs::copy(env!("CARGO_BIN_EXE_sockeye"), place.join("sockeye")).expect("our program");
-    for (name, source, option) in
-        [("open", OPEN, "-O1"), ("hold", HOLD, "-O1"), ("talk", TALK, "-O1"), ("static", OPEN, "-static")]
-    {
+    for (name, source, option) in [
+        ("open", OPEN, "-O1"),
+        ("hold", HOLD, "-O1"),
+        ("talk", TALK, "-O1"),
+        ("dial", DIAL, "-O1"),
+        ("static", OPEN, "-static"),
+    ] {
         let mut cc = Command::new("cc");
         cc.args(["-x", "c", option, "-", "-o"]).arg(place.join(name)).stdin(Stdio::piped());
         let mut cc = cc.spawn().expect("cc");
@@ -336,6 +356,112 @@ fn a_stack_of_another_user_is_one_line() {
     assert!(host.child.wait().expect("the host").success());
 }
 
+/// The kernel's side of `t0`, frame by frame.
+fn wire(place: &Place) -> fs::File {
+    // SAFETY: the address is a whole sockaddr_ll of the length that is told, and the descriptor is a fresh one.
+    place.0.inside(|| unsafe {
+        let fd = libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, i32::from(ETH_P_ALL.to_be()));
+        assert!(fd >= 0, "a packet socket: {}", io::Error::last_os_error());
+        let mut at: libc::sockaddr_ll = std::mem::zeroed();
+        at.sll_family = libc::AF_PACKET as u16;
+        at.sll_protocol = ETH_P_ALL.to_be();
+        at.sll_ifindex = libc::if_nametoindex(c"t0".as_ptr()) as i32;
+        let bound = libc::bind(fd, (&raw const at).cast(), size_of_val(&at) as u32);
+        assert_eq!(bound, 0, "{}", io::Error::last_os_error());
+        fs::File::from_raw_fd(fd)
+    })
+}
+
+const ETH_P_ALL: u16 = libc::ETH_P_ALL as u16;
+/// Our address, and its place in a frame as the target of an ARP packet.
+const OURS: [u8; 4] = [10, 97, 0, 2];
+const TARGET: std::ops::Range<usize> = 38..42;
+
+/// The sender's address in a frame; `None` if that is neither ARP nor IPv4.
+fn sender(frame: &[u8]) -> Option<[u8; 4]> {
+    let at = match frame.get(12..14)? {
+        [8, 6] => 28,
+        [8, 0] => 26,
+        _ => return None,
+    };
+    frame.get(at..at + 4)?.try_into().ok()
+}
+
+/// Whether a frame is an ARP probe for our address.
+fn is_probe(frame: &[u8]) -> bool {
+    frame[12..14] == [8, 6] && sender(frame) == Some([0; 4]) && frame.get(TARGET) == Some(&OURS)
+}
+
+#[test]
+fn a_program_runs_at_once_and_its_address_is_not_on_the_link_before_it_is_its_own() {
+    let place = Place::new();
+    let mut wire = wire(&place);
+    let listener = place.0.inside(|| TcpListener::bind("10.97.0.1:0")).expect("a listener");
+    let port = listener.local_addr().expect("a port").port();
+    let mut dial = place.start(&format!("@sockeye run --net tap:t0,ip=10.97.0.2/24 -- @dial {port}"), &[]);
+    assert_eq!(dial.line(), "0\n", "the first connect(2) is made");
+    drop(listener.accept().expect("a connection"));
+    dial.rest();
+    let mut frames: Vec<Vec<u8>> = Vec::new();
+    while frames.last().is_none_or(|frame| frame[12..14] != [8, 0]) {
+        let mut frame = vec![0; 2048];
+        let len = wire.read(&mut frame).expect("a frame");
+        frame.truncate(len);
+        // What the kernel sends is here, too.
+        if is_probe(&frame) || frames.first().is_some_and(|first| first[6..12] == frame[6..12]) {
+            frames.push(frame);
+        }
+    }
+    let told: Vec<_> = frames.iter().map(|frame| (sender(frame).unwrap_or_default(), is_probe(frame))).collect();
+    assert_eq!(told[..4], [([0; 4], true), ([0; 4], true), ([0; 4], true), (OURS, false)]);
+    assert_eq!(frames[3].get(TARGET), Some(&OURS[..]), "an announcement");
+}
+
+#[test]
+fn an_address_that_turns_out_to_be_another_hosts_takes_the_network_down() {
+    let place = Place::new();
+    let mut wire = wire(&place);
+    // It is slow: nothing comes upon the first probe.
+    thread::spawn(move || {
+        let mut probes = 0;
+        let mut frame = vec![0; 2048];
+        loop {
+            let len = wire.read(&mut frame).expect("a frame");
+            probes += u32::from(is_probe(&frame[..len]));
+            if is_probe(&frame[..len]) && probes > 1 {
+                let asked = frame[6..12].to_vec();
+                let head = [8, 6, 0, 1, 8, 0, 6, 4, 0, 2];
+                let answer = [&asked[..], &THIEF, &head, &THIEF, &OURS, &asked, &[0; 4]].concat();
+                wire.write_all(&answer).expect("it is sent");
+            }
+        }
+    });
+    let said = "10.97.0.2 is in use on the link by 02:00:00:00:00:42; choose another address (ip=)";
+    let errors = env::temp_dir().join(format!("sockeye-joining-{}-lost", process::id()));
+    let output = fs::File::create(&errors).expect("a file");
+    let mut dial = command("@sockeye run --net tap:t0,ip=10.97.0.2/24 -- @dial 9", &[]);
+    dial.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(output);
+    let mut child = place.0.inside(|| dial.spawn()).expect("it starts");
+    let output = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut dial = Running { input: child.stdin.take(), output, child };
+    match dial.line().as_str() {
+        // The machine was so slow that the program had not begun.
+        "" => assert_eq!(dial.child.wait().expect("it ends").code(), Some(125)),
+        line => assert_eq!(line, format!("{}\n", libc::ENETDOWN)),
+    }
+    let end = Instant::now() + PATIENCE;
+    while !fs::read_to_string(&errors).expect("text").contains(said) {
+        assert!(Instant::now() < end, "{:?}", fs::read_to_string(&errors));
+        thread::sleep(Duration::from_millis(5));
+    }
+    fs::remove_file(&errors).expect("it is there");
+    // Who comes now is told before it begins.
+    place.refuses("tap:t0,ip=10.97.0.2/24", said);
+}
+
+/// A host that has our address.
+const THIEF: [u8; 6] = [2, 0, 0, 0, 0, 0x42];
+
 #[test]
 fn a_user_without_the_token_does_not_join_roots_stack() {
     let place = Place::bare();
@@ -532,12 +658,12 @@ fn what_a_host_says_later_is_in_its_log() {
     let mut holder = place.start("@sockeye run --net tap:t0,ip=10.97.0.2/24 -- @hold", &[]);
     assert_eq!(holder.line(), "up\n");
     let mut follower = place.start("@sockeye log -f", &[]);
-    let begins = follower.line();
-    let (time, claimed) = begins.split_once(' ').unwrap_or_default();
-    assert!(time.len() == 24 && time.starts_with("20") && time.ends_with('Z'), "{begins}");
-    assert!(claimed.starts_with("INFO 10.97.0.2/24 is claimed as "), "{begins}");
     let begun = follower.line();
-    assert!(begun.ends_with(" runs\n") && begun.contains(" INFO the stack tap:t0,ip=10.97.0.2/24,"), "{begun}");
+    let (time, said) = begun.split_once(' ').unwrap_or_default();
+    assert!(time.len() == 24 && time.starts_with("20") && time.ends_with('Z'), "{begun}");
+    assert!(said.ends_with(" runs\n") && said.starts_with("INFO the stack tap:t0,ip=10.97.0.2/24,"), "{begun}");
+    let claimed = follower.line();
+    assert!(claimed.contains(" INFO 10.97.0.2/24 is claimed as "), "{claimed}");
     let refused = place.0.inside(|| TcpStream::connect("10.97.0.2:9").map_err(|error| error.kind()));
     assert_eq!(refused.map(drop), Err(ErrorKind::ConnectionRefused));
     let line = follower.line();

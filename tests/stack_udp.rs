@@ -13,7 +13,7 @@ use sockeye::{
 };
 use std::{
     io::{IoSlice, IoSliceMut},
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
 };
 use wire_pair::{Pair, Side, Side::A, Side::B, Wire, any, at, end};
 
@@ -389,24 +389,95 @@ fn a_wrong_checksum_is_dropped_and_none_is_accepted() {
 }
 
 #[test]
-fn an_address_that_two_use_is_told_and_defended() {
+fn an_address_that_two_use_is_defended() {
     let mut pair = Pair::new();
     let now = pair.now;
     pair.a.probe_addresses(now);
-    pair.run();
-    pair.a.announce_addresses(now);
     pair.run_for(Duration::from_secs(3));
-    assert_eq!(frames(&pair, A, ethernet::EtherType::ARP), 3, "one probe, two announcements");
-    assert_eq!(pair.a.poll_conflict(), None);
+    assert_eq!(frames(&pair, A, ethernet::EtherType::ARP), 5, "three probes, two announcements");
     let mut claim = pair.sent.last().unwrap().1.clone();
-    claim[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 66]);
-    claim[22..28].copy_from_slice(&[2, 0, 0, 0, 0, 66]);
+    claim[6..12].copy_from_slice(&THIEF);
+    claim[22..28].copy_from_slice(&THIEF);
     for _ in 0..3 {
         pair.inject(B, &claim);
     }
     pair.run();
-    assert_eq!(pair.a.poll_conflict(), Some((A.addr(), [2, 0, 0, 0, 0, 66])));
-    assert_eq!(frames(&pair, A, ethernet::EtherType::ARP), 4, "defended once");
+    assert_eq!(pair.a.poll_lost_address(), None);
+    assert_eq!(frames(&pair, A, ethernet::EtherType::ARP), 6, "defended once");
+}
+
+/// Whoever else wants an address.
+const THIEF: [u8; 6] = [2, 0, 0, 0, 0, 66];
+
+/// What `side` has sent: when our address is the sender's of it, and the others, which are probes.
+fn by_sender(pair: &Pair, side: Side) -> (usize, usize) {
+    let sender = |frame: &[u8]| match frame[12..14] {
+        [8, 6] => frame[28..32].to_vec(),
+        _ => frame[26..30].to_vec(),
+    };
+    let IpAddr::V4(own) = side.addr() else { unreachable!() };
+    let sent: Vec<_> = pair.sent.iter().filter(|(from, _)| *from == side).map(|(_, frame)| sender(frame)).collect();
+    let (ours, others): (Vec<_>, Vec<_>) = sent.into_iter().partition(|sender| *sender == own.octets());
+    assert!(others.iter().all(|sender| *sender == [0; 4]), "{others:?}");
+    (ours.len(), others.len())
+}
+
+#[test]
+fn what_is_sent_leaves_when_the_address_is_ours_and_not_before() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    pair.a.probe_addresses(now);
+    let (server, client) = (pair.udp(B, 7), pair.udp(A, 9));
+    assert_eq!(pair.send_to(A, client, b"x", Some(end(B, 7))), Ok(1));
+    assert!(pair.a.is_draining(), "it waits");
+    // To all, so that no neighbour is waited for.
+    pair.a.settings(client).unwrap().broadcast = true;
+    assert_eq!(pair.send_to(A, client, b"y", Some(at("10.0.0.255:7"))), Ok(1));
+    // Who asks for the address, or sends to it, is not answered.
+    assert_eq!(pair.send_to(B, server, b"z", Some(end(A, 9))), Ok(1));
+    pair.run_for(Duration::from_millis(200));
+    assert_eq!(by_sender(&pair, A), (0, 3));
+    pair.run_for(Duration::from_millis(2));
+    assert!(!pair.a.is_probing() && !pair.a.is_draining());
+    let mut got = [pair.recv(B, server).unwrap(), pair.recv(B, server).unwrap()];
+    got.sort_unstable();
+    assert_eq!(got, [b"x".to_vec(), b"y".to_vec()]);
+    assert_eq!(pair.recv(A, client), Ok(b"z".to_vec()), "the announcement was answer enough");
+}
+
+#[test]
+fn two_that_start_together_and_look_for_each_other_both_get_their_addresses() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    pair.a.probe_addresses(now);
+    pair.b.probe_addresses(now);
+    let (a, b) = (pair.udp(A, 7), pair.udp(B, 7));
+    assert_eq!(pair.send_to(A, a, b"a", Some(end(B, 7))), Ok(1));
+    assert_eq!(pair.send_to(B, b, b"b", Some(end(A, 7))), Ok(1));
+    pair.run_for(Duration::from_millis(300));
+    assert_eq!((pair.a.poll_lost_address(), pair.b.poll_lost_address()), (None, None));
+    assert_eq!((pair.recv(A, a), pair.recv(B, b)), (Ok(b"b".to_vec()), Ok(b"a".to_vec())));
+}
+
+#[test]
+fn an_address_that_another_has_is_lost_and_nothing_ever_leaves() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    pair.a.probe_addresses(now);
+    let client = pair.udp(A, 9);
+    assert_eq!(pair.send_to(A, client, b"x", Some(end(B, 7))), Ok(1));
+    pair.run_for(Duration::from_millis(100));
+    let mut claim = pair.sent.last().unwrap().1.clone();
+    claim[6..12].copy_from_slice(&THIEF);
+    claim[22..28].copy_from_slice(&THIEF);
+    pair.inject(B, &claim);
+    pair.run();
+    assert_eq!(pair.a.poll_lost_address(), Some((A.addr(), THIEF)));
+    let now = pair.now;
+    pair.a.on_device_gone(now);
+    assert_eq!(pair.recv(A, client), Err(Error::NetDown));
+    pair.run_for(Duration::from_secs(10));
+    assert_eq!((by_sender(&pair, A), pair.a.is_draining()), ((0, 2), false));
 }
 
 #[test]

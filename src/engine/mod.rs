@@ -34,16 +34,10 @@ use said::Said;
 use std::{
     net::IpAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
-
-/// How often an address is probed for before it is used (PROBE_NUM of RFC 5227 section 2.1.1): the kernel's side of a
-/// device that was just opened may not send its answer to the first.
-const PROBES: u32 = 3;
-/// How long an answer is waited for after each. The RFC takes some seconds; a program that is started wants to run.
-const PROBE_WAIT: Duration = Duration::from_millis(67);
 
 /// How long a stack that stops waits for the thread that was roused to leave the device.
 const DEPARTURE: Duration = Duration::from_millis(200);
@@ -94,6 +88,10 @@ pub struct Engine {
     said: Said,
     lead: Lead,
     helper: &'static Place,
+    /// An own address that another host has, and its MAC: the stack has no network.
+    lost: OnceLock<(IpAddr, [u8; 6])>,
+    /// Whoever started it has it, and learns of what happens by the log.
+    started: AtomicBool,
     /// Its sockets are no more: calls on them fail.
     freed: AtomicBool,
     stopped: AtomicBool,
@@ -141,18 +139,24 @@ pub fn now() -> Instant {
 }
 
 impl Engine {
-    /// Makes a stack for `config` on `device` (none for `null`) and starts its helper thread.
+    /// Makes a stack for `config` on `device` (none for `null`) and starts its helper thread. For `patience` at most, or
+    /// without a limit, waits until the addresses are known to be nobody else's. One that turns out to be later takes the
+    /// network down ([`Engine::lost_address`]); until then what is sent waits.
     ///
     /// # Errors
     /// What stood in the way, with the cure.
-    pub fn start(config: Config, device: Option<Box<dyn Device>>) -> Result<&'static Self, StartError> {
+    pub fn start(
+        config: Config,
+        device: Option<Box<dyn Device>>,
+        patience: Option<Duration>,
+    ) -> Result<&'static Self, StartError> {
         let engine = Self::create(config, device, entropy::seed());
         let helper = engine.helper;
         let give_up = || {
             engine.stop();
             helper.release();
         };
-        engine.claim_addresses().inspect_err(|_| give_up())?;
+        engine.claim_addresses(patience).inspect_err(|_| give_up())?;
         helper::spawn(engine).map_err(|error| {
             give_up();
             StartError::NoThread(error)
@@ -186,6 +190,8 @@ impl Engine {
             said: Said::default(),
             lead: Lead::new(helper),
             helper,
+            lost: OnceLock::new(),
+            started: AtomicBool::new(false),
             freed: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
         }))
@@ -197,33 +203,33 @@ impl Engine {
         self.inner.lock().stack.next_deadline().into_iter().chain(held).min()
     }
 
-    /// Probes for the own addresses, if the link is up, and announces them (RFC 5227 sections 2.1 and 2.3).
-    fn claim_addresses(&'static self) -> Result<(), StartError> {
-        if !self.port.read().as_ref().is_some_and(Port::is_up) {
-            return Ok(());
+    /// Starts probing for the own addresses, if the link is up (RFC 5227 section 2.1), and drives for `patience`, until it is
+    /// known whose they are at most.
+    fn claim_addresses(&'static self, patience: Option<Duration>) -> Result<(), StartError> {
+        if self.port.read().as_ref().is_some_and(Port::is_up) {
+            let until = patience.map_or(Instant::FAR_FUTURE, |patience| now() + patience);
+            self.with(Stack::probe_addresses);
+            while now() < until && self.with(|stack, _| stack.is_probing()) {
+                self.step(Place::mine(), Some(until));
+            }
+            self.lead.leave(Place::mine());
         }
-        let conflict = (0..PROBES).find_map(|_| {
-            self.with(|stack, now| stack.probe_addresses(now));
-            self.await_conflict(now() + PROBE_WAIT)
-        });
-        self.lead.leave(Place::mine());
-        if let Some((addr, mac)) = conflict {
-            return Err(StartError::AddressInUse(addr, mac));
-        }
-        self.with(|stack, now| stack.announce_addresses(now));
-        Ok(())
+        self.started.store(true, Ordering::Release);
+        self.lost_address().map_or(Ok(()), Err)
     }
 
-    /// Drives until another host claims an own address, or the time has come.
-    fn await_conflict(&'static self, until: Instant) -> Option<(IpAddr, [u8; 6])> {
-        while now() < until {
-            self.step(Place::mine(), Some(until));
-            let conflict = self.with(|stack, _| stack.poll_conflict());
-            if conflict.is_some() {
-                return conflict;
-            }
+    /// Another host has this own address.
+    fn on_address_lost(&self, leader: Option<&'static Place>, lost: (IpAddr, [u8; 6])) {
+        let (addr, mac) = *self.lost.get_or_init(|| lost);
+        if self.started.load(Ordering::Acquire) {
+            log::error!("{}; sockets that need the device fail with ENETDOWN", StartError::AddressInUse(addr, mac));
         }
-        None
+        self.turn(leader, Stack::on_device_gone);
+    }
+
+    /// That another host has an own address, as was found out by probing for it: the stack has no network for good.
+    pub fn lost_address(&self) -> Option<StartError> {
+        self.lost.get().map(|&(addr, mac)| StartError::AddressInUse(addr, mac))
     }
 
     /// The configuration the stack was made with.
@@ -384,12 +390,14 @@ impl Engine {
             return false;
         }
         let came_up = port.came_up();
-        self.turn(leader, |stack, now| {
+        let (lost, _) = self.turn(leader, |stack, now| {
             if came_up {
                 stack.on_link_up(now);
             }
             batch.drain(..).for_each(|packet| stack.receive(IfaceId::DEVICE, packet, now));
+            stack.poll_lost_address()
         });
+        lost.into_iter().for_each(|lost| self.on_address_lost(leader, lost));
         true
     }
 

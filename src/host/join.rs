@@ -1,17 +1,19 @@
 //! Joining: a program says which stack it means, and the host whether its own is that one.
 
 use crate::{
+    engine::StartError,
     socket::{congestion, stacks},
     stack::Config,
 };
 use sockeye_shim::format::{DATA, Data};
 
 /// What there is to say against a program that means the stack `meant` (see [`Op::Join`]); nothing where all agrees, or
-/// where nothing particular is meant. Specifications are compared by what they mean and not by their text.
+/// where nothing particular is meant. Specifications are compared by what they mean and not by their text. Who comes to a
+/// stack that has `lost` its network is told why.
 ///
 /// [`Op::Join`]: sockeye_shim::format::Op::Join
-pub fn objection(config: &Config, name: &[u8], meant: &[u8]) -> Option<Data> {
-    let line = judge(config, name, meant)?;
+pub fn objection(lost: Option<&StartError>, config: &Config, name: &[u8], meant: &[u8]) -> Option<Data> {
+    let line = lost.map(ToString::to_string).or_else(|| judge(config, name, meant))?;
     let mut end = line.len().min(DATA);
     while !line.is_char_boundary(end) {
         end -= 1;
@@ -99,6 +101,6 @@ mod tests {
     fn a_long_line_is_cut_to_what_a_response_holds() {
         let config = Config::parse(SPEC).unwrap();
         let long = format!("tap:t0,ip=10.0.0.2/24,gw=10.0.0.1,link=loss:1%,pcap=/{}", "ü".repeat(300));
-        assert!(objection(&config, b"tap-t0", long.as_bytes()).unwrap().as_bytes().len() <= DATA);
+        assert!(objection(None, &config, b"tap-t0", long.as_bytes()).unwrap().as_bytes().len() <= DATA);
     }
 }

@@ -52,6 +52,9 @@ use sockeye_shim::{format::Token, name};
 
 /// Descriptors a host wants, one for each connection. The program that starts it may have few for itself.
 const DESCRIPTORS: u64 = 1 << 18;
+/// How long programs wait for the probing for the stack's addresses (it takes 200 ms): most hosts that have one of them
+/// answer at once, and then no program begins.
+const CLAIM: Duration = Duration::from_millis(5);
 
 /// What a host is started with.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +105,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     log::keep(LevelFilter::Info);
     let config = stacks::describe(&options.net, env::var).map_err(|error| error.to_string())?;
     stacks::check_variables()?;
-    let stack = stacks::make(&options.net).map_err(|_| last_error())?;
+    let stack = stacks::make(&options.net, Some(CLAIM)).map_err(|_| last_error())?;
     let engine = stacks::engine(stack).ok_or("the stack is gone")?;
     let served = gate.open().and_then(|()| {
         let mut host = slot::Host::new(stack, engine, (name, config), gate, options.token)?;

@@ -127,10 +127,13 @@ impl Host {
         self.settle_datagrams(request.id);
         let data = |bytes: &[u8]| Data::of(bytes).map(|data| Response { data, ..nothing }).ok_or(Error::MessageTooLong);
         match request.op {
-            Op::Join => match super::join::objection(&self.config, &self.name, meant) {
-                Some(line) => Ok(Response { data: line, ..Response::new(libc::EINVAL) }),
-                None => data(&self.guard.token),
-            },
+            Op::Join => {
+                let lost = self.engine.lost_address();
+                match super::join::objection(lost.as_ref(), &self.config, &self.name, meant) {
+                    Some(line) => Ok(Response { data: line, ..Response::new(libc::EINVAL) }),
+                    None => data(&self.guard.token),
+                }
+            }
             Op::Bind => self.bind(request).map(|local| Response { local, ..nothing }),
             Op::Listen => self.listen(request, uid).map(|()| nothing),
             Op::Result => Ok(self.result(request.id)),

@@ -97,16 +97,17 @@ pub fn check_variables() -> std::result::Result<(), String> {
 /// `Invalid` for a bad specification, else that of [`device::error::OpenError::error`] or [`engine::StartError::error`];
 /// [`last_error`] names cause and cure.
 pub fn create(spec: &str) -> Result<u32> {
-    let number = make(spec)?;
+    let number = make(spec, None)?;
     engine(number).into_iter().for_each(|engine| listed::list(number, engine));
     Ok(number)
 }
 
-/// As [`create`], for a host: it has a name of its own, and is asked by that.
+/// As [`create`], for a host: it has a name of its own, is asked by that, and need not wait until its addresses are known
+/// to be nobody else's: see [`Engine::start`].
 ///
 /// # Errors
 /// As [`create`].
-pub fn make(spec: &str) -> Result<u32> {
+pub fn make(spec: &str, patience: Option<Duration>) -> Result<u32> {
     let mut config = describe(spec, env::var).map_err(|error| {
         note_error(&error.to_string());
         Error::Invalid
@@ -125,7 +126,7 @@ pub fn make(spec: &str) -> Result<u32> {
         error
     };
     let device = device::open(&config).map_err(|error| failed(error.to_string(), error.error()))?;
-    let engine = Engine::start(config, device).map_err(|error| failed(error.to_string(), error.error()))?;
+    let engine = Engine::start(config, device, patience).map_err(|error| failed(error.to_string(), error.error()))?;
     static AT_EXIT: Once = Once::new();
     AT_EXIT.call_once(|| process::at_exit(drain_at_exit));
     Ok(adopt(engine))

@@ -11,21 +11,32 @@ use crate::{error::Error, ready::Ready, tcp::State, time::Instant};
 use std::net::IpAddr;
 
 impl Stack {
-    /// The device came up: announce the addresses again (RFC 5227).
+    /// The device came up: announce the addresses again (RFC 5227), if they are ours.
     pub fn on_link_up(&mut self, now: Instant) {
         self.journal.say(Kind::Link, now, || "the link is up again".to_owned());
-        self.announce_addresses(now);
+        if !self.net.claims.are_tentative() {
+            self.announce_addresses(now);
+        }
     }
 
-    /// Starts probing for the own IPv4 addresses (RFC 5227 section 2.1.1): one ARP probe each. Until
-    /// [`Stack::announce_addresses`] they are not claimed.
+    /// Starts probing for the own IPv4 addresses (RFC 5227 section 2.1.1). Until nobody has answered the last probe no
+    /// frame leaves with one of them as its source, and none that comes for them is taken; then they are announced.
     pub fn probe_addresses(&mut self, now: Instant) {
-        self.net.claims.probe();
-        self.net.pump_neighbours(&mut self.world.cx(now));
+        if self.net.medium() == Some(Medium::Ethernet) {
+            self.net.claims.probe(now);
+            self.net.pump_neighbours(&mut self.world.cx(now));
+        } else {
+            self.announce_addresses(now);
+        }
+    }
+
+    /// Whether the own addresses are being probed for.
+    pub fn is_probing(&self) -> bool {
+        self.net.claims.is_probing()
     }
 
     /// Announces the own IPv4 addresses (RFC 5227 section 2.3).
-    pub fn announce_addresses(&mut self, now: Instant) {
+    fn announce_addresses(&mut self, now: Instant) {
         self.net.claims.announce(now);
         if self.net.medium() == Some(Medium::Ethernet) {
             let (addresses, mac) = (self.net.table.addresses(), self.net.mac());
@@ -36,9 +47,10 @@ impl Stack {
         self.net.pump_neighbours(&mut self.world.cx(now));
     }
 
-    /// An address conflict found on the link since the last call: the address and the MAC that claims it.
-    pub fn poll_conflict(&mut self) -> Option<(IpAddr, [u8; 6])> {
-        self.net.claims.poll_conflict().map(|(addr, mac)| (IpAddr::V4(addr), mac.0))
+    /// An own address that was probed for in vain, and the MAC of the host that has it; told once. Nothing leaves any more:
+    /// whoever asked for the probes makes an end ([`Stack::on_device_gone`]).
+    pub fn poll_lost_address(&mut self) -> Option<(IpAddr, [u8; 6])> {
+        self.net.claims.poll_lost().map(|(addr, mac)| (IpAddr::V4(addr), mac.0))
     }
 
     /// The device's interface; `None` without a device, or when it is gone.
@@ -90,7 +102,9 @@ impl Stack {
     /// Timers that belong to no socket.
     fn serve(&mut self, now: Instant) {
         self.net.neighbours.on_timer(now);
-        self.net.claims.on_timer(now);
+        if self.net.claims.on_timer(now) {
+            self.announce_addresses(now);
+        }
         if self.net.path_mtus.on_timer(now) {
             self.net.on_routes_changed();
         }

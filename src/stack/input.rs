@@ -94,6 +94,10 @@ impl Stack {
         packet.truncate(usize::from(header.total_len));
         self.count_ecn(header.tos);
         let link_broadcast = packet.meta.link_broadcast;
+        if !looped && self.net.claims.is_tentative(header.dst) {
+            self.world.mib.ip_in_addr_errors += 1;
+            return;
+        }
         let own = |addr| self.net.table.own(addr);
         let cast = match input::judge(header.src, header.dst, looped, link_broadcast, own) {
             input::Verdict::Deliver(cast) => cast,

@@ -207,7 +207,7 @@ impl Stack {
     /// Whether something that was sent and closed has not arrived: connections without an owner that have data or a FIN
     /// unacknowledged, and what waits for a neighbour to answer.
     pub fn is_draining(&self) -> bool {
-        self.draining > 0 || self.net.neighbours.has_waiting()
+        self.draining > 0 || self.net.has_waiting()
     }
 
     /// Closes every socket of the application's, which learns so where it waits.

@@ -197,7 +197,7 @@ impl Net {
 
     /// Sends a datagram on its way: gives the frame for the device, unless it stays in the stack or has to wait.
     #[must_use]
-    pub fn forward(&mut self, mut frame: Frame, link: Link, cx: &mut Cx<'_>) -> Option<Frame> {
+    pub fn forward(&mut self, frame: Frame, link: Link, cx: &mut Cx<'_>) -> Option<Frame> {
         match link {
             Link::Loopback => {
                 if let Some(overheard) = &mut self.overheard {
@@ -207,15 +207,9 @@ impl Net {
                 None
             }
             Link::Direct => Some(frame),
-            Link::Station(to) => {
-                self.address(&mut frame, to, EtherType::IPV4);
-                Some(frame)
-            }
+            Link::Station(to) => self.dispatch(frame, to, cx),
             Link::Neighbour(id) => match self.neighbours.resolve(id, cx.now) {
-                Some(to) => {
-                    self.address(&mut frame, to, EtherType::IPV4);
-                    Some(frame)
-                }
+                Some(to) => self.dispatch(frame, to, cx),
                 None => {
                     cx.mib.ip_out_discards += self.neighbours.enqueue(id, frame) as u64;
                     self.pump_neighbours(cx);
@@ -223,6 +217,16 @@ impl Net {
                 }
             },
         }
+    }
+
+    /// Addresses a datagram to a station, and gives it unless it has to wait until our addresses are ours.
+    fn dispatch(&mut self, mut frame: Frame, to: MacAddr, cx: &mut Cx<'_>) -> Option<Frame> {
+        self.address(&mut frame, to, EtherType::IPV4);
+        if !self.claims.are_tentative() {
+            return Some(frame);
+        }
+        cx.mib.ip_out_discards += u64::from(!self.claims.hold(frame));
+        None
     }
 
     /// A copy of a datagram comes back to ourselves by `iface`.
@@ -251,8 +255,20 @@ impl Net {
         ethernet::Header { dst, src: self.mac, ether_type }.emit(frame.prepend(ethernet::HEADER));
     }
 
-    /// Sends the requests of the neighbour cache, and the frames that need to wait no longer.
+    /// Sends what our addresses need to be ours, the requests of the neighbour cache, and the frames that need to wait no
+    /// longer.
     pub fn pump_neighbours(&mut self, cx: &mut Cx<'_>) {
+        while let Some(packet) = self.claims.poll_transmit() {
+            self.send_arp(&packet, MacAddr::BROADCAST, cx);
+        }
+        // A request has our address as its sender. Without one it is a probe, and another host that probes for the same
+        // address, the one we look for, would give it up (RFC 5227 section 2.1.1): requests wait, too.
+        if self.claims.are_tentative() {
+            return;
+        }
+        while let Some(frame) = self.claims.poll_released() {
+            let _full = self.push_out(frame, cx);
+        }
         while let Some(Solicit { target, to }) = self.neighbours.poll_solicit() {
             let source = self.table.lookup(target).map(|route| route.source);
             if let (Some(target), Some(source)) = (v4(target), source.and_then(v4)) {
@@ -262,9 +278,6 @@ impl Net {
         while let Some((mut frame, to)) = self.neighbours.poll_released() {
             self.address(&mut frame, to, EtherType::IPV4);
             let _full = self.push_out(frame, cx);
-        }
-        while let Some(packet) = self.claims.poll_transmit() {
-            self.send_arp(&packet, MacAddr::BROADCAST, cx);
         }
     }
 
@@ -284,6 +297,11 @@ impl Net {
     /// Whether `addr` is ours alone, so that it can be a source.
     pub fn is_own(&self, addr: IpAddr) -> bool {
         self.table.own(addr) == Some(Cast::Unicast)
+    }
+
+    /// Whether a frame waits for a neighbour, or until our addresses are ours.
+    pub fn has_waiting(&self) -> bool {
+        self.neighbours.has_waiting() || self.claims.holds_frames()
     }
 
     /// What an address is to us, for ARP.
