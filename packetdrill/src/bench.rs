@@ -68,6 +68,8 @@ pub struct Bench {
     pub engine: &'static Engine,
     /// Its device.
     pub wire: Arc<Wire>,
+    /// What the file of settings said last.
+    pub sysctl: Mutex<String>,
 }
 
 impl Bench {
@@ -77,7 +79,7 @@ impl Bench {
         let capabilities = Capabilities { medium: Medium::Ip, mtu, max_frame: LARGEST_FRAME, tx_checksum: true };
         let wire = Arc::new(Wire { capabilities, sent: Mutex::default() });
         let engine = Engine::start_in_virtual_time(config, Box::new(Arc::clone(&wire)), SEED);
-        Box::new(Self { stack: stacks::adopt(engine), engine, wire })
+        Box::new(Self { stack: stacks::adopt(engine), engine, wire, sysctl: Mutex::default() })
     }
 
     /// The one that `userdata` is.

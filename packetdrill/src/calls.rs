@@ -1,4 +1,5 @@
-//! The calls of the interface that are those of the socket layer, each known to virtual time as a call.
+//! The calls of the interface that are those of the socket layer, each known to virtual time as a call, and each with the
+//! settings that `SOCKEYE_SYSCTL`'s file has now.
 
 use crate::{bench::Bench, sysctl};
 use libc::{epoll_event, iovec, msghdr, nfds_t, pollfd, size_t, sockaddr, socklen_t, ssize_t};
@@ -18,10 +19,15 @@ pub fn fail(errno: c_int) -> c_int {
 
 macro_rules! forward {
     ($($name:ident($($arg:ident: $kind:ty),*) -> $result:ty = $function:ident;)*) => {
-        $(pub unsafe extern "C-unwind" fn $name(_: *mut c_void, $($arg: $kind),*) -> $result {
-            // SAFETY: the caller's own arguments, which the call demands of it as its man page does.
-            #[allow(unused_unsafe, reason = "some of them take no pointers")]
-            virtual_time::call(|| unsafe { capi::$function($($arg),*) })
+        $(pub unsafe extern "C-unwind" fn $name(userdata: *mut c_void, $($arg: $kind),*) -> $result {
+            // SAFETY: packetdrill hands us our own.
+            let bench = unsafe { Bench::at(userdata) };
+            virtual_time::call(|| {
+                sysctl::follow(bench);
+                // SAFETY: the caller's own arguments, which the call demands of it as its man page does.
+                #[allow(unused_unsafe, reason = "some of them take no pointers")]
+                unsafe { capi::$function($($arg),*) }
+            })
         })*
     };
 }
@@ -62,15 +68,14 @@ pub unsafe extern "C-unwind" fn free(userdata: *mut c_void) {
     let _ = virtual_time::call(|| stacks::free(bench.stack, Some(std::time::Duration::ZERO)));
 }
 
-/// socket(2), with the settings that `SOCKEYE_SYSCTL`'s file has now.
+/// socket(2).
 pub unsafe extern "C-unwind" fn socket(userdata: *mut c_void, domain: c_int, kind: c_int, protocol: c_int) -> c_int {
     // SAFETY: packetdrill hands us our own.
     let bench = unsafe { Bench::at(userdata) };
     virtual_time::call(|| {
-        let settings = sysctl::read();
-        sysctl::apply(bench, &settings);
+        sysctl::follow(bench);
         let opened = open::socket_in(bench.stack, domain, kind, protocol);
-        opened.inspect(|fd| sysctl::apply_to(*fd, &settings)).unwrap_or_else(|error| fail(errno::of(error)))
+        opened.inspect(|fd| sysctl::apply_to(bench, *fd)).unwrap_or_else(|error| fail(errno::of(error)))
     })
 }
 

@@ -1,6 +1,6 @@
 //! The wire and the time, as packetdrill has them.
 
-use crate::{bench::Bench, calls::fail};
+use crate::{bench::Bench, calls::fail, sysctl};
 use libc::{size_t, timeval, timezone, useconds_t};
 use sockeye::{
     buf::Packet,
@@ -28,6 +28,7 @@ pub unsafe extern "C-unwind" fn send(userdata: *mut c_void, packet: *const c_voi
     // SAFETY: packetdrill hands us our own, and a packet of that length.
     let (bench, bytes) = unsafe { (Bench::at(userdata), slice::from_raw_parts(packet.cast::<u8>(), len)) };
     virtual_time::call(|| {
+        sysctl::follow(bench);
         let packet = Packet::copy_from(bytes);
         bench.engine.with(|stack, now| stack.receive(IfaceId::DEVICE, packet, now));
         virtual_time::settle();
@@ -49,6 +50,7 @@ pub unsafe extern "C-unwind" fn receive(
     // SAFETY: packetdrill hands us our own, and the number of bytes that `into` has.
     let (bench, room) = unsafe { (Bench::at(userdata), *len) };
     let (left_at, packet) = virtual_time::call(|| {
+        sysctl::follow(bench);
         virtual_time::pass_until(|| bench.wire.has_packets());
         bench.wire.take().unwrap_or_else(|| (bench.engine.now(), Vec::new()))
     });
@@ -63,8 +65,13 @@ pub unsafe extern "C-unwind" fn receive(
 }
 
 /// usleep(3): what is due meanwhile happens.
-pub unsafe extern "C-unwind" fn usleep(_: *mut c_void, time: useconds_t) -> c_int {
-    virtual_time::call(|| virtual_time::pass(Duration::from_micros(time.into())));
+pub unsafe extern "C-unwind" fn usleep(userdata: *mut c_void, time: useconds_t) -> c_int {
+    // SAFETY: packetdrill hands us our own.
+    let bench = unsafe { Bench::at(userdata) };
+    virtual_time::call(|| {
+        sysctl::follow(bench);
+        virtual_time::pass(Duration::from_micros(time.into()));
+    });
     0
 }
 

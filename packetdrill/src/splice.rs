@@ -9,11 +9,14 @@ use sockeye::{
     socket::table::{self, Entry},
 };
 use std::{
-    ffi::{c_int, c_uint, c_void},
+    ffi::{c_int, c_uint, c_ulong, c_void},
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
     ptr,
 };
+
+/// ioctl_list(2); libc has no name for it.
+const SIOCATMARK: c_ulong = 0x8905;
 
 /// Bytes moved in one piece: what a pipe holds unless it was made larger.
 const PIECE: usize = 65_536;
@@ -71,12 +74,64 @@ pub unsafe extern "C-unwind" fn splice(
     }
 }
 
-/// What the socket has now, and one byte at least, goes into the pipe; what the pipe has no room for stays.
+/// How long the socket's calls wait, as poll(2) says it: not at all with O_NONBLOCK, else as long as SO_RCVTIMEO allows.
+fn patience(socket: c_int) -> io::Result<c_int> {
+    // SAFETY: F_GETFL takes no pointer.
+    let status = checked(unsafe { capi::sockeye_fcntl(socket, libc::F_GETFL, 0) } as ssize_t)?;
+    if status & libc::O_NONBLOCK as usize != 0 {
+        return Ok(0);
+    }
+    let mut limit = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let mut len = size_of_val(&limit) as libc::socklen_t;
+    let place = ptr::from_mut(&mut limit).cast();
+    // SAFETY: a place for a timeval, and its length.
+    let told = unsafe { capi::sockeye_getsockopt(socket, libc::SOL_SOCKET, libc::SO_RCVTIMEO, place, &mut len) };
+    checked(told as ssize_t)?;
+    let millis = limit.tv_sec.saturating_mul(1000).saturating_add((limit.tv_usec + 999) / 1000);
+    Ok(if millis == 0 { -1 } else { c_int::try_from(millis).unwrap_or(c_int::MAX) })
+}
+
+/// Whether the next byte is there and is the urgent one.
+fn is_at_urgent_byte(socket: c_int) -> bool {
+    let says = |request| {
+        let mut answer: c_int = 0;
+        // SAFETY: a place for an int.
+        unsafe { capi::sockeye_ioctl(socket, request, ptr::from_mut(&mut answer).cast()) == 0 && answer != 0 }
+    };
+    says(SIOCATMARK) && says(libc::FIONREAD)
+}
+
+/// Copies what the socket has, without taking it: waits for one byte at least, but returns 0 at the urgent one, which no
+/// splice passes (Linux's tcp_splice_read).
+fn peek(socket: c_int, piece: &mut [u8]) -> io::Result<usize> {
+    let patience = patience(socket)?;
+    for waited in [false, true] {
+        if is_at_urgent_byte(socket) {
+            return if patience == 0 { refuse(libc::EAGAIN) } else { Ok(0) };
+        }
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        // SAFETY: the piece is that long.
+        let there = checked(unsafe { capi::sockeye_recv(socket, piece.as_mut_ptr().cast(), piece.len(), flags) });
+        match there {
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) && !waited && patience != 0 => {
+                let mut data = libc::pollfd { fd: socket, events: libc::POLLIN | libc::POLLPRI, revents: 0 };
+                // SAFETY: one descriptor.
+                checked(unsafe { capi::sockeye_poll(&mut data, 1, patience) } as ssize_t)?;
+            }
+            there => return there,
+        }
+    }
+    refuse(libc::EAGAIN)
+}
+
+/// What the socket has now goes into the pipe; what the pipe has no room for stays.
 fn from_socket(socket: c_int, pipe: c_int, len: usize, flags: c_uint) -> io::Result<usize> {
     let mut piece = vec![0; len.min(PIECE)];
+    let there = peek(socket, &mut piece)?;
+    if there == 0 {
+        return Ok(0);
+    }
     let into = piece.as_mut_ptr().cast();
-    // SAFETY: the piece is that long.
-    let there = checked(unsafe { capi::sockeye_recv(socket, into, piece.len(), libc::MSG_PEEK) })?;
     let written = loop {
         // Never sleeps in the write: what is written has to be known before the next byte comes.
         let iov = libc::iovec { iov_base: into, iov_len: there };

@@ -190,7 +190,7 @@ static socklen_t from_len;
 static char buf[4096];
 static struct pollfd polled;
 static struct epoll_event event;
-static int epfd, patience;
+static int epfd, patience, ends[2];
 
 static long do_connect(void) { return p.connect(u, fd, (struct sockaddr *)&remote, sizeof remote); }
 static long do_accept(void) {
@@ -199,6 +199,7 @@ static long do_accept(void) {
 }
 static long do_read(void) { return p.read(u, fd, buf, sizeof buf); }
 static long do_poll(void) { return p.poll(u, &polled, 1, patience); }
+static long do_splice(void) { return p.splice(u, fd, NULL, ends[1], NULL, 100, 0); }
 static long do_epoll(void) { return p.epoll_wait(u, epfd, &event, 1, patience); }
 
 /* ---- the checks ---- */
@@ -343,7 +344,6 @@ static void data_goes_both_ways(struct peer *peer) {
 }
 
 static void splices_go_both_ways(struct peer *peer) {
-  int ends[2];
   loff_t zero = 0;
   CHECK(p.pipe(u, ends) == 0);
   FAILS(p.splice(u, fd, &zero, ends[1], &zero, 100, 0), EAGAIN);
@@ -356,6 +356,35 @@ static void splices_go_both_ways(struct peer *peer) {
   CHECK(p.write(u, ends[1], "pipe", 4) == 4 && p.read(u, ends[0], buf, 4) == 4);
   CHECK(p.close(u, ends[0]) == 0 && p.close(u, ends[1]) == 0);
   FAILS(p.close(u, ends[0]), EBADF);
+}
+
+/* No splice passes the urgent byte, nor waits at it. */
+static void splices_stop_at_the_urgent_byte(struct peer *peer) {
+  CHECK(p.pipe(u, ends) == 0);
+  say(peer, URG | ACK, "abc!");
+  CHECK(do_splice() == 3 && p.read(u, ends[0], buf, sizeof buf) == 3 && memcmp(buf, "abc", 3) == 0);
+  FAILS(do_splice(), EAGAIN);
+  CHECK(p.fcntl(u, fd, F_SETFL, O_RDWR) == 0 && do_splice() == 0);
+  say(peer, PSH | ACK, "behind");
+  CHECK(do_splice() == 0 && p.read(u, fd, buf, sizeof buf) == 6 && memcmp(buf, "behind", 6) == 0);
+  begin(do_splice);
+  CHECK(is_blocked());
+  say(peer, URG | ACK, "?");
+  await_idle();
+  CHECK(result == 0 && p.recv(u, fd, buf, 1, MSG_OOB) == 1 && buf[0] == '?');
+  say(peer, PSH | ACK, "x");
+  CHECK(p.read(u, fd, buf, sizeof buf) == 1 && buf[0] == 'x');
+  begin(do_splice);
+  CHECK(is_blocked());
+  say(peer, PSH | ACK, "late");
+  await_idle();
+  CHECK(result == 4 && p.read(u, ends[0], buf, sizeof buf) == 4 && memcmp(buf, "late", 4) == 0);
+  struct timeval limit = {0, 300000};
+  CHECK(p.setsockopt(u, fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
+  long long called = now();
+  FAILS(do_splice(), EAGAIN);
+  CHECK(is_near(now(), called + 300000));
+  CHECK(p.close(u, ends[0]) == 0 && p.close(u, ends[1]) == 0);
 }
 
 /* What packetdrill does in code blocks and at a script's end, by libc's own names. */
@@ -463,23 +492,58 @@ static uint8_t first_syn(int domain) {
   return got.flags;
 }
 
+static void set(const char *lines) {
+  FILE *file = fopen(getenv("SOCKEYE_SYSCTL"), "w");
+  CHECK(file && fputs(lines, file) >= 0 && fclose(file) == 0);
+}
+
+static int has_congestion_control(int s, const char *name) {
+  char found[16];
+  socklen_t len = sizeof found;
+  return p.getsockopt(u, s, IPPROTO_TCP, TCP_CONGESTION, found, &len) == 0 && strcmp(found, name) == 0;
+}
+
 static void settings_are_read_for_every_socket(void) {
-  const char *path = getenv("SOCKEYE_SYSCTL");
-  FILE *file = fopen(path, "w");
-  CHECK(file && fputs("# a comment\nnet.ipv4.tcp_ecn = 1\nnet.ipv4.tcp_unheard_of=5\nkernel.shmmax=x\n"
-                      "net.ipv4.tcp_congestion_control=reno\nnet.ipv4.tcp_syn_retries=3\n"
-                      "net.ipv4.tcp_wmem=4096\t262144\t4194304\nnet.ipv4.tcp_fastopen=0x1\n", file) >= 0 && fclose(file) == 0);
+  set("# a comment\nnet.ipv4.tcp_ecn = 1\nnet.ipv4.tcp_unheard_of=5\nkernel.shmmax=x\n"
+      "net.ipv4.tcp_congestion_control=reno\nnet.ipv4.tcp_syn_retries=3\n"
+      "net.ipv4.tcp_wmem=4096\t262144\t4194304\nnet.ipv4.tcp_fastopen=0x1\n");
   CHECK(first_syn(AF_INET) == (SYN | ECE | CWR));
-  char name[16];
-  socklen_t len = sizeof name;
   int s = p.socket(u, AF_INET, SOCK_STREAM, 0);
-  CHECK(p.getsockopt(u, s, IPPROTO_TCP, TCP_CONGESTION, name, &len) == 0 && strcmp(name, "reno") == 0);
+  CHECK(has_congestion_control(s, "reno"));
   int tries = 0;
-  len = sizeof tries;
+  socklen_t len = sizeof tries;
   CHECK(p.getsockopt(u, s, IPPROTO_TCP, TCP_SYNCNT, &tries, &len) == 0 && tries == 3);
   CHECK(p.close(u, s) == 0);
-  CHECK(truncate(path, 0) == 0);
+  set("");
   CHECK(first_syn(AF_INET6) == SYN);
+}
+
+/* What is set later holds for the connections that begin then, and for what Linux looks up when it needs it. */
+static void settings_reach_sockets_that_are_open(void) {
+  struct sockaddr_in sin = v4(LOCAL, 9001);
+  int s = p.socket(u, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  listener = p.socket(u, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  CHECK(p.bind(u, listener, (void *)&sin, sizeof sin) == 0 && p.listen(u, listener, 5) == 0);
+  set("net.ipv4.tcp_ecn=1\nnet.ipv4.tcp_congestion_control=reno\nnet.ipv4.tcp_keepalive_time=10\n");
+  FAILS(p.connect(u, s, (struct sockaddr *)&remote, sizeof remote), EINPROGRESS);
+  receive();
+  CHECK(got.flags == (SYN | ECE | CWR) && has_congestion_control(s, "cubic"));
+  int idle = 0;
+  socklen_t len = sizeof idle;
+  CHECK(p.getsockopt(u, s, IPPROTO_TCP, TCP_KEEPIDLE, &idle, &len) == 0 && idle == 10 && p.close(u, s) == 0);
+  /* As long as what was there: the text is what tells. */
+  set("net.ipv4.tcp_ecn=0\nnet.ipv4.tcp_congestion_control=reno\nnet.ipv4.tcp_keepalive_time=20\n");
+  struct peer peer = {4322, 9001, 7000, 0};
+  inject((struct segment){4322, 9001, peer.next++, 0, SYN | ECE | CWR, 65535, NULL, 0});
+  receive();
+  CHECK(got.flags == (SYN | ACK));
+  peer.expected = got.seq + 1;
+  say(&peer, ACK, NULL);
+  CHECK((fd = p.accept(u, listener, NULL, NULL)) >= 0 && has_congestion_control(fd, "reno"));
+  CHECK(p.getsockopt(u, fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, &len) == 0 && idle == 20);
+  say(&peer, RST | ACK, NULL);
+  CHECK(p.close(u, fd) == 0 && p.close(u, listener) == 0);
+  set("");
 }
 
 int main(int argc, char **argv) {
@@ -515,6 +579,7 @@ int main(int argc, char **argv) {
   waits_end_in_time(&peer);
   data_goes_both_ways(&peer);
   splices_go_both_ways(&peer);
+  splices_stop_at_the_urgent_byte(&peer);
   libc_reaches_the_stack(&peer, preloaded);
   the_end_is_seen(&peer, preloaded);
   peer = accept_blocks_until_somebody_connects(AF_INET, LOCAL);
@@ -524,6 +589,7 @@ int main(int argc, char **argv) {
   peer = accept_blocks_until_somebody_connects(AF_INET6, "::");
   a_reset_frees_the_connection(&peer);
   settings_are_read_for_every_socket();
+  settings_reach_sockets_that_are_open();
   FAILS(p.socket(u, AF_UNIX, SOCK_STREAM, 0), EAFNOSUPPORT);
   p.free(u);
 

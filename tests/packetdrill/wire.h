@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16, ECE = 64, CWR = 128 };
+enum { FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16, URG = 32, ECE = 64, CWR = 128 };
 
 struct segment {
   uint16_t from, to;
@@ -63,6 +63,8 @@ static size_t emit(uint8_t *p, const char *source, const char *dest, struct segm
   t[12] = 0x50;
   t[13] = s.flags;
   put16(t + 14, s.window);
+  /* The last byte is the urgent one. */
+  if (s.flags & URG) put16(t + 18, (uint16_t)s.len);
   if (s.len) memcpy(t + 20, s.data, s.len);
   checksum = folded(add((uint32_t)(6 + 20 + s.len) + add(0, p + 12, 8), t, 20 + s.len));
   memcpy(t + 16, &checksum, 2);
