@@ -40,17 +40,12 @@ impl Mode {
     }
 }
 
-/// Words in front of a program that give it a network namespace of its own, with the loopback up or down.
-fn in_namespace(loopback: bool) -> Vec<String> {
+/// Words in front of a program that give it a network namespace of its own.
+fn in_namespace() -> Vec<String> {
     let mut words = vec!["unshare".to_owned(), "-n".to_owned()];
     // SAFETY: geteuid has no preconditions.
     if unsafe { libc::geteuid() } != 0 {
         words.push("-r".to_owned());
-    }
-    if loopback {
-        // Without IPv6, as the stack is.
-        let up = "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 && ip link set lo up && exec \"$0\" \"$@\"";
-        words.extend(["sh", "-c", up].map(String::from));
     }
     words
 }
@@ -61,7 +56,8 @@ fn on_the_kernel(name: &str, mode: Mode) -> Outcome {
         return Outcome { stdout, stderr: String::new(), status: "exit 0".to_owned() };
     }
     let program = Program::of_the_kernel(&format!("c-tests/{name}.c"), "compared");
-    let mut command = in_namespace(true);
+    let mut command = in_namespace();
+    command.extend(["sh".to_owned(), "-c".to_owned(), build::on_the_kernel(name)]);
     command.push(program.path.display().to_string());
     run(&command, &[("C_TESTS_DIVIDE", mode.divide())], mode.limit())
 }
@@ -78,7 +74,7 @@ fn on_sockeye(name: &str, mode: Mode) -> Outcome {
         Mode::Plain | Mode::Valgrind => ("plain", &[]),
     };
     let program = Program::of_ours(&format!("c-tests/{name}.c"), variant, flags);
-    let mut command = in_namespace(false);
+    let mut command = in_namespace();
     if mode == Mode::Valgrind {
         let leaks = if FORKING.contains(&name) { "--leak-check=no" } else { "--leak-check=full" };
         let suppressions = build::root().join("c-tests/valgrind.supp");
@@ -89,7 +85,8 @@ fn on_sockeye(name: &str, mode: Mode) -> Outcome {
     }
     command.push(program.path.display().to_string());
     let sanitizer = if FORKING.contains(&name) { "exitcode=98:detect_leaks=0" } else { "exitcode=98" };
-    let environment = [("C_TESTS_DIVIDE", mode.divide()), ("SOCKEYE_NET", "null:"), ("ASAN_OPTIONS", sanitizer)];
+    let stack = build::stack_for(name);
+    let environment = [("C_TESTS_DIVIDE", mode.divide()), ("SOCKEYE_NET", stack.as_str()), ("ASAN_OPTIONS", sanitizer)];
     run(&command, &environment, mode.limit())
 }
 
@@ -118,7 +115,7 @@ macro_rules! c_tests {
 
 c_tests! {
     accept_flags bind_conflicts cancellation connect_errors counters dup_family efault epoll_edges epoll_exclusive epoll_nested error_queue exit_drains family fcntl_ioctl fork_child
-    fastopen full_duplex half_close listen_backlog many_messages nonblocking open_and_names options poll_bits pollable reset_semantics select_sets stack_free
+    fastopen full_duplex half_close listen_backlog many_messages nonblocking open_and_names options poll_bits pollable rare_options reset_semantics select_sets stack_free
     send_file send_recv_flags sendmsg_recvmsg signals tcp_info tcp_inq threads timeouts udp
 }
 

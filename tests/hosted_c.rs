@@ -37,14 +37,15 @@ fn same(name: &str) {
     let program = Program::of_the_kernel(&format!("c-tests/{name}.c"), "hosted").path.display().to_string();
     let limit = Duration::from_secs(60);
     let expected = fs::read_to_string(build::root().join(format!("c-tests/{name}.expected")));
-    let kernel = expected.unwrap_or_else(|_| {
-        // Without IPv6, as the stack is.
-        let up = "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 && ip link set lo up && exec \"$0\"";
-        run(&words(&["sh", "-c", up, &program]), &[], limit).stdout
-    });
+    let kernel = expected
+        .unwrap_or_else(|_| run(&words(&["sh", "-c", &build::on_the_kernel(name), &program]), &[], limit).stdout);
     let preload = preload().display().to_string();
-    let environment =
-        [("LD_PRELOAD", preload.as_str()), ("SOCKEYE_NET", "null:"), ("SOCKEYE_HOST", env!("CARGO_BIN_EXE_sockeye"))];
+    let stack = build::stack_for(name);
+    let environment = [
+        ("LD_PRELOAD", preload.as_str()),
+        ("SOCKEYE_NET", stack.as_str()),
+        ("SOCKEYE_HOST", env!("CARGO_BIN_EXE_sockeye")),
+    ];
     let hosted = run(&words(&[&program]), &environment, limit);
     let lines = |text: &str| {
         let skipped = DIFFERENCES.iter().filter(|(program, ..)| *program == name);
@@ -66,5 +67,5 @@ macro_rules! hosted {
 
 hosted! {
     bind_conflicts cancellation dup_family epoll_edges epoll_exclusive epoll_nested exit_drains family fcntl_ioctl
-    full_duplex half_close interfaces nonblocking open_and_names reset_semantics signals threads timeouts udp
+    full_duplex half_close interfaces nonblocking open_and_names rare_options reset_semantics signals threads timeouts udp
 }

@@ -18,7 +18,7 @@ fn number(bytes: &[u8]) -> Result<i32> {
 ///
 /// # Errors
 ///
-/// EINVAL for one that is malformed or unknown, EPERM for SO_MARK, as on Linux.
+/// EINVAL for one that is malformed or unknown, as on Linux.
 pub fn parse(mut control: &[u8], header: &mut DatagramHeader) -> Result<()> {
     while let Some((head, _)) = control.split_first_chunk::<HEADER>() {
         let len = head.first_chunk().map_or(0, |len| usize::from_ne_bytes(*len));
@@ -44,7 +44,8 @@ pub fn parse(mut control: &[u8], header: &mut DatagramHeader) -> Result<()> {
             }
             // Meant for other families; Linux passes over them here.
             (libc::SOL_SOCKET, libc::SCM_RIGHTS | libc::SCM_CREDENTIALS) => {}
-            (libc::SOL_SOCKET, libc::SO_MARK) => return Err(Errno(libc::EPERM)),
+            // By which nothing is routed or filtered.
+            (libc::SOL_SOCKET, libc::SO_MARK) if data.len() == 4 => {}
             (libc::SOL_SOCKET | libc::IPPROTO_IP | libc::IPPROTO_IPV6, _) => return Err(INVALID),
             _ => {}
         }

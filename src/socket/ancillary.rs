@@ -261,7 +261,7 @@ impl Writer<'_> {
 ///
 /// # Errors
 /// `Invalid` for a malformed or unknown message (Linux: ip_cmsg_send, __sock_cmsg_send), `NoDevice` for an interface
-/// that is not the stack's, `NotPermitted` for SO_MARK.
+/// that is not the stack's.
 pub fn parse(control: &[u8], socket: &Handle) -> Result<SendTo> {
     parse_by(control, |index| interface(index, socket))
 }
@@ -277,7 +277,8 @@ fn parse_by(mut control: &[u8], interface: impl Fn(i32) -> Result<Option<IfaceId
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => parse_pktinfo6(data, &interface, &mut to)?,
             // Meant for other families; Linux passes over them here.
             (libc::SOL_SOCKET, libc::SCM_RIGHTS | libc::SCM_CREDENTIALS) => {}
-            (libc::SOL_SOCKET, libc::SO_MARK) => return Err(Error::NotPermitted),
+            // By which nothing is routed or filtered here.
+            (libc::SOL_SOCKET, libc::SO_MARK) if data.len() == size_of::<u32>() => {}
             (libc::SOL_SOCKET, _) => return Err(Error::Invalid),
             _ => {}
         }
@@ -399,12 +400,14 @@ mod tests {
             (libc::IPPROTO_IP, libc::IP_PKTINFO, &[7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], Error::NoDevice),
             (libc::IPPROTO_IP, libc::IP_PKTINFO, &[0; 11], Error::Invalid),
             (libc::IPPROTO_IP, 99, &[], Error::Invalid),
-            (libc::SOL_SOCKET, libc::SO_MARK, &[0; 4], Error::NotPermitted),
+            (libc::SOL_SOCKET, libc::SO_MARK, &[0; 5], Error::Invalid),
             (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING, &[0; 4], Error::Invalid),
         ] {
             assert_eq!(parse(&message(level, kind, data)).err(), Some(error), "{level} {kind}");
         }
-        assert!(parse(&message(libc::SOL_SOCKET, libc::SCM_RIGHTS, &[0; 4])).is_ok());
+        for kind in [libc::SCM_RIGHTS, libc::SO_MARK] {
+            assert!(parse(&message(libc::SOL_SOCKET, kind, &[0; 4])).is_ok());
+        }
         assert_eq!(parse(&[0xff; 40]).err(), Some(Error::Invalid));
         assert_eq!(parse(&[0; 40]).err(), Some(Error::Invalid));
     }

@@ -28,7 +28,7 @@ impl Stack {
         let protocol = if matches!(entry.body, Body::Datagram(_)) { Protocol::Udp } else { Protocol::Tcp };
         family::may_bind(local.addr, entry.settings.v6only, protocol)?;
         // Broadcasts and groups too, and streams as well as datagrams (Linux's inet_addr_valid_or_nonlocal).
-        if !local.addr.is_unspecified() && !local.addr.is_multicast() && self.net.table.own(local.addr).is_none() {
+        if self.net.is_foreign(local.addr) && !entry.settings.ip.freebind {
             return Err(Error::AddrNotAvailable);
         }
         if local.port == 0 && entry.settings.ip.bind_address_no_port {

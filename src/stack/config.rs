@@ -13,7 +13,7 @@ pub use spec::SpecError;
 
 use crate::{
     addr::Cidr,
-    tcp::{Knobs, knobs::Sizes, memory::Limits},
+    tcp::{Knobs, memory::Limits},
 };
 use std::{fmt, net::IpAddr, path::PathBuf};
 
@@ -226,8 +226,8 @@ impl fmt::Display for Config {
         joined(f, "pcap", pcap.as_ref().map(|path| path.display()))?;
         joined(f, "log", log)?;
         let changed = sysctl.iter().zip(Knobs::default().iter()).filter(|(now, default)| now != default);
-        let Sizes { least, first, most } = sysctl.rmem;
-        let sizes = (sysctl.rmem != Knobs::default().rmem).then(|| format!("tcp_rmem:{least}/{first}/{most}"));
+        let sizes = sysctl.sizes().into_iter().zip(Knobs::default().sizes()).filter(|(now, default)| now != default);
+        let sizes = sizes.map(|((name, sizes), _)| format!("{name}:{sizes}"));
         joined(f, "sysctl", changed.map(|((name, value), _)| format!("{name}:{value}")).chain(sizes))
     }
 }

@@ -304,6 +304,11 @@ impl Net {
         self.neighbours.has_waiting() || self.claims.holds_frames()
     }
 
+    /// Whether `addr` is another host's: neither ours, nor a group's, nor unspecified.
+    pub fn is_foreign(&self, addr: IpAddr) -> bool {
+        !addr.is_unspecified() && !addr.is_multicast() && self.table.own(addr).is_none()
+    }
+
     /// What an address is to us, for ARP.
     pub fn standing(&self, addr: Ipv4Addr) -> arp::Standing {
         let ip = IpAddr::V4(addr);

@@ -56,6 +56,8 @@ pub struct IpSettings {
     pub multicast_if: Option<(IfaceId, Ipv4Addr)>,
     /// IP_BIND_ADDRESS_NO_PORT.
     pub bind_address_no_port: bool,
+    /// IP_FREEBIND: bind(2) takes addresses that are nobody's here.
+    pub freebind: bool,
 }
 
 impl Default for IpSettings {
@@ -72,6 +74,7 @@ impl Default for IpSettings {
             multicast_loop: true,
             multicast_if: None,
             bind_address_no_port: false,
+            freebind: false,
         }
     }
 }
@@ -114,6 +117,10 @@ pub struct SocketSettings {
     pub dont_route: bool,
     /// SO_TIMESTAMP, SO_TIMESTAMPNS: deliver receive times.
     pub timestamp: bool,
+    /// SO_MARK, by which nothing is routed or filtered here.
+    pub mark: i32,
+    /// SO_BUSY_POLL, microseconds: no device is polled, as on Linux those without NAPI are not.
+    pub busy_poll: i32,
     /// SO_RCVBUF of a datagram socket, bytes.
     pub recv_buffer: usize,
     /// SO_SNDBUF of a datagram socket, bytes.
@@ -136,6 +143,8 @@ impl Default for SocketSettings {
             iface: None,
             dont_route: false,
             timestamp: false,
+            mark: 0,
+            busy_poll: 0,
             recv_buffer: 212_992,
             send_buffer: 212_992,
             ip: IpSettings::default(),

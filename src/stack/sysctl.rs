@@ -4,7 +4,7 @@
 
 use super::{Stack, sockets::Body};
 use crate::{
-    tcp::{BufferSize, KnobError, Knobs, Settings, congestion::NAMES},
+    tcp::{KnobError, Knobs, Settings, congestion::NAMES},
     time::Duration,
 };
 
@@ -24,14 +24,6 @@ fn numbers(value: &str) -> Result<Vec<u64>> {
 fn number(value: &str) -> Result<u32> {
     match numbers(value)?.as_slice() {
         [number] => u32::try_from(*number).map_err(|_| KnobError::OutOfRange),
-        _ => Err(KnobError::OutOfRange),
-    }
-}
-
-/// The last of three sizes: what a buffer grows to by itself.
-fn largest(value: &str) -> Result<BufferSize> {
-    match numbers(value)?.as_slice() {
-        [_, _, max] => usize::try_from(*max).map(|max| BufferSize::Auto { max }).map_err(|_| KnobError::OutOfRange),
         _ => Err(KnobError::OutOfRange),
     }
 }
@@ -105,13 +97,11 @@ impl Stack {
             "tcp_keepalive_time" => new.keep_idle = seconds(value)?,
             "tcp_keepalive_intvl" => new.keep_interval = seconds(value)?,
             "tcp_keepalive_probes" => new.keep_count = number(value)?,
-            "tcp_fin_timeout" => new.fin_timeout = Some(seconds(value)?),
-            "tcp_rmem" => {
+            "tcp_rmem" | "tcp_wmem" => {
                 let sizes: Option<Vec<_>> = numbers(value)?.into_iter().map(|size| u32::try_from(size).ok()).collect();
                 let sizes = sizes.and_then(|sizes| <[u32; 3]>::try_from(sizes).ok()).ok_or(KnobError::OutOfRange)?;
                 return self.knobs_mut().set_sizes(name, sizes);
             }
-            "tcp_wmem" => new.send_buffer = largest(value)?,
             "tcp_congestion_control" => {
                 new.congestion = NAMES.iter().find(|known| **known == value).ok_or(KnobError::OutOfRange)?;
             }

@@ -82,7 +82,7 @@ impl Connection {
         if self.state != State::FinWait2 || !self.life.orphan {
             return;
         }
-        match self.settings.fin_timeout {
+        match self.settings.fin_wait(&self.settings.knobs) {
             Some(timeout) => self.timers.set(Timer::FinWait2, cx.now + timeout),
             None => self.abort(cx),
         }

@@ -1,7 +1,8 @@
 //! What an administrator sets for all connections of a stack: Linux's `net.ipv4.tcp_*` by their names and units
 //! (Documentation/networking/ip-sysctl.rst).
 
-use std::ops::RangeInclusive;
+use super::settings::MAX_BUFFER;
+use std::{fmt, ops::RangeInclusive};
 
 /// Why a knob was not turned.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,13 @@ pub struct Sizes {
     pub most: u32,
 }
 
+impl fmt::Display for Sizes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { least, first, most } = self;
+        write!(f, "{least}/{first}/{most}")
+    }
+}
+
 /// net.core.rmem_max, bytes.
 pub const RMEM_MAX: u32 = 4 << 20;
 
@@ -35,11 +43,17 @@ macro_rules! knobs {
             $($(#[$doc])* pub $field: u32,)*
             /// Receive buffers (`tcp_rmem`).
             pub rmem: Sizes,
+            /// Send buffers (`tcp_wmem`), whose payload may fill them; the least is nowhere looked at.
+            pub wmem: Sizes,
         }
 
         impl Default for Knobs {
             fn default() -> Self {
-                Self { $($field: $default,)* rmem: Sizes { least: 4096, first: 131_072, most: 33_554_432 } }
+                Self {
+                    $($field: $default,)*
+                    rmem: Sizes { least: 4096, first: 131_072, most: 33_554_432 },
+                    wmem: Sizes { least: 4096, first: 16_384, most: MAX_BUFFER as u32 },
+                }
             }
         }
 
@@ -51,7 +65,7 @@ macro_rules! knobs {
 
             /// The names of all, without `net.ipv4.`, those of three numbers last.
             pub fn names() -> impl Iterator<Item = &'static str> {
-                [$($name,)* "tcp_rmem"].into_iter()
+                [$($name,)* "tcp_rmem", "tcp_wmem"].into_iter()
             }
 
             /// The knob called `name` and its range.
@@ -97,6 +111,8 @@ knobs! {
     max_orphans = "tcp_max_orphans", 16_384, 0..=u32::MAX;
     /// Connections in TIME-WAIT at most; more end at once.
     max_tw_buckets = "tcp_max_tw_buckets", 131_072, 0..=u32::MAX;
+    /// How long an orphan waits for the peer's FIN (unless TCP_LINGER2 says), seconds.
+    fin_timeout = "tcp_fin_timeout", 60, 1..=2_147_483;
     /// How much may be queued and not sent (unless TCP_NOTSENT_LOWAT says), bytes; the default is any.
     notsent_lowat = "tcp_notsent_lowat", 4_294_967_295, 0..=u32::MAX;
     /// The least time between two answers to segments that are strange, milliseconds.
@@ -158,14 +174,21 @@ impl Knobs {
     /// # Errors
     /// [`KnobError`]; nothing has changed then.
     pub fn set_sizes(&mut self, name: &str, [least, first, most]: [u32; 3]) -> Result<(), KnobError> {
-        match name.strip_prefix("net.ipv4.").unwrap_or(name) {
-            "tcp_rmem" if least == 0 || first == 0 || most == 0 => Err(KnobError::OutOfRange),
-            "tcp_rmem" => {
-                self.rmem = Sizes { least, first, most };
-                Ok(())
-            }
-            _ => Err(KnobError::Unknown),
+        let sizes = match name.strip_prefix("net.ipv4.").unwrap_or(name) {
+            "tcp_rmem" => &mut self.rmem,
+            "tcp_wmem" => &mut self.wmem,
+            _ => return Err(KnobError::Unknown),
+        };
+        if least == 0 || first == 0 || most == 0 {
+            return Err(KnobError::OutOfRange);
         }
+        *sizes = Sizes { least, first, most };
+        Ok(())
+    }
+
+    /// The knobs of three numbers: their names, without `net.ipv4.`, and values.
+    pub fn sizes(self) -> [(&'static str, Sizes); 2] {
+        [("tcp_rmem", self.rmem), ("tcp_wmem", self.wmem)]
     }
 }
 

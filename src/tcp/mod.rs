@@ -91,7 +91,7 @@ mod tests;
 
 pub use abort::reset_for;
 pub use connection::{Connection, IcmpVerdict, Path};
-pub use knobs::{KnobError, Knobs};
+pub use knobs::{KnobError, Knobs, Sizes};
 pub use settings::{BufferSize, RecvFlags, SendFlags, Settings, Shutdown};
 pub use state::State;
 pub use time_wait::{TimeWait, TimeWaitVerdict};

@@ -1,7 +1,10 @@
 //! The send window: what the peer allows (RFC 9293 sections 3.8.6 and 3.10.7.4), and the room for the application's
 //! data behind it.
 
-use super::settings::{BufferSize, Settings};
+use super::{
+    knobs::Sizes,
+    settings::{BufferSize, Settings},
+};
 use crate::{time::Duration, wire::seq::SeqNum};
 
 /// The peer's window.
@@ -82,7 +85,10 @@ const MOST: usize = 1 << 30;
 pub fn buffer_limit(settings: &Settings, cwnd: u32, min_rtt: Option<Duration>) -> usize {
     let useful = if min_rtt.is_some_and(|rtt| rtt < LOCAL_RTT) { LOCAL_MOST } else { MOST };
     let limit = match settings.send_buffer {
-        BufferSize::Auto { max } => (cwnd as usize * 2).max(START).min(useful).min(max),
+        BufferSize::Auto { max } => {
+            let Sizes { first, most, .. } = settings.knobs.wmem;
+            (cwnd as usize * 2).max(START).min(useful).max(first as usize).min(most as usize).min(max)
+        }
         // As getsockopt(2) tells it.
         BufferSize::Fixed(size) => size.saturating_mul(2),
     };

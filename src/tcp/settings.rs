@@ -44,7 +44,8 @@ pub struct Settings {
     pub syn_retries: Option<u32>,
     /// SO_LINGER; the socket layer waits, zero aborts.
     pub linger: Option<Duration>,
-    /// TCP_LINGER2: how long an orphan may stay in FIN-WAIT-2; `None` means not at all.
+    /// TCP_LINGER2: how long an orphan may stay in FIN-WAIT-2; zero leaves it to `tcp_fin_timeout`, `None` means not at
+    /// all.
     pub fin_timeout: Option<Duration>,
     /// TCP_DEFER_ACCEPT; zero is off.
     pub defer_accept: Duration,
@@ -95,7 +96,7 @@ impl Default for Settings {
             user_timeout: Duration::ZERO,
             syn_retries: None,
             linger: None,
-            fin_timeout: Some(Duration::from_secs(60)),
+            fin_timeout: Some(Duration::ZERO),
             defer_accept: Duration::ZERO,
             window_clamp: 0,
             oob_inline: false,
@@ -118,6 +119,11 @@ impl Settings {
     /// How much may be queued and not sent for there to be room, bytes; `None` is any.
     pub fn notsent_limit(&self) -> Option<u32> {
         Some(self.notsent_lowat.unwrap_or(self.knobs.notsent_lowat)).filter(|limit| *limit != u32::MAX)
+    }
+
+    /// How long an orphan may stay in FIN-WAIT-2 under `knobs`; `None` is not at all.
+    pub fn fin_wait(&self, knobs: &Knobs) -> Option<Duration> {
+        self.fin_timeout.map(|time| if time.is_zero() { Duration::from_secs(knobs.fin_timeout.into()) } else { time })
     }
 
     /// Takes the administrator's settings as they are now; says whether they are others.

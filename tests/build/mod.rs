@@ -23,6 +23,36 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// What the administrator has set before a program of `c-tests/` runs: `net.ipv4.NAME` and its numbers.
+pub fn sysctl(program: &str) -> &'static [(&'static str, &'static [u32])] {
+    match program {
+        "rare_options" => &[
+            ("tcp_fin_timeout", &[33]),
+            ("tcp_rmem", &[4096, 100_000, 6_291_456]),
+            ("tcp_wmem", &[4096, 20_000, 4_194_304]),
+        ],
+        _ => &[],
+    }
+}
+
+/// A stack without a device, with what [`sysctl`] says.
+pub fn stack_for(program: &str) -> String {
+    let numbers = |numbers: &[u32]| numbers.iter().map(u32::to_string).collect::<Vec<_>>().join("/");
+    let set: Vec<_> = sysctl(program).iter().map(|(name, value)| format!("{name}:{}", numbers(value))).collect();
+    if set.is_empty() { "null:".to_owned() } else { format!("null:,sysctl={}", set.join("+")) }
+}
+
+/// A command of the shell that runs the program `$0` in a fresh network namespace: without IPv6, as the stack is, and with
+/// what [`sysctl`] says.
+pub fn on_the_kernel(program: &str) -> String {
+    let mut script = "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 && ip link set lo up".to_owned();
+    for (name, value) in sysctl(program) {
+        let value = value.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+        write!(script, " && echo {value} >/proc/sys/net/ipv4/{name}").unwrap();
+    }
+    script + " && exec \"$0\" \"$@\""
+}
+
 /// Where programs and outputs go.
 pub fn scratch() -> PathBuf {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));

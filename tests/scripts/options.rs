@@ -10,7 +10,7 @@ use sockeye::{
     error::Error,
     socket::errno,
     stack::{MtuDiscover, Protocol, SocketSettings},
-    tcp::{BufferSize, Settings, State, congestion::NAMES, reports::stamping, settings::MAX_BUFFER},
+    tcp::{BufferSize, Knobs, Settings, Sizes, State, congestion::NAMES, reports::stamping, settings::MAX_BUFFER},
     time::Duration,
 };
 
@@ -153,10 +153,11 @@ fn get_socket(host: &mut Host, fd: i64, name: i32) -> Result<(Expr, i64)> {
     if let Some(value) = general {
         return Ok(one(value));
     }
-    let reported = |size, auto| match size {
-        BufferSize::Auto { .. } => auto,
+    let reported = |size, sizes: Sizes| match size {
+        BufferSize::Auto { .. } => sizes.first.into(),
         BufferSize::Fixed(bytes) => bytes as i64 * 2,
     };
+    let Knobs { rmem, wmem, .. } = *host.stack.knobs_mut();
     let tcp: &Settings = host.stack.tcp_settings(id)?;
     match name {
         libc::SO_KEEPALIVE => Ok(one(tcp.keepalive.into())),
@@ -164,8 +165,8 @@ fn get_socket(host: &mut Host, fd: i64, name: i32) -> Result<(Expr, i64)> {
         libc::SO_TIMESTAMPING => Ok(one(tcp.stamping.into())),
         libc::SO_OOBINLINE => Ok(one(tcp.oob_inline.into())),
         libc::SO_MAX_PACING_RATE => Ok(one(u32::try_from(tcp.max_pacing_rate).unwrap_or(u32::MAX).into())),
-        libc::SO_SNDBUF => Ok(one(reported(tcp.send_buffer, 16_384))),
-        libc::SO_RCVBUF => Ok(one(reported(tcp.recv_buffer, 131_072))),
+        libc::SO_SNDBUF => Ok(one(reported(tcp.send_buffer, wmem))),
+        libc::SO_RCVBUF => Ok(one(reported(tcp.recv_buffer, rmem))),
         _ => unknown("SOL_SOCKET", name),
     }
 }
@@ -246,7 +247,7 @@ fn get_tcp(host: &mut Host, fd: i64, name: i32) -> Result<(Expr, i64)> {
     if name == libc::TCP_MAXSEG {
         return Ok(one(host.stack.mss(id)?.into()));
     }
-    let syn_retries = host.stack.knobs_mut().syn_retries;
+    let knobs = *host.stack.knobs_mut();
     let tcp: &Settings = host.stack.tcp_settings(id)?;
     Ok(one(match name {
         libc::TCP_NODELAY => tcp.nodelay.into(),
@@ -255,8 +256,8 @@ fn get_tcp(host: &mut Host, fd: i64, name: i32) -> Result<(Expr, i64)> {
         libc::TCP_KEEPIDLE => seconds(tcp.keep_idle),
         libc::TCP_KEEPINTVL => seconds(tcp.keep_interval),
         libc::TCP_KEEPCNT => tcp.keep_count.into(),
-        libc::TCP_SYNCNT => tcp.syn_retries.unwrap_or(syn_retries).into(),
-        libc::TCP_LINGER2 => tcp.fin_timeout.map_or(-1, seconds),
+        libc::TCP_SYNCNT => tcp.syn_retries.unwrap_or(knobs.syn_retries).into(),
+        libc::TCP_LINGER2 => tcp.fin_wait(&knobs).map_or(-1, seconds),
         libc::TCP_DEFER_ACCEPT => seconds(tcp.defer_accept),
         libc::TCP_WINDOW_CLAMP => tcp.window_clamp.into(),
         libc::TCP_USER_TIMEOUT => tcp.user_timeout.as_millis() as i64,
@@ -302,13 +303,7 @@ fn set_tcp(host: &mut Host, fd: i64, name: i32, value: &Expr) -> Result<()> {
         libc::TCP_KEEPINTVL => tcp.keep_interval = keep(value)?,
         libc::TCP_KEEPCNT => tcp.keep_count = within(value, 1..=127)?,
         libc::TCP_SYNCNT => tcp.syn_retries = Some(within(value, 1..=127)?),
-        libc::TCP_LINGER2 => {
-            tcp.fin_timeout = match value {
-                ..0 => None,
-                0 => Some(Duration::from_secs(60)),
-                value => Some(Duration::from_secs(value.min(120) as u64)),
-            }
-        }
+        libc::TCP_LINGER2 => tcp.fin_timeout = u64::try_from(value.min(120)).ok().map(Duration::from_secs),
         libc::TCP_DEFER_ACCEPT => tcp.defer_accept = whole_retransmissions(value),
         libc::TCP_WINDOW_CLAMP if value == 0 && !is_closed => return Err(Error::Invalid.into()),
         libc::TCP_WINDOW_CLAMP if value == 0 => tcp.window_clamp = 0,

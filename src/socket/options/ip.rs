@@ -77,7 +77,14 @@ pub(super) const TABLE: &[Row] = &[
         },
     },
     Row { name: libc::IP_MTU, get: mtu, set: read_only },
-    Row { name: libc::IP_FREEBIND, get: zero, set: |_, v| only_off(v, Error::NotPermitted) },
+    Row {
+        name: libc::IP_FREEBIND,
+        get: |s| setting(s, |o| o.ip.freebind.into()),
+        set: |s, v| {
+            let v = loose(v);
+            change(s, |o| o.ip.freebind = v != 0)
+        },
+    },
     Row { name: IP_PASSSEC, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
     Row { name: libc::IP_TRANSPARENT, get: zero, set: |_, v| only_off(v, Error::NotPermitted) },
     Row { name: IP_ORIGDSTADDR, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },

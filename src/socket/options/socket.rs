@@ -5,12 +5,12 @@ use super::{
         ancillary::{SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW, interface, interface_index},
         file::{Handle, LINGER_ON},
     },
-    Row, Value, change, int, only_off, read_only, setting, tcp_change, tcp_setting, write_only, zero,
+    Row, Value, change, int, only_off, read_only, setting, tcp_change, tcp_setting, within, write_only, zero,
 };
 use crate::{
     error::{Error, Result},
     stack::{Family, IfaceId, Protocol, config::Kind},
-    tcp::{BufferSize, State, reports::stamping as kind, settings::MAX_BUFFER},
+    tcp::{BufferSize, Sizes, State, reports::stamping as kind, settings::MAX_BUFFER},
     time::Duration,
 };
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -27,9 +27,6 @@ const SO_DETACH_FILTER: i32 = 27;
 /// The smallest buffers, as getsockopt(2) reports them (SOCK_MIN_SNDBUF and SOCK_MIN_RCVBUF on a 64-bit machine).
 const MIN_SNDBUF: usize = 4608;
 const MIN_RCVBUF: usize = 2304;
-/// What Linux reports for buffers that size themselves, before they have grown (net.ipv4.tcp_wmem, tcp_rmem).
-const AUTO_SNDBUF: i32 = 16_384;
-const AUTO_RCVBUF: i32 = 131_072;
 /// IFNAMSIZ
 const NAME_SIZE: usize = 16;
 /// The loopback's name.
@@ -178,7 +175,12 @@ pub(super) const TABLE: &[Row] = &[
         get: |s| s.with(|stack, id, _| Ok(Value::Int((stack.state(id) == State::Listen).into()))),
         set: read_only,
     },
-    Row { name: libc::SO_MARK, get: zero, set: |_, _| Err(Error::NotPermitted) },
+    // Linux asks for CAP_NET_ADMIN or CAP_NET_RAW; of a stack of one's own one is the administrator.
+    Row {
+        name: libc::SO_MARK,
+        get: |s| setting(s, |o| o.mark),
+        set: |s, v| int(v).and_then(|v| change(s, |o| o.mark = v)),
+    },
     Row {
         name: libc::SO_PROTOCOL,
         get: |s| {
@@ -200,7 +202,11 @@ pub(super) const TABLE: &[Row] = &[
         set: read_only,
     },
     Row { name: libc::SO_RXQ_OVFL, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
-    Row { name: libc::SO_BUSY_POLL, get: zero, set: |_, v| only_off(v, Error::NotPermitted) },
+    Row {
+        name: libc::SO_BUSY_POLL,
+        get: |s| setting(s, |o| o.busy_poll),
+        set: |s, v| within(int(v)?, 0..=i32::MAX).and_then(|v| change(s, |o| o.busy_poll = v as i32)),
+    },
     Row { name: libc::SO_MAX_PACING_RATE, get: pacing, set: set_pacing },
     Row { name: libc::SO_INCOMING_CPU, get: |_| Ok(Value::Int(-1)), set: read_only },
     Row { name: SO_MEMINFO, get: memory, set: read_only },
@@ -254,24 +260,32 @@ fn remember(flag: &AtomicBool, on: bool) -> Result<()> {
     Ok(())
 }
 
-/// What Linux reports of a stream's buffer is twice what was asked for: as much again goes into its book-keeping.
-fn reported(size: BufferSize, auto: i32) -> i32 {
-    match size {
-        BufferSize::Auto { .. } => auto,
-        BufferSize::Fixed(bytes) => i32::try_from(bytes * 2).unwrap_or(i32::MAX),
-    }
+/// What Linux reports of a stream's buffer is twice what was asked for: as much again goes into its book-keeping. One that
+/// sizes itself is what it begins with (net.ipv4.tcp_wmem, tcp_rmem).
+fn reported(size: BufferSize, sizes: Sizes) -> i32 {
+    let bytes = match size {
+        BufferSize::Auto { .. } => sizes.first as usize,
+        BufferSize::Fixed(bytes) => bytes * 2,
+    };
+    i32::try_from(bytes).unwrap_or(i32::MAX)
 }
 
 fn send_buffer(s: &Handle) -> Result<Value> {
     match s.protocol {
-        Protocol::Tcp => tcp_setting(s, |o| reported(o.send_buffer, AUTO_SNDBUF)),
+        Protocol::Tcp => {
+            let sizes = s.with(|stack, _, _| Ok(stack.knobs_mut().wmem))?;
+            tcp_setting(s, |o| reported(o.send_buffer, sizes))
+        }
         Protocol::Udp => setting(s, |o| i32::try_from(o.send_buffer).unwrap_or(i32::MAX)),
     }
 }
 
 fn recv_buffer(s: &Handle) -> Result<Value> {
     match s.protocol {
-        Protocol::Tcp => tcp_setting(s, |o| reported(o.recv_buffer, AUTO_RCVBUF)),
+        Protocol::Tcp => {
+            let sizes = s.with(|stack, _, _| Ok(stack.knobs_mut().rmem))?;
+            tcp_setting(s, |o| reported(o.recv_buffer, sizes))
+        }
         Protocol::Udp => setting(s, |o| i32::try_from(o.recv_buffer).unwrap_or(i32::MAX)),
     }
 }
@@ -448,8 +462,9 @@ mod tests {
         assert_eq!(doubled(&1i32.to_ne_bytes(), MIN_SNDBUF), Ok(4608));
         assert_eq!(doubled(&50_000i32.to_ne_bytes(), MIN_SNDBUF), Ok(100_000));
         assert_eq!(doubled(&(-1i32).to_ne_bytes(), MIN_RCVBUF), Ok(2 * MAX_BUFFER));
-        assert_eq!(reported(BufferSize::Fixed(50_000), 1), 100_000);
-        assert_eq!(reported(BufferSize::Auto { max: 7 }, AUTO_RCVBUF), 131_072);
+        let sizes = Sizes { least: 1, first: 131_072, most: 9 };
+        assert_eq!(reported(BufferSize::Fixed(50_000), sizes), 100_000);
+        assert_eq!(reported(BufferSize::Auto { max: 7 }, sizes), 131_072);
     }
 
     #[test]

@@ -36,9 +36,8 @@ const MAX_KEEP_SECONDS: i32 = 32_767;
 const MAX_COUNT: i32 = 127;
 /// TCP_MIN_MSS and MAX_TCP_WINDOW, the limits of TCP_MAXSEG.
 const MAXSEG: std::ops::RangeInclusive<i32> = 88..=32_767;
-/// TCP_FIN_TIMEOUT_MAX and the default (net.ipv4.tcp_fin_timeout), seconds.
+/// TCP_FIN_TIMEOUT_MAX, seconds.
 const MAX_FIN_SECONDS: i32 = 120;
-const FIN_SECONDS: u64 = 60;
 /// SOCK_MIN_RCVBUF / 2: the least TCP_WINDOW_CLAMP.
 const MIN_CLAMP: u32 = 1152;
 /// net.core.somaxconn
@@ -109,7 +108,10 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: libc::TCP_LINGER2,
-        get: |s| tcp_setting(s, |o| o.fin_timeout.map_or(-1, seconds)),
+        get: |s| {
+            let knobs = s.with(|stack, _, _| Ok(*stack.knobs_mut()))?;
+            tcp_setting(s, |o| o.fin_wait(&knobs).map_or(-1, seconds))
+        },
         set: |s, v| {
             let time = fin_timeout(int(v)?);
             tcp_change(s, |o| o.fin_timeout = time)
@@ -146,7 +148,8 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row { name: libc::TCP_CONGESTION, get: congestion, set: set_congestion },
     Row { name: TCP_THIN_LINEAR_TIMEOUTS, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
-    Row { name: TCP_THIN_DUPACK, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
+    // Linux has accepted it and done nothing since RACK finds losses (4.11).
+    Row { name: TCP_THIN_DUPACK, get: zero, set: |_, v| within(int(v)?, 0..=1).map(drop) },
     Row {
         name: libc::TCP_USER_TIMEOUT,
         get: |s| tcp_setting(s, |o| i32::try_from(o.user_timeout.as_millis()).unwrap_or(i32::MAX)),
@@ -243,13 +246,9 @@ fn set_fast_open_keys(s: &Handle, value: &[u8]) -> Result<()> {
     tcp_change(s, |o| o.fast_open.get_or_insert_default().keys = keys.to_vec())
 }
 
-/// TCP_LINGER2: negative means not at all, 0 the default.
+/// TCP_LINGER2: negative means not at all, 0 leaves it to `tcp_fin_timeout`.
 fn fin_timeout(value: i32) -> Option<Duration> {
-    match value {
-        ..0 => None,
-        0 => Some(Duration::from_secs(FIN_SECONDS)),
-        value => Some(Duration::from_secs(value.min(MAX_FIN_SECONDS) as u64)),
-    }
+    u64::try_from(value.min(MAX_FIN_SECONDS)).ok().map(Duration::from_secs)
 }
 
 /// TCP_DEFER_ACCEPT counts in retransmissions of the SYN-ACK: the time is that of the first few that reaches the
@@ -296,8 +295,8 @@ mod tests {
     }
 
     #[test]
-    fn a_fin_timeout_is_off_default_or_at_most_two_minutes() {
+    fn a_fin_timeout_is_off_the_administrators_or_at_most_two_minutes() {
         assert_eq!(fin_timeout(-5), None);
-        assert_eq!([0, 10, 500].map(fin_timeout), [60, 10, 120].map(|s| Some(Duration::from_secs(s))));
+        assert_eq!([0, 10, 500].map(fin_timeout), [0, 10, 120].map(|s| Some(Duration::from_secs(s))));
     }
 }

@@ -139,7 +139,9 @@ fn parse_knobs(text: &str) -> Result<Knobs> {
                 bad(text, &format!("is not taken; {name} takes a number from {least} to {most}"))
             }
             (KnobError::OutOfRange, None) => {
-                bad(text, "does not give three sizes above 0; give it as sysctl=tcp_rmem:4096/131072/33554432")
+                let right = Knobs::default().sizes().into_iter().find(|(known, _)| *known == name);
+                let right = right.map(|(_, sizes)| format!("; give it as sysctl={name}:{sizes}")).unwrap_or_default();
+                bad(text, &format!("does not give three sizes above 0{right}"))
             }
         })?;
     }

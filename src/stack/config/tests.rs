@@ -26,6 +26,10 @@ const GOOD: &[(&str, &str)] = &[
     ("null:a,log=off", "null:a,log=off"),
     ("null:a,log=INFO:syslog", "null:a,log=info:syslog"),
     ("null:a,log=trace:/var/log/a b:c", "null:a,log=trace:/var/log/a b:c"),
+    (
+        "null:,sysctl=tcp_wmem:1/2/3+tcp_rmem:4/5/6+tcp_fin_timeout:7",
+        "null:,sysctl=tcp_fin_timeout:7+tcp_rmem:4/5/6+tcp_wmem:1/2/3",
+    ),
     ("null:,dns=127.0.0.1,pcap=lo.pcapng,sysctl=tcp_ecn:1", "null:,dns=127.0.0.1,pcap=lo.pcapng,sysctl=tcp_ecn:1"),
 ];
 

@@ -3,7 +3,7 @@
 use crate::{
     error::Error,
     tcp::{
-        Settings, Shutdown, State, TimeWaitVerdict,
+        Knobs, Settings, Shutdown, State, TimeWaitVerdict,
         testing::{MS, Tester, seg},
     },
     time::Duration,
@@ -160,6 +160,22 @@ fn an_orphan_waits_for_the_fin_for_a_minute_an_owner_for_ever() {
     t.close();
     t.wait(Duration::from_secs(61));
     assert!(t.connection.is_finished());
+}
+
+#[test]
+fn the_administrator_says_how_long_an_orphan_waits_for_the_peers_fin() {
+    for (lingers, waits) in [(Duration::ZERO, 10), (Duration::from_secs(20), 20)] {
+        let knobs = Knobs { fin_timeout: 10, ..Knobs::default() }.into();
+        let settings = Settings { fin_timeout: Some(lingers), ..Settings::default() };
+        let mut t = Tester::established_with(settings, seg("S.", 0, 1, 0).mss(1000));
+        t.connection.settings.knobs = knobs;
+        t.close();
+        t.inject(seg(".", 1, 2, 0));
+        t.wait(Duration::from_secs(waits - 1));
+        assert!(!t.connection.is_finished());
+        t.wait(Duration::from_secs(2));
+        assert!(t.connection.is_finished());
+    }
 }
 
 #[test]

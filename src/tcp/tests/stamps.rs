@@ -3,7 +3,7 @@
 
 use crate::{
     tcp::{
-        BufferSize, Settings,
+        BufferSize, Knobs, Settings,
         send_window::{SendWindow, buffer_limit, is_writable},
         timestamps::{Clock, PawsVerdict},
     },
@@ -109,6 +109,10 @@ fn the_send_buffer_is_two_windows_within_its_bounds_and_small_below_a_millisecon
     ] {
         assert_eq!(buffer_limit(&auto(max), cwnd, rtt), limit, "{max} {cwnd} {rtt:?}");
     }
+    let mut knobs = Knobs::default();
+    knobs.set_sizes("tcp_wmem", [4096, 1 << 20, 3 << 20]).unwrap();
+    let administered = Settings { knobs: knobs.into(), ..Settings::default() };
+    assert_eq!([1000, 1 << 20, 3 << 20].map(|cwnd| buffer_limit(&administered, cwnd, far) >> 20), [1, 2, 3]);
     let fixed = Settings { send_buffer: BufferSize::Fixed(usize::MAX), ..Settings::default() };
     assert_eq!(buffer_limit(&fixed, 1, far), 1 << 30);
 }
