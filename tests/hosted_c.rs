@@ -66,6 +66,6 @@ macro_rules! hosted {
 }
 
 hosted! {
-    bind_conflicts cancellation dup_family epoll_edges epoll_exclusive epoll_nested exit_drains family fcntl_ioctl
+    bind_conflicts cancellation chroot dup_family epoll_edges epoll_exclusive epoll_nested exit_drains family fcntl_ioctl
     full_duplex half_close interfaces nonblocking open_and_names rare_options reset_semantics signals threads timeouts udp
 }
