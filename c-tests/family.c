@@ -84,6 +84,13 @@ static void connecting(int type, int v6only) {
     MUST(bind(fd, ADDR(any)));
     SAY("bound, connect: %s", verdict(connect(fd, ADDR(a))));
     MUST(close(fd));
+    if (v6only || !strstr(addresses[i], "ffff")) {
+      fd = opened(AF_INET6, type, v6only);
+      nonblocking(fd);
+      SAY("without waiting: %s", verdict(connect(fd, ADDR(a))));
+      SAY("pending: %s", pending(fd));
+      MUST(close(fd));
+    }
     if (type != SOCK_DGRAM) continue;
     fd = opened(AF_INET6, type, v6only);
     SAY("send: %s", verdict(sendto(fd, "x", 1, 0, ADDR(a))));

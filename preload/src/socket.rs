@@ -109,7 +109,7 @@ pub unsafe extern "C" fn connect(fd: c_int, at: *const sockaddr, len: socklen_t)
             Ok(Begun::Done) => Ok(()),
             Ok(Begun::InProgress) if !is_blocking(fd) => Err(Errno(libc::EINPROGRESS)),
             Err(Errno(libc::EALREADY)) if !is_blocking(fd) => Err(Errno(libc::EALREADY)),
-            Ok(Begun::InProgress) | Err(Errno(libc::EALREADY)) => {
+            Ok(Begun::InProgress | Begun::Hopeless) | Err(Errno(libc::EALREADY)) => {
                 wait(fd)?;
                 let tag = open::tag(fd).ok_or(Errno(libc::EBADF))?;
                 connecting::result(fd, tag.with(Tag::CONNECTING), &host)

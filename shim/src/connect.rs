@@ -17,7 +17,7 @@ use crate::{
 /// # Errors
 ///
 /// EISCONN, and for a connection that was begun before what [`result`] says of it; ENETDOWN without a host. Never
-/// EINPROGRESS: `Ok` is "in progress", [`Begun::Done`] that the connection is made.
+/// EINPROGRESS: `Ok` says how far it has come.
 pub fn begin(fd: i32, mut tag: Tag, destination: Address, host: &Host<'_>) -> Result<Begun> {
     if kernel::option::<i32>(fd, libc::SO_ACCEPTCONN) == Ok(1) {
         return Err(Errno(libc::EISCONN));
@@ -53,7 +53,8 @@ pub fn begin(fd: i32, mut tag: Tag, destination: Address, host: &Host<'_>) -> Re
     }
     open::set_tag(fd, tag.with(Tag::CONNECTING))?;
     match fill(fd, tag, destination, host) {
-        Ok(()) => Ok(Begun::InProgress),
+        Ok(()) if is_reachable(fd, tag, destination, host) => Ok(Begun::InProgress),
+        Ok(()) => Ok(Begun::Hopeless),
         Err(errno) => {
             // Nothing is under way: the host drops what it has when this end is closed or renewed.
             open::set_tag(fd, tag)?;
@@ -119,8 +120,19 @@ pub(crate) fn renew(fd: i32, tag: Tag, identity: Identity) -> Result<Tag> {
 pub enum Begun {
     /// The host is at it.
     InProgress,
+    /// No packet will go there: the host says why as soon as it has looked, so that even who does not block waits for it.
+    Hopeless,
     /// A connection that was begun before is made.
     Done,
+}
+
+/// Whether the stack speaks the destination's family, as far as the socket does: IPv4, and `::` from an address of IPv4.
+fn is_reachable(fd: i32, tag: Tag, destination: Address, host: &Host<'_>) -> bool {
+    match destination.to_v4() {
+        Some(_) => !tag.is(Tag::V6ONLY),
+        None if destination.is_unspecified() => names::bound(fd, host).is_some_and(|own| own.to_v4().is_some()),
+        None => false,
+    }
 }
 
 /// Sends the header, and enough behind it that the socket cannot be written to. The kernel takes that in pieces, and the
