@@ -57,6 +57,8 @@ fn install(listener: &Handle, fd: i32, id: SocketId, flow: Flow, flags: OpenFlag
     to.recv_lowat.store(from.recv_lowat.load(Ordering::Relaxed), Ordering::Relaxed);
     to.linger.store(from.linger.load(Ordering::Relaxed), Ordering::Relaxed);
     to.priority.store(from.priority.load(Ordering::Relaxed), Ordering::Relaxed);
+    to.mark.store(from.mark.load(Ordering::Relaxed), Ordering::Relaxed);
+    to.busy_poll.store(from.busy_poll.load(Ordering::Relaxed), Ordering::Relaxed);
     to.timestamp.store(from.timestamp.load(Ordering::Relaxed), Ordering::Relaxed);
     table::add(fd, file).map(|fd| (fd, Address::new(flow.remote, listener.family)))
 }

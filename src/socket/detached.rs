@@ -54,6 +54,8 @@ impl Detached {
         to.recv_lowat.store(from.recv_lowat.load(Ordering::Relaxed), Ordering::Relaxed);
         to.linger.store(from.linger.load(Ordering::Relaxed), Ordering::Relaxed);
         to.priority.store(from.priority.load(Ordering::Relaxed), Ordering::Relaxed);
+        to.mark.store(from.mark.load(Ordering::Relaxed), Ordering::Relaxed);
+        to.busy_poll.store(from.busy_poll.load(Ordering::Relaxed), Ordering::Relaxed);
         Ok(child)
     }
 

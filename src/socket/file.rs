@@ -51,6 +51,10 @@ pub struct File {
     pub(super) linger: AtomicU64,
     /// SO_PRIORITY.
     pub(super) priority: AtomicU32,
+    /// SO_MARK, by which nothing is routed or filtered here.
+    pub(super) mark: AtomicU32,
+    /// SO_BUSY_POLL, microseconds: no device is polled, as on Linux those without NAPI are not.
+    pub(super) busy_poll: AtomicU32,
     /// Number of the SO_TIMESTAMP option in force; 0 is none.
     pub(super) timestamp: AtomicU8,
     /// SO_KEEPALIVE of a datagram socket, where it does nothing.
@@ -158,7 +162,9 @@ impl FileRef {
         for field in [&file.recv_timeout, &file.send_timeout, &file.linger] {
             field.store(0, Ordering::Relaxed);
         }
-        file.priority.store(0, Ordering::Relaxed);
+        for field in [&file.priority, &file.mark, &file.busy_poll] {
+            field.store(0, Ordering::Relaxed);
+        }
         for field in [&file.keepalive, &file.oob_inline, &file.is_pollable] {
             field.store(false, Ordering::Relaxed);
         }

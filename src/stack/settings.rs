@@ -117,14 +117,10 @@ pub struct SocketSettings {
     pub dont_route: bool,
     /// SO_TIMESTAMP, SO_TIMESTAMPNS: deliver receive times.
     pub timestamp: bool,
-    /// SO_MARK, by which nothing is routed or filtered here.
-    pub mark: i32,
-    /// SO_BUSY_POLL, microseconds: no device is polled, as on Linux those without NAPI are not.
-    pub busy_poll: i32,
     /// SO_RCVBUF of a datagram socket, bytes.
     pub recv_buffer: usize,
     /// SO_SNDBUF of a datagram socket, bytes.
-    pub send_buffer: usize,
+    pub send_buffer: u32,
     /// IPPROTO_IP options.
     pub ip: IpSettings,
     /// IPV6_V6ONLY: its ports are of IPv6 alone, and no IPv4 address is reached.
@@ -143,8 +139,6 @@ impl Default for SocketSettings {
             iface: None,
             dont_route: false,
             timestamp: false,
-            mark: 0,
-            busy_poll: 0,
             recv_buffer: 212_992,
             send_buffer: 212_992,
             ip: IpSettings::default(),

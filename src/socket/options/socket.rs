@@ -178,8 +178,8 @@ pub(super) const TABLE: &[Row] = &[
     // Linux asks for CAP_NET_ADMIN or CAP_NET_RAW; of a stack of one's own one is the administrator.
     Row {
         name: libc::SO_MARK,
-        get: |s| setting(s, |o| o.mark),
-        set: |s, v| int(v).and_then(|v| change(s, |o| o.mark = v)),
+        get: |s| Ok(Value::Int(s.fields().mark.load(Relaxed) as i32)),
+        set: |s, v| int(v).map(|v| s.fields().mark.store(v as u32, Relaxed)),
     },
     Row {
         name: libc::SO_PROTOCOL,
@@ -204,8 +204,8 @@ pub(super) const TABLE: &[Row] = &[
     Row { name: libc::SO_RXQ_OVFL, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
     Row {
         name: libc::SO_BUSY_POLL,
-        get: |s| setting(s, |o| o.busy_poll),
-        set: |s, v| within(int(v)?, 0..=i32::MAX).and_then(|v| change(s, |o| o.busy_poll = v as i32)),
+        get: |s| Ok(Value::Int(s.fields().busy_poll.load(Relaxed) as i32)),
+        set: |s, v| within(int(v)?, 0..=i32::MAX).map(|v| s.fields().busy_poll.store(v, Relaxed)),
     },
     Row { name: libc::SO_MAX_PACING_RATE, get: pacing, set: set_pacing },
     Row { name: libc::SO_INCOMING_CPU, get: |_| Ok(Value::Int(-1)), set: read_only },
@@ -314,7 +314,7 @@ fn set_send_buffer(s: &Handle, value: &[u8]) -> Result<()> {
     let size = doubled(value, MIN_SNDBUF)?;
     match s.protocol {
         Protocol::Tcp => tcp_change(s, |o| o.send_buffer = BufferSize::Fixed(size / 2)),
-        Protocol::Udp => change(s, |o| o.send_buffer = size),
+        Protocol::Udp => change(s, |o| o.send_buffer = u32::try_from(size).unwrap_or(u32::MAX)),
     }
 }
 
