@@ -698,6 +698,13 @@ fn a_log_goes_to_a_file_or_says_why_not() {
     let cure =
         "log: /no/such/place cannot be written: No such file or directory (os error 2); name a file in a directory";
     place.refuses("null:n,log=info:/no/such/place", cure);
+    // One that nobody reads holds nobody up.
+    let fifo = installed("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().is_ok_and(|status| status.success()));
+    place.refuses(
+        &format!("null:n,log=info:{fifo}"),
+        &format!("log: {fifo} cannot be written: No such device or address"),
+    );
 }
 
 #[test]

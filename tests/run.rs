@@ -263,6 +263,10 @@ fn exit_codes_are_those_of_env() {
     let (code, out, err) = installed.ends(networkless.args(["run", "true"]));
     assert_eq!((code, out.as_str()), (Some(125), ""));
     assert!(err.starts_with("sockeye: no network; give it as --net "), "{err}");
+    // Standard error that takes nothing changes no exit code.
+    let mut mute = Command::new("sh");
+    let script = "exec \"$0\" run true 2>/dev/full";
+    assert_eq!(installed.ends(mute.arg("-c").arg(script).arg(installed.path("bin/sockeye"))).0, Some(125));
     fs::remove_file(installed.path("lib/libsockeye_preload.so")).expect("it was there");
     installed.refuses(Path::new("true"), "libsockeye_preload.so is neither beside");
 }

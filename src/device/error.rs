@@ -83,7 +83,12 @@ impl fmt::Display for OpenError {
                 "the device does not exist, and making it needs root or CAP_NET_ADMIN; run as root, or have root make it with {make}"
             ),
             Cause::MayNotAttach => {
-                write!(f, "the device belongs to another user; run as that user or root, or have root make one with {make}")
+                let tun = if *kind == "tun" { " --tun" } else { "" };
+                write!(
+                    f,
+                    "the device belongs to another user; run as that user or root, or have root give it to you with \
+                     `sockeye up {name}{tun} --user $USER`"
+                )
             }
             Cause::Busy => f.write_str("the device is held by another process or another stack of this one; end that, or use another device"),
             Cause::WrongKind(other) => {

@@ -8,7 +8,7 @@ use std::{
     os::fd::RawFd,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -25,6 +25,8 @@ pub(super) struct Place {
     state: AtomicU32,
     /// Not there while the process is out of descriptors: then the thread sleeps for a [`BLIND`] at a time and looks.
     event: OnceLock<Event>,
+    /// The program has closed the event: it is as if it were not there.
+    is_lost: AtomicBool,
     handle: OnceLock<Arc<Parker>>,
 }
 
@@ -55,8 +57,8 @@ impl Place {
             place.prepare();
             return place;
         }
-        let (state, event) = (AtomicU32::new(AWAKE), OnceLock::new());
-        Box::leak(Box::new(Self { state, event, handle: OnceLock::new() }))
+        let (state, event, is_lost) = (AtomicU32::new(AWAKE), OnceLock::new(), AtomicBool::new(false));
+        Box::leak(Box::new(Self { state, event, is_lost, handle: OnceLock::new() }))
     }
 
     /// The calling thread's own.
@@ -79,14 +81,18 @@ impl Place {
         std::ptr::eq(self, other)
     }
 
+    fn usable(&self) -> Option<&Event> {
+        self.event.get().filter(|_| !self.is_lost.load(Ordering::Relaxed))
+    }
+
     /// The descriptor to sleep on; -1, which poll(2) passes over, when there is none.
     pub(super) fn fd(&self) -> RawFd {
-        self.event.get().map_or(-1, Event::fd)
+        self.usable().map_or(-1, Event::fd)
     }
 
     /// How long to sleep at once when `wanted` is how long there is to sleep.
     pub(super) fn nap(&self, wanted: Option<Duration>) -> Option<Duration> {
-        if self.event.get().is_some() { wanted } else { Some(wanted.map_or(BLIND, |wanted| wanted.min(BLIND))) }
+        if self.usable().is_some() { wanted } else { Some(wanted.map_or(BLIND, |wanted| wanted.min(BLIND))) }
     }
 
     /// Forgets earlier notifications.
@@ -117,7 +123,9 @@ impl Place {
 
     /// Resets the event after it polled readable.
     pub(super) fn clear(&self) {
-        self.event.get().inspect(|event| event.clear());
+        if self.event.get().is_some_and(|event| !event.clear()) {
+            self.is_lost.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Marks the thread as notified; true when it is asleep and [`Place::signal`] has to follow.
@@ -197,10 +205,14 @@ mod tests {
         let place = Box::leak(Box::new(Place {
             state: AtomicU32::new(AWAKE),
             event: OnceLock::new(),
+            is_lost: AtomicBool::new(false),
             handle: OnceLock::new(),
         }));
         assert_eq!(place.fd(), -1);
         assert!(place.fall_asleep());
         assert!(place.fd() >= 0);
+        // The program has closed it: who cannot be woken does not spin.
+        place.is_lost.store(true, Ordering::Relaxed);
+        assert_eq!((place.fd(), place.nap(None)), (-1, Some(BLIND)));
     }
 }

@@ -59,10 +59,32 @@ impl Event {
         unsafe { libc::syscall(libc::SYS_write, self.fd(), &raw const one, 8usize) };
     }
 
-    /// Resets the count after the descriptor polled readable.
-    pub fn clear(&self) {
+    /// Resets the count after the descriptor polled readable; false if it is there no more: a program has closed what it
+    /// does not know (closefrom(3)).
+    pub fn clear(&self) -> bool {
         let mut count = 0u64;
         // SAFETY: eight writable bytes; the caller saw it readable, so this does not block.
-        unsafe { libc::syscall(libc::SYS_read, self.fd(), &raw mut count, 8usize) };
+        let read = unsafe { libc::syscall(libc::SYS_read, self.fd(), &raw mut count, 8usize) };
+        read == 8 || io::Error::last_os_error().raw_os_error() != Some(libc::EBADF)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_the_program_has_closed_is_told_from_one_that_is_there() {
+        let event = Event::new().expect("a descriptor");
+        event.signal();
+        assert!(event.clear());
+        // At a number that no other test's descriptor gets.
+        let high = placeholder::dup(event.fd(), 1000, true).expect("a descriptor");
+        // SAFETY: the number is nobody else's, and is not closed again.
+        let closed = unsafe {
+            libc::close(high);
+            std::mem::ManuallyDrop::new(Event(OwnedFd::from_raw_fd(high)))
+        };
+        assert!(!closed.clear());
     }
 }

@@ -108,7 +108,8 @@ pub fn take_stdout() {
 /// The file is opened for each line: it may have been renamed meanwhile (logrotate(8)), and the number of a descriptor that
 /// stays may come to be another file's in a program that closes what it does not know.
 fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o644).open(path)
+    // A FIFO without a reader is refused, and one with a reader that is slow holds nobody up.
+    OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
 /// One datagram as syslog(3) sends it, without its time, which the receiver adds (RFC 3164 section 4.3.2).

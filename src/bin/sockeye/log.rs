@@ -20,7 +20,7 @@ pub fn show(arguments: &Log) -> Result<String, Failure> {
         match client::log(name.as_bytes(), token, at) {
             Ok(Piece { text, from, next }) => {
                 if at != 0 && from > at {
-                    eprintln!("sockeye: {} bytes of the log came and went too fast to be read", from - at);
+                    complain!("sockeye: {} bytes of the log came and went too fast to be read", from - at);
                 }
                 if !text.is_empty() {
                     match io::stdout().lock().write_all(&text) {

@@ -18,7 +18,7 @@ pub fn all() -> Result<Vec<(String, Description)>, Failure> {
         // Another user's, or one that has just ended: not this user's.
         Err(Trouble::Another | Trouble::Absent) => None,
         Err(trouble) => {
-            eprintln!("sockeye: {}", crate::stop::failure(&name, &trouble));
+            complain!("sockeye: {}", crate::stop::failure(&name, &trouble));
             None
         }
     };

@@ -2,6 +2,11 @@
 //!
 //! Exit codes: 0, 1 for what failed, 2 for a command line that is not understood; those of `run` are env(1)'s.
 
+/// Prints a line on standard error. One that takes no line, as where the disk is full, changes nothing.
+macro_rules! complain {
+    ($($text:tt)*) => { _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{}\n", format_args!($($text)*)).as_bytes()) };
+}
+
 mod arguments;
 mod demo;
 mod device;
@@ -40,7 +45,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(arguments) => {
             let failure = run::run(&arguments);
-            eprintln!("sockeye: {failure}");
+            complain!("sockeye: {failure}");
             return ExitCode::from(failure.exit_code());
         }
         Command::Ls(ls) => ls::show(&ls),
@@ -59,7 +64,7 @@ fn main() -> ExitCode {
     match result {
         Ok(text) => print(&text),
         Err(failure) => {
-            eprintln!("sockeye: {failure}");
+            complain!("sockeye: {failure}");
             ExitCode::FAILURE
         }
     }
@@ -84,7 +89,7 @@ fn print(text: &str) -> ExitCode {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            eprintln!("sockeye: standard output: {error}");
+            complain!("sockeye: standard output: {error}");
             ExitCode::FAILURE
         }
         _ => ExitCode::SUCCESS,

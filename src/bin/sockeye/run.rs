@@ -146,7 +146,7 @@ fn find_host(name: &[u8], net: Option<&str>) -> Result<Token, String> {
         outer: trusted::var("SOCKEYE_FENCE").filter(|name| !name.is_empty()),
     };
     let shown = String::from_utf8_lossy(name);
-    start::ensure(&wanted, |line| eprintln!("{line}")).map_err(|failure| match failure {
+    start::ensure(&wanted, |line| complain!("{line}")).map_err(|failure| match failure {
         start::Failure::Join(client::Trouble::Different(line)) | start::Failure::Start(line) => line,
         start::Failure::Join(trouble) => format!("stack {shown}: {trouble}"),
         start::Failure::NoNetwork => format!("stack {shown} is not running, and no --net says how to start it"),
