@@ -36,9 +36,7 @@ pub fn begin(fd: i32, mut tag: Tag, destination: Address, host: &Host<'_>) -> Re
         };
     }
     // The first request makes the host, should there be none; connect's own socket cannot.
-    if !host.is_there() {
-        (host.start)()?;
-    }
+    host.meet()?;
     tag = options::introduce(fd, tag, host)?;
     let name = Meaning::Connect.name(host.stack).ok_or(Errno(libc::ENETDOWN))?;
     let mut begun = kernel::connect_in_turn(fd, &name);

@@ -145,6 +145,19 @@ impl Host<'_> {
         }
     }
 
+    /// Sees to it that a host is there.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE, ENFILE, ENOMEM, ENOBUFS: it cannot be asked whether one is. What starting one says.
+    pub fn meet(&self) -> Result<()> {
+        match self.reach() {
+            Ok(_) => Ok(()),
+            Err(errno @ Errno(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)) => Err(errno),
+            Err(_) => (self.start)(),
+        }
+    }
+
     /// Whether a host is there now. Starts none.
     pub fn is_there(&self) -> bool {
         self.reach().is_ok()

@@ -35,7 +35,10 @@ try:
     while len(sockets) < 100: sockets.append(socket.socket())
 except OSError as error:
     print(errno.errorcode[error.errno])
+print(errno.errorcode[sockets[-1].connect_ex(('127.0.0.1', 9))])
+last = sockets.pop()
 del sockets
+print(errno.errorcode[last.connect_ex(('127.0.0.1', 9))])
 one = socket.socket()
 one.bind(('127.0.0.1', 0))
 print(one.getsockname()[0])
@@ -45,7 +48,7 @@ both_ways! {
     fn a_program_that_has_none_left_is_told_and_recovers(home: &Home) {
         let limited = ["sh", "-c", "ulimit -S -n 20; exec \"$@\"", "sh"];
         let opens = [&limited[..], &["/usr/bin/python3", "-c", OPENS]].concat();
-        assert_eq!(home.run(&opens).text(), "EMFILE\n127.0.0.1\n");
+        assert_eq!(home.run(&opens).text(), "EMFILE\nEMFILE\nECONNREFUSED\n127.0.0.1\n");
     }
 
     fn a_server_that_has_none_left_lets_clients_wait_and_recovers(home: &Home) {
