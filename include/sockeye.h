@@ -39,14 +39,14 @@ struct mmsghdr;
 #define SOL_SOCKEYE 21337
 
 /**
- * At SOL_SOCKEYE, an int: whether the descriptor polls IN, OUT, RDHUP, HUP and ERR in the system's own poll, select and
- * epoll as the socket does, for event loops that know nothing of this library. The number stays; what it refers to is
- * replaced, so set it before the descriptor is duplicated or added anywhere. It is not inherited by accepted sockets. Two
- * further descriptors are used. All other calls on the socket must still be this library's.
+ * At SOL_SOCKEYE, an int: whether the descriptor polls IN, OUT, RDHUP, HUP and ERR in the system's own poll, select
+ * and epoll as the socket does, for event loops that know nothing of this library. The number stays; what it refers to
+ * is replaced, so set it before the descriptor is duplicated or added anywhere. It is not inherited by accepted
+ * sockets. Two further descriptors are used. All other calls on the socket must still be this library's.
  *
- * It differs from a socket of the system in this: one that was never connected does not poll HUP, a datagram socket polls
- * IN where it has an error, and a connect() after a connection has ended gives the number a fresh descriptor, which an
- * epoll must be told of again. Urgent data does not show.
+ * It differs from a socket of the system in this: one that was never connected does not poll HUP, a datagram socket
+ * polls IN where it has an error, and a connect() after a connection has ended gives the number a fresh descriptor,
+ * which an epoll must be told of again. Urgent data does not show.
  */
 #define SOCKEYE_POLLABLE 1
 
@@ -366,19 +366,20 @@ ssize_t sockeye_sendfile(int out_fd, int in_fd, off_t *offset, size_t count);
  * Makes a stack of its own from a network specification, beside the default one that SOCKEYE_NET describes.
  *
  * @param spec  for example "tap:t0,ip=10.0.0.2/24,gw=10.0.0.1"
- * @return the stack, or NULL with errno EINVAL (the specification is wrong), or the cause in the way: EPERM (this user may not
- *         have the device), EBUSY (it is held), ENODEV (there is no /dev/net/tun), EADDRINUSE (another host on the link has
- *         an address), EINVAL (also an interface of another kind), EMFILE, ENFILE, ENOMEM, ENOENT or EACCES (the capture
- *         file), ENETDOWN (anything else); EFAULT; sockeye_last_error() says what is wrong and how to cure it
+ * @return the stack, or NULL with errno EINVAL (the specification is wrong, or the interface is of another kind), or
+ *         the cause in the way: EPERM (this user may not have the device), EBUSY (it is held), ENODEV (there is no
+ *         /dev/net/tun), EADDRINUSE (another host on the link has an address), EMFILE, ENFILE, ENOMEM, ENOENT or
+ *         EACCES (the capture file), ENETDOWN (anything else); EFAULT; sockeye_last_error() says what is wrong and how
+ *         to cure it
  */
 struct sockeye_stack *sockeye_stack_new(const char *spec);
 
 /**
- * Ends a stack as exit(3) does: closes its sockets, waits until the peers have acknowledged what was sent, for as long as
- * SOCKEYE_EXIT_WAIT says (2 seconds), resets what is left, and lets go of the device. Its descriptors stay open until they
- * are closed; from now on every call on them fails with ENETDOWN but those that are about the descriptor alone
- * (sockeye_close, dup, F_DUPFD, F_GETFD, F_SETFD), and poll, select and epoll show ERR and HUP. NULL is no stack and does
- * nothing.
+ * Ends a stack as exit(3) does: closes its sockets, waits until the peers have acknowledged what was sent, for as long
+ * as SOCKEYE_EXIT_WAIT says (2 seconds), resets what is left, and lets go of the device. Its descriptors stay open
+ * until they are closed; from now on every call on them fails with ENETDOWN but those that are about the descriptor
+ * alone (sockeye_close, dup, F_DUPFD, F_GETFD, F_SETFD), and poll, select and epoll show ERR and HUP. NULL is no stack
+ * and does nothing.
  *
  * @param stack  from sockeye_stack_new(); must not be used afterwards
  */
@@ -389,12 +390,12 @@ void sockeye_stack_free(struct sockeye_stack *stack);
  * connection is reset.
  *
  * @param stack         from sockeye_stack_new(); must not be used afterwards
- * @param milliseconds  how long to wait at most; negative: until everything is acknowledged or its connection has failed
+ * @param milliseconds  how long to wait at most; negative: until everything is acknowledged or its connection has
+ *         failed
  * @return 0, or -1 with errno ETIMEDOUT (the time was over and something was reset; the stack is freed all the same),
  *         EINVAL (no such stack) or ENETDOWN (after fork: the stack is the parent's)
  */
-int sockeye_stack_free_within(struct sockeye_stack *stack,
-                              int milliseconds);
+int sockeye_stack_free_within(struct sockeye_stack *stack, int milliseconds);
 
 /**
  * Like sockeye_socket(), on a stack of one's own.
@@ -413,11 +414,10 @@ int sockeye_msocket(struct sockeye_stack *stack, int domain, int type, int proto
  *
  * @param stack  from sockeye_stack_new(), or NULL for the default one
  * @param name   one of those that sockeye_counter_name() lists
- * @return the count since the stack was made, or -1 with errno ENOENT (there is no such counter), EINVAL (no such stack),
- *         ENETDOWN (no default stack can be made) or EFAULT
+ * @return the count since the stack was made, or -1 with errno ENOENT (there is no such counter), EINVAL (no such
+ *         stack), ENETDOWN (no default stack can be made) or EFAULT
  */
-int64_t sockeye_counter(struct sockeye_stack *stack,
-                        const char *name);
+int64_t sockeye_counter(struct sockeye_stack *stack, const char *name);
 
 /**
  * The names of the counters, in the order of nstat(8)'s groups.

@@ -1,8 +1,8 @@
 //! Sockeye: a TCP/IP stack outside the kernel, used through the BSD socket API.
 //!
 //! The layers, top down: `capi` (C functions), `socket` (what POSIX means), `engine` (locks, clock, threads), `device`
-//! and `sys` (the host), `stack` (composition), `tcp`, `udp`, `ip`, `icmp`, `neigh` (protocols), `wire` (bytes), and the
-//! base. ARCHITECTURE.md is the map.
+//! and `sys` (the host), `stack` (composition), `tcp`, `udp`, `ip`, `icmp`, `neigh` (protocols), `wire` (bytes), and
+//! the base. ARCHITECTURE.md is the map.
 
 pub mod addr;
 pub mod buf;

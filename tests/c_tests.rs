@@ -1,7 +1,7 @@
-//! Every program of `c-tests/` prints what it sees of the socket interface. Here each is compiled twice, for the kernel's
-//! sockets and for ours, and both must print the same: plainly, under the address and undefined-behaviour sanitizers, and
-//! under valgrind. The kernel's runs have a network namespace of their own; ours have one whose loopback is down, so that
-//! nothing can reach the kernel's sockets unnoticed.
+//! Every program of `c-tests/` prints what it sees of the socket interface. Here each is compiled twice, for the
+//! kernel's sockets and for ours, and both must print the same: plainly, under the address and undefined-behaviour
+//! sanitizers, and under valgrind. The kernel's runs have a network namespace of their own; ours have one whose
+//! loopback is down, so that nothing can reach the kernel's sockets unnoticed.
 
 #[path = "build/mod.rs"]
 mod build;
@@ -114,8 +114,10 @@ macro_rules! c_tests {
 }
 
 c_tests! {
-    accept_flags bind_conflicts cancellation chroot connect_errors counters dup_family efault epoll_edges epoll_exclusive epoll_nested error_queue exit_drains family fcntl_ioctl fork_child
-    fastopen full_duplex half_close listen_backlog many_messages nonblocking open_and_names options poll_bits pollable rare_options reset_semantics select_sets stack_free
+    accept_flags bind_conflicts cancellation chroot connect_errors counters dup_family efault epoll_edges
+    epoll_exclusive epoll_nested error_queue exit_drains family fcntl_ioctl fork_child
+    fastopen full_duplex half_close listen_backlog many_messages nonblocking open_and_names options poll_bits pollable
+    rare_options reset_semantics select_sets stack_free
     send_file send_recv_flags sendmsg_recvmsg signals tcp_info tcp_inq threads timeouts udp
 }
 

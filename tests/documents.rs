@@ -1,5 +1,5 @@
-//! Every command that a document shows: it is run, by an ordinary user on a machine of its own with Sockeye installed, or
-//! it is listed here with the reason why it is not. Commands that text only mentions are ones there are.
+//! Every command that a document shows: it is run, by an ordinary user on a machine of its own with Sockeye installed,
+//! or it is listed here with the reason why it is not. Commands that text only mentions are ones there are.
 
 #[path = "build/mod.rs"]
 mod build;

@@ -1,6 +1,7 @@
-//! The programs of `c-tests/`, as they are for the kernel, run with the preload library on a stack of a host's: what they
-//! print is what they print on the kernel's sockets, but for the lines of [`DIFFERENCES`]. Both runs have a network
-//! namespace of their own; in the hosted one the loopback is down, so that nothing can reach the kernel's sockets.
+//! The programs of `c-tests/`, as they are for the kernel, run with the preload library on a stack of a host's: what
+//! they print is what they print on the kernel's sockets, but for the lines of [`DIFFERENCES`]. Both runs have a
+//! network namespace of their own; in the hosted one the loopback is down, so that nothing can reach the kernel's
+//! sockets.
 
 #[path = "build/mod.rs"]
 mod build;
@@ -8,8 +9,8 @@ mod build;
 use build::{Program, preload, run};
 use std::{fs, time::Duration};
 
-/// What differs, and why: of each program the lines of the kernel's output that are not to be compared, by number, and as many of
-/// the hosted one's.
+/// What differs, and why: of each program the lines of the kernel's output that are not to be compared, by number, and
+/// as many of the hosted one's.
 const DIFFERENCES: &[(&str, &[usize], &str)] = &[
     ("half_close", &[15, 16, 45], "an AF_UNIX socket keeps its peer's name, and shuts down twice"),
     ("half_close", &[23], "what comes after SHUT_RD cannot be read"),
@@ -66,6 +67,8 @@ macro_rules! hosted {
 }
 
 hosted! {
-    bind_conflicts cancellation chroot dup_family epoll_edges epoll_exclusive epoll_nested exit_drains family fcntl_ioctl
-    full_duplex half_close interfaces nonblocking open_and_names rare_options reset_semantics signals threads timeouts udp
+    bind_conflicts cancellation chroot dup_family epoll_edges epoll_exclusive epoll_nested exit_drains family
+    fcntl_ioctl
+    full_duplex half_close interfaces nonblocking open_and_names rare_options reset_semantics signals threads timeouts
+    udp
 }

@@ -1,5 +1,5 @@
-//! Programs with the real preload library and the hosts they meet: which they may join and how they are told no, what the
-//! operator sees of them, and what they see when their host is ended. Whatever goes wrong is one line.
+//! Programs with the real preload library and the hosts they meet: which they may join and how they are told no, what
+//! the operator sees of them, and what they see when their host is ended. Whatever goes wrong is one line.
 #![allow(clippy::disallowed_methods, reason = "tests wait for the machine's clock")]
 
 #[allow(dead_code, reason = "other tests use the rest")]

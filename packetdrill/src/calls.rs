@@ -1,5 +1,5 @@
-//! The calls of the interface that are those of the socket layer, each known to virtual time as a call, and each with the
-//! settings that `SOCKEYE_SYSCTL`'s file has now.
+//! The calls of the interface that are those of the socket layer, each known to virtual time as a call, and each with
+//! the settings that `SOCKEYE_SYSCTL`'s file has now.
 
 use crate::{bench::Bench, sysctl};
 use libc::{epoll_event, iovec, msghdr, nfds_t, pollfd, size_t, sockaddr, socklen_t, ssize_t};

@@ -39,8 +39,8 @@ fn refuse<T>(errno: c_int) -> io::Result<T> {
     Err(io::Error::from_raw_os_error(errno))
 }
 
-/// splice(2). packetdrill names a place for an offset always, and one with 0 in it is its word for NULL, which pipes and
-/// sockets want.
+/// splice(2). packetdrill names a place for an offset always, and one with 0 in it is its word for NULL, which pipes
+/// and sockets want.
 pub unsafe extern "C-unwind" fn splice(
     _: *mut c_void,
     input: c_int,
@@ -74,7 +74,8 @@ pub unsafe extern "C-unwind" fn splice(
     }
 }
 
-/// How long the socket's calls wait, as poll(2) says it: not at all with O_NONBLOCK, else as long as SO_RCVTIMEO allows.
+/// How long the socket's calls wait, as poll(2) says it: not at all with O_NONBLOCK, else as long as SO_RCVTIMEO
+/// allows.
 fn patience(socket: c_int) -> io::Result<c_int> {
     // SAFETY: F_GETFL takes no pointer.
     let status = checked(unsafe { capi::sockeye_fcntl(socket, libc::F_GETFL, 0) } as ssize_t)?;
@@ -101,8 +102,8 @@ fn is_at_urgent_byte(socket: c_int) -> bool {
     says(SIOCATMARK) && says(libc::FIONREAD)
 }
 
-/// Copies what the socket has, without taking it: waits for one byte at least, but returns 0 at the urgent one, which no
-/// splice passes (Linux's tcp_splice_read).
+/// Copies what the socket has, without taking it: waits for one byte at least, but returns 0 at the urgent one, which
+/// no splice passes (Linux's tcp_splice_read).
 fn peek(socket: c_int, piece: &mut [u8]) -> io::Result<usize> {
     let patience = patience(socket)?;
     for waited in [false, true] {

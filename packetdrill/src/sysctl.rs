@@ -1,7 +1,7 @@
-//! The file that `SOCKEYE_SYSCTL` names: lines like `net.ipv4.tcp_ecn=1`, Linux's names and units. Scripts set such values
-//! by programs, whenever they like; whoever runs them has those programs write there. It is read again before whatever
-//! comes next, and what it does not say is as if it had never been said. What the stack has no knob for is passed over, as
-//! are values that a knob does not go to: a script's settings are for a whole machine.
+//! The file that `SOCKEYE_SYSCTL` names: lines like `net.ipv4.tcp_ecn=1`, Linux's names and units. Scripts set such
+//! values by programs, whenever they like; whoever runs them has those programs write there. It is read again before
+//! whatever comes next, and what it does not say is as if it had never been said. What the stack has no knob for is
+//! passed over, as are values that a knob does not go to: a script's settings are for a whole machine.
 
 use crate::bench::Bench;
 use sockeye::{
@@ -23,7 +23,8 @@ fn text() -> String {
     sockeye::sys::env::var(VARIABLE).and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default()
 }
 
-/// The settings of `text`, in its order. Empty lines and those that begin with `#` or `;` are comments (sysctl.conf(5)).
+/// The settings of `text`, in its order. Empty lines and those that begin with `#` or `;` are comments
+/// (sysctl.conf(5)).
 fn settings(text: &str) -> Vec<Setting> {
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';']));
     let setting = |(name, value): (&str, &str)| {

@@ -1,9 +1,9 @@
 //! `libsockeye_preload.so`: the functions of libc by which a program reaches the network, for `LD_PRELOAD`.
 //!
 //! Each finds out by its tag whether a descriptor is one of the stack's, and then calls an operation of the shim, or
-//! else does what libc would have done. No thread, no lock, no descriptor, no allocation, no thread-local storage: these functions
-//! run in signal handlers, in the children of vfork, inside malloc, and before any constructor. (What getifaddrs(3) and
-//! if_nameindex(3) hand out is allocated, for the program frees it.)
+//! else does what libc would have done. No thread, no lock, no descriptor, no allocation, no thread-local storage:
+//! these functions run in signal handlers, in the children of vfork, inside malloc, and before any constructor. (What
+//! getifaddrs(3) and if_nameindex(3) hand out is allocated, for the program frees it.)
 #![no_std]
 
 mod datagram;

@@ -225,7 +225,8 @@ pub fn token() -> Option<Token> {
     if token == [0; 16] { None } else { Some(token) }
 }
 
-/// The host to ask, which is that of the stack that is meant. Where no token is known, a host of the same user tells it.
+/// The host to ask, which is that of the stack that is meant. Where no token is known, a host of the same user tells
+/// it.
 ///
 /// # Errors
 ///
@@ -245,8 +246,8 @@ pub fn host() -> Result<Host<'static>> {
     let congestion = settings.congestion.as_bytes();
     let mut host = Host { stack, token: token().unwrap_or_default(), congestion, start, say };
     let is_new = MET.load(Ordering::Relaxed) != own_pid();
-    // Each process asks once, also with a token: it may mean another stack than the one it is of. Where there is no host
-    // the first request makes one that is meant.
+    // Each process asks once, also with a token: it may mean another stack than the one it is of. Where there is no
+    // host the first request makes one that is meant.
     if host.token == [0; 16] || is_new && host.is_there() {
         let mut meant = [0; MEANT];
         let len = settings.meant(&mut meant);

@@ -88,8 +88,8 @@ pub(crate) enum Identity {
     New,
 }
 
-/// Puts a new socket in the place of one that cannot connect again. Duplicates of the descriptor, and sets that epoll(7)
-/// has it in, stay with the old one.
+/// Puts a new socket in the place of one that cannot connect again. Duplicates of the descriptor, and sets that
+/// epoll(7) has it in, stay with the old one.
 pub(crate) fn renew(fd: i32, tag: Tag, identity: Identity) -> Result<Tag> {
     // Of a new one the host has heard nothing.
     let known = if identity == Identity::New { Tag::TOLD } else { 0 };
@@ -118,13 +118,15 @@ pub(crate) fn renew(fd: i32, tag: Tag, identity: Identity) -> Result<Tag> {
 pub enum Begun {
     /// The host is at it.
     InProgress,
-    /// No packet will go there: the host says why as soon as it has looked, so that even who does not block waits for it.
+    /// No packet will go there: the host says why as soon as it has looked, so that even who does not block waits for
+    /// it.
     Hopeless,
     /// A connection that was begun before is made.
     Done,
 }
 
-/// Whether the stack speaks the destination's family, as far as the socket does: IPv4, and `::` from an address of IPv4.
+/// Whether the stack speaks the destination's family, as far as the socket does: IPv4, and `::` from an address of
+/// IPv4.
 fn is_reachable(fd: i32, tag: Tag, destination: Address, host: &Host<'_>) -> bool {
     match destination.to_v4() {
         Some(_) => !tag.is(Tag::V6ONLY),
@@ -133,8 +135,8 @@ fn is_reachable(fd: i32, tag: Tag, destination: Address, host: &Host<'_>) -> boo
     }
 }
 
-/// Sends the header, and enough behind it that the socket cannot be written to. The kernel takes that in pieces, and the
-/// host may have looked at the first, refused, and closed its end before the last: how it ended is asked for later.
+/// Sends the header, and enough behind it that the socket cannot be written to. The kernel takes that in pieces, and
+/// the host may have looked at the first, refused, and closed its end before the last: how it ended is asked for later.
 ///
 /// # Errors
 ///

@@ -206,8 +206,8 @@ fn destination(name: &[u8], tag: Tag) -> Result<Address> {
 }
 
 /// Whether a datagram may be sent there, which the host is asked unless it is plain: it is unicast of IPv4 for certain
-/// and there is a route to all, or it was asked the last time. What was answered last is in SO_INCOMING_CPU, which means
-/// nothing on an AF_UNIX socket: an address's network, or all of one that may be for broadcasts.
+/// and there is a route to all, or it was asked the last time. What was answered last is in SO_INCOMING_CPU, which
+/// means nothing on an AF_UNIX socket: an address's network, or all of one that may be for broadcasts.
 fn check(fd: i32, tag: Tag, peer: Address, host: &Host<'_>) -> Result<()> {
     let request = Request { address: peer, value: CHECK, ..Request::new(Op::Associate, host.token, tag.id) };
     let ip = match peer.to_v4() {

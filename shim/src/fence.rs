@@ -29,8 +29,8 @@ const X32: u32 = 0x4000_0000;
 const NUMBER: u32 = 0;
 const ARCH: u32 = 4;
 const FIRST_ARGUMENT: u32 = 16;
-/// Where [`PROGRAM`] looks at a pair, at the end of an x32 program and at a foreign call; where it ends with ENOSYS, and
-/// where it lets a call through.
+/// Where [`PROGRAM`] looks at a pair, at the end of an x32 program and at a foreign call; where it ends with ENOSYS,
+/// and where it lets a call through.
 const PAIR: u8 = 9;
 const X32_CALL: u8 = 12;
 const FOREIGN: u8 = 15;

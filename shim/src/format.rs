@@ -6,20 +6,21 @@
 //! that is waiting: options set before a connect or a write then hold for it.
 //!
 //! **Connecting.** A program's stream end connects to `sockeye/STACK/conn` and sends a [`ConnectHeader`] followed by
-//! zeros, together more than a quarter of its send buffer, so that it polls neither IN nor OUT. The kernel takes them in
-//! pieces, and the host reads them as they come. On success it reads header and zeros, [`ConnectHeader::filled`] bytes in
-//! all but for the last, and the program's end polls OUT; the bytes after that are the connection's. On failure the host
-//! closes with those bytes unread (ERR and HUP at the program's end) and answers [`Op::Result`] with the reason.
+//! zeros, together more than a quarter of its send buffer, so that it polls neither IN nor OUT. The kernel takes them
+//! in pieces, and the host reads them as they come. On success it reads header and zeros, [`ConnectHeader::filled`]
+//! bytes in all but for the last, and the program's end polls OUT; the bytes after that are the connection's. On
+//! failure the host closes with those bytes unread (ERR and HUP at the program's end) and answers [`Op::Result`] with
+//! the reason.
 //!
 //! **Accepting.** A program's stream end is bound to [`Meaning::Bound`] and listens; the host binds one end for each
 //! connection to [`Meaning::Accepted`] and connects it there. Both check the other's uid (SO_PEERCRED).
 //!
 //! **Datagrams.** [`Op::Datagram`] makes the host's end and binds it to [`Meaning::HostDatagram`]; the program's end
-//! connects to it, then binds itself to [`Meaning::Datagram`], and the host's end connects to that. Each datagram starts
-//! with a [`DatagramHeader`], whether the socket has a peer or not: connect() then leaves what is queued as it is, and a
-//! socket with a peer can send elsewhere. One without a header is taken as written by a function of libc that was not
-//! asked: it goes to the peer. An error is ECONNRESET at the program's end (the host's end lets go of it with a byte
-//! unread), and the reason is asked for as SO_ERROR.
+//! connects to it, then binds itself to [`Meaning::Datagram`], and the host's end connects to that. Each datagram
+//! starts with a [`DatagramHeader`], whether the socket has a peer or not: connect() then leaves what is queued as it
+//! is, and a socket with a peer can send elsewhere. One without a header is taken as written by a function of libc that
+//! was not asked: it goes to the peer. An error is ECONNRESET at the program's end (the host's end lets go of it with a
+//! byte unread), and the reason is asked for as SO_ERROR.
 //!
 //! [`Meaning::Bound`]: crate::name::Meaning::Bound
 //! [`Meaning::Accepted`]: crate::name::Meaning::Accepted

@@ -1,6 +1,6 @@
-//! What may be executed on a stack: a program that the loader would not give the preload library to (ld.so(8)) would find no
-//! network, or the kernel's. Its file tells. The launcher and the library both judge by this list; it makes system calls
-//! alone, for the library does so in children of vfork.
+//! What may be executed on a stack: a program that the loader would not give the preload library to (ld.so(8)) would
+//! find no network, or the kernel's. Its file tells. The launcher and the library both judge by this list; it makes
+//! system calls alone, for the library does so in children of vfork.
 
 use crate::{Errno, Result, kernel};
 
@@ -130,7 +130,8 @@ pub fn is_loader(path: &[u8]) -> bool {
     name.starts_with(b"ld-linux") || name == b"ld.so"
 }
 
-/// Which of the words behind the loader's name is the program that it is to run (ld.so(8)); none if it only tells something.
+/// Which of the words behind the loader's name is the program that it is to run (ld.so(8)); none if it only tells
+/// something.
 pub fn loaded<'a>(words: impl Iterator<Item = &'a [u8]>) -> Option<usize> {
     let mut is_value = false;
     for (at, word) in words.enumerate() {

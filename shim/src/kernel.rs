@@ -221,8 +221,8 @@ pub fn connect(fd: i32, name: &Name) -> Result<()> {
 /// How long connecting waits for its turn at most, in milliseconds.
 const TURNS: usize = 5000;
 
-/// As [`connect`], but waits while the listener's queue is full, also where the descriptor does not block: TCP's connect(2)
-/// knows no such queue, and would be in progress. A signal makes it begin again.
+/// As [`connect`], but waits while the listener's queue is full, also where the descriptor does not block: TCP's
+/// connect(2) knows no such queue, and would be in progress. A signal makes it begin again.
 pub fn connect_in_turn(fd: i32, name: &Name) -> Result<()> {
     let millisecond = [0i64, 1_000_000];
     for _ in 1..TURNS {
@@ -314,8 +314,8 @@ pub fn send_pieces<const N: usize>(fd: i32, to: &UnixAddress, of: &[&[u8]; N]) -
     let pieces = pieces(of);
     let message = [(&raw const *to) as usize, to.size(), pieces.as_ptr() as usize, N, 0, 0, 0];
     let flags = (libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) as usize;
-    // SAFETY: a msghdr of 64-bit Linux (the name, the pieces and how many, no control, no flags), whose parts live through
-    // the call and are only read.
+    // SAFETY: a msghdr of 64-bit Linux (the name, the pieces and how many, no control, no flags), whose parts live
+    // through the call and are only read.
     unsafe { call(libc::SYS_sendmsg, [fd as usize, message.as_ptr() as usize, flags, 0, 0, 0]) }
 }
 
@@ -384,8 +384,8 @@ pub fn send_descriptor(fd: i32, sent: i32) -> Result<()> {
     let piece = libc::iovec { iov_base: c"".as_ptr().cast_mut().cast(), iov_len: 1 };
     let (piece, rights) = ((&raw const piece) as usize, (&raw const rights) as usize);
     let message = [0usize, 0, piece, 1, rights, size_of::<Rights>(), 0];
-    // SAFETY: a msghdr of 64-bit Linux (no name, one piece, one control message, no flags), whose parts live through the
-    // call and are only read.
+    // SAFETY: a msghdr of 64-bit Linux (no name, one piece, one control message, no flags), whose parts live through
+    // the call and are only read.
     unsafe {
         call(libc::SYS_sendmsg, [fd as usize, message.as_ptr() as usize, libc::MSG_NOSIGNAL as usize, 0, 0, 0])
             .map(drop)

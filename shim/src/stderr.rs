@@ -1,5 +1,6 @@
 //! A line for whoever runs the program: on standard error, or by syslog(3). A socket that has that number may have a
-//! client at its other end (inetd(8) hands a server its connection as 0, 1 and 2), so that no line is ever written to one.
+//! client at its other end (inetd(8) hands a server its connection as 0, 1 and 2), so that no line is ever written to
+//! one.
 
 use crate::{
     Errno, Result,

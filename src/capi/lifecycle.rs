@@ -13,14 +13,14 @@ use std::ffi::{c_int, c_void};
 /// The level of options that are this library's own, for sockeye_getsockopt() and sockeye_setsockopt().
 pub const SOL_SOCKEYE: c_int = 0x5359;
 
-/// At SOL_SOCKEYE, an int: whether the descriptor polls IN, OUT, RDHUP, HUP and ERR in the system's own poll, select and
-/// epoll as the socket does, for event loops that know nothing of this library. The number stays; what it refers to is
-/// replaced, so set it before the descriptor is duplicated or added anywhere. It is not inherited by accepted sockets. Two
-/// further descriptors are used. All other calls on the socket must still be this library's.
+/// At SOL_SOCKEYE, an int: whether the descriptor polls IN, OUT, RDHUP, HUP and ERR in the system's own poll, select
+/// and epoll as the socket does, for event loops that know nothing of this library. The number stays; what it refers to
+/// is replaced, so set it before the descriptor is duplicated or added anywhere. It is not inherited by accepted
+/// sockets. Two further descriptors are used. All other calls on the socket must still be this library's.
 ///
-/// It differs from a socket of the system in this: one that was never connected does not poll HUP, a datagram socket polls
-/// IN where it has an error, and a connect() after a connection has ended gives the number a fresh descriptor, which an
-/// epoll must be told of again. Urgent data does not show.
+/// It differs from a socket of the system in this: one that was never connected does not poll HUP, a datagram socket
+/// polls IN where it has an error, and a connect() after a connection has ended gives the number a fresh descriptor,
+/// which an epoll must be told of again. Urgent data does not show.
 pub const SOCKEYE_POLLABLE: c_int = 1;
 
 const _: () = assert!(SOL_SOCKEYE == options::SOL_SOCKEYE && SOCKEYE_POLLABLE == options::SOCKEYE_POLLABLE);

@@ -2,7 +2,8 @@
 //!
 //! Pointers of the application are addresses here, which [`crate::sys::user`] probes before it uses them; hence no
 //! function has more to demand than what the man pages do. A panic in a call that cannot sleep ends as EIO ([`call`]);
-//! in one that can, those of the stack end so where it is acted on, and the frames here only pass a cancellation through.
+//! in one that can, those of the stack end so where it is acted on, and the frames here only pass a cancellation
+//! through.
 #![allow(clippy::missing_safety_doc, reason = "every pointer is probed; the demands are those of the man pages")]
 
 mod address;

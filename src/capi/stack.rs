@@ -16,10 +16,11 @@ pub struct sockeye_stack(());
 /// Makes a stack of its own from a network specification, beside the default one that SOCKEYE_NET describes.
 ///
 /// @param spec  for example "tap:t0,ip=10.0.0.2/24,gw=10.0.0.1"
-/// @return the stack, or NULL with errno EINVAL (the specification is wrong), or the cause in the way: EPERM (this user may not
-///         have the device), EBUSY (it is held), ENODEV (there is no /dev/net/tun), EADDRINUSE (another host on the link has
-///         an address), EINVAL (also an interface of another kind), EMFILE, ENFILE, ENOMEM, ENOENT or EACCES (the capture
-///         file), ENETDOWN (anything else); EFAULT; sockeye_last_error() says what is wrong and how to cure it
+/// @return the stack, or NULL with errno EINVAL (the specification is wrong, or the interface is of another kind), or
+///         the cause in the way: EPERM (this user may not have the device), EBUSY (it is held), ENODEV (there is no
+///         /dev/net/tun), EADDRINUSE (another host on the link has an address), EMFILE, ENFILE, ENOMEM, ENOENT or
+///         EACCES (the capture file), ENETDOWN (anything else); EFAULT; sockeye_last_error() says what is wrong and how
+///         to cure it
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn sockeye_stack_new(spec: *const c_char) -> *mut sockeye_stack {
     let made = call(|| {
@@ -36,11 +37,11 @@ pub unsafe extern "C-unwind" fn sockeye_stack_new(spec: *const c_char) -> *mut s
     }
 }
 
-/// Ends a stack as exit(3) does: closes its sockets, waits until the peers have acknowledged what was sent, for as long as
-/// SOCKEYE_EXIT_WAIT says (2 seconds), resets what is left, and lets go of the device. Its descriptors stay open until they
-/// are closed; from now on every call on them fails with ENETDOWN but those that are about the descriptor alone
-/// (sockeye_close, dup, F_DUPFD, F_GETFD, F_SETFD), and poll, select and epoll show ERR and HUP. NULL is no stack and does
-/// nothing.
+/// Ends a stack as exit(3) does: closes its sockets, waits until the peers have acknowledged what was sent, for as long
+/// as SOCKEYE_EXIT_WAIT says (2 seconds), resets what is left, and lets go of the device. Its descriptors stay open
+/// until they are closed; from now on every call on them fails with ENETDOWN but those that are about the descriptor
+/// alone (sockeye_close, dup, F_DUPFD, F_GETFD, F_SETFD), and poll, select and epoll show ERR and HUP. NULL is no stack
+/// and does nothing.
 ///
 /// @param stack  from sockeye_stack_new(); must not be used afterwards
 #[unsafe(no_mangle)]
@@ -53,7 +54,8 @@ pub unsafe extern "C-unwind" fn sockeye_stack_free(stack: *mut sockeye_stack) {
 /// connection is reset.
 ///
 /// @param stack         from sockeye_stack_new(); must not be used afterwards
-/// @param milliseconds  how long to wait at most; negative: until everything is acknowledged or its connection has failed
+/// @param milliseconds  how long to wait at most; negative: until everything is acknowledged or its connection has
+///         failed
 /// @return 0, or -1 with errno ETIMEDOUT (the time was over and something was reset; the stack is freed all the same),
 ///         EINVAL (no such stack) or ENETDOWN (after fork: the stack is the parent's)
 #[unsafe(no_mangle)]
@@ -84,8 +86,8 @@ pub unsafe extern "C-unwind" fn sockeye_msocket(
 ///
 /// @param stack  from sockeye_stack_new(), or NULL for the default one
 /// @param name   one of those that sockeye_counter_name() lists
-/// @return the count since the stack was made, or -1 with errno ENOENT (there is no such counter), EINVAL (no such stack),
-///         ENETDOWN (no default stack can be made) or EFAULT
+/// @return the count since the stack was made, or -1 with errno ENOENT (there is no such counter), EINVAL (no such
+///         stack), ENETDOWN (no default stack can be made) or EFAULT
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn sockeye_counter(stack: *mut sockeye_stack, name: *const c_char) -> i64 {
     let count = call(|| {

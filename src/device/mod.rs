@@ -35,8 +35,8 @@ pub trait Device: Send + Sync {
     /// to be done (checksum, segmentation) is done, by the device or in software, whatever the capabilities say.
     ///
     /// # Errors
-    /// `WouldBlock` when the device is full or finds fault with the frame, EIO when it is down, anything else when it is
-    /// gone.
+    /// `WouldBlock` when the device is full or finds fault with the frame, EIO when it is down, anything else when it
+    /// is gone.
     fn send(&self, frame: &Frame, now: Instant) -> io::Result<()>;
 
     /// A descriptor that polls readable when `recv` may give a frame; `None` for devices in memory.

@@ -13,8 +13,8 @@ use crate::{
     sys,
 };
 
-/// Opens the device of `config`; `None` for a `null` stack whose loopback is not captured. The capture is nearest to the stack: it shows what the stack
-/// sent, also if the impaired link loses it, and what the stack received.
+/// Opens the device of `config`; `None` for a `null` stack whose loopback is not captured. The capture is nearest to
+/// the stack: it shows what the stack sent, also if the impaired link loses it, and what the stack received.
 ///
 /// # Errors
 /// What stood in the way, with the cure. Nothing is left behind then.

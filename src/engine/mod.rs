@@ -104,7 +104,8 @@ struct Inner {
     /// Until when the leader sleeps, nanoseconds; 0 while it is awake. Who brings the next deadline forward, or makes
     /// a socket ready, rouses it.
     sleeps_until: u64,
-    /// Whose that promise is: a leader that was displaced or has given the lead away must not take back its successor's.
+    /// Whose that promise is: a leader that was displaced or has given the lead away must not take back its
+    /// successor's.
     sleeper: Option<&'static Place>,
     /// The sleeping leader is no watcher of what it waits for: any readiness rouses it.
     wants_events: bool,
@@ -139,9 +140,9 @@ pub fn now() -> Instant {
 }
 
 impl Engine {
-    /// Makes a stack for `config` on `device` (none for `null`) and starts its helper thread. For `patience` at most, or
-    /// without a limit, waits until the addresses are known to be nobody else's. One that turns out to be later takes the
-    /// network down ([`Engine::lost_address`]); until then what is sent waits.
+    /// Makes a stack for `config` on `device` (none for `null`) and starts its helper thread. For `patience` at most,
+    /// or without a limit, waits until the addresses are known to be nobody else's. One that turns out to be later
+    /// takes the network down ([`Engine::lost_address`]); until then what is sent waits.
     ///
     /// # Errors
     /// What stood in the way, with the cure.
@@ -203,8 +204,8 @@ impl Engine {
         self.inner.lock().stack.next_deadline().into_iter().chain(held).min()
     }
 
-    /// Starts probing for the own addresses, if the link is up (RFC 5227 section 2.1), and drives for `patience`, until it is
-    /// known whose they are at most.
+    /// Starts probing for the own addresses, if the link is up (RFC 5227 section 2.1), and drives for `patience`, until
+    /// it is known whose they are at most.
     fn claim_addresses(&'static self, patience: Option<Duration>) -> Result<(), StartError> {
         if self.port.read().as_ref().is_some_and(Port::is_up) {
             let until = patience.map_or(Instant::FAR_FUTURE, |patience| now() + patience);
@@ -417,8 +418,8 @@ impl Engine {
         self.hub.unwatch(id, token, watcher);
     }
 
-    /// One socket more (or less) is waited for by means of the kernel's, outside the library: the helper then takes over
-    /// from every thread that leaves.
+    /// One socket more (or less) is waited for by means of the kernel's, outside the library: the helper then takes
+    /// over from every thread that leaves.
     pub fn rely_on_helper(&self, more: bool) {
         self.lead.rely_on_helper(more);
     }
@@ -431,8 +432,8 @@ impl Engine {
         self.hub.forget(id);
     }
 
-    /// Whether something that was sent and closed has not arrived: data of connections without an owner, what waits for a
-    /// neighbour to answer, frames on an impaired link.
+    /// Whether something that was sent and closed has not arrived: data of connections without an owner, what waits for
+    /// a neighbour to answer, frames on an impaired link.
     pub fn is_draining(&self) -> bool {
         self.with(|stack, _| stack.is_draining()) || self.port.read().as_ref().is_some_and(Port::holds_frames)
     }

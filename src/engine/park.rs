@@ -147,8 +147,8 @@ impl Place {
     }
 }
 
-/// The threads found asleep since the last call, in the order they were notified. None in a thread that is ending, which
-/// drains the stack at exit: it wakes each at once.
+/// The threads found asleep since the last call, in the order they were notified. None in a thread that is ending,
+/// which drains the stack at exit: it wakes each at once.
 pub(super) fn take_sleepers() -> Vec<&'static Place> {
     TO_WAKE.try_with(RefCell::take).unwrap_or_default()
 }

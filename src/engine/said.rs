@@ -1,5 +1,5 @@
-//! Lines of the log on their way from the stack to whoever prints them: taken under the stack's lock, printed after it, in
-//! their order, by whoever gets there first.
+//! Lines of the log on their way from the stack to whoever prints them: taken under the stack's lock, printed after it,
+//! in their order, by whoever gets there first.
 
 use crate::{
     stack::{Stack, journal::Line},
@@ -28,8 +28,8 @@ impl Said {
         }
     }
 
-    /// Prints it, unless another thread is at it, which then looks again after letting go: a program's own logger may well
-    /// use the stack.
+    /// Prints it, unless another thread is at it, which then looks again after letting go: a program's own logger may
+    /// well use the stack.
     pub(super) fn print(&self) {
         while self.is_waiting.load(Ordering::Acquire) {
             let Some(_turn) = self.printing.try_lock() else { return };

@@ -179,8 +179,8 @@ pub fn hold(name: &[u8], token: Token, tree: BorrowedFd<'_>) -> Result<(), Troub
     Asked::with_descriptor(name, &Request::new(Op::Tree, token, 0), &[], tree)?.response().map(drop)
 }
 
-/// Has the host of the stack called `name` start another one ([`Op::Start`]), which complains to `words`. `meant` is the
-/// text behind the request.
+/// Has the host of the stack called `name` start another one ([`Op::Start`]), which complains to `words`. `meant` is
+/// the text behind the request.
 ///
 /// # Errors
 /// Why this is not possible.

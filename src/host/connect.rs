@@ -82,8 +82,8 @@ impl Connecting {
         end.is_closed() && unix::queued(end.as_fd()).is_ok_and(|queued| queued <= self.filled + 1)
     }
 
-    /// Reads header and zeros, which makes the program's end writable. They come in several pieces, and not all at once.
-    /// The last of the zeros stays: see the bridge.
+    /// Reads header and zeros, which makes the program's end writable. They come in several pieces, and not all at
+    /// once. The last of the zeros stays: see the bridge.
     fn drain(&mut self, buffer: &mut [u8]) -> Drained {
         let end = &self.attempt.end;
         while self.filled > 0 {
@@ -223,8 +223,8 @@ impl Host {
         self.put(number, Item::Connecting(Box::new(connecting)), Some(header.id));
     }
 
-    /// An attempt has failed. Closing our end with the header unread shows ERR and HUP. What the program has told of the
-    /// socket, its address and its options, is kept for another attempt, as long as there can be one.
+    /// An attempt has failed. Closing our end with the header unread shows ERR and HUP. What the program has told of
+    /// the socket, its address and its options, is kept for another attempt, as long as there can be one.
     fn fail(&mut self, number: u64, attempt: Attempt, error: Error) {
         let Attempt { mut end, socket, id, source, is_known } = attempt;
         self.outcomes.failed(id, errno::of(error));
@@ -266,7 +266,8 @@ impl Host {
         if !connecting.made {
             let remote = connecting.remote;
             match connecting.attempt.socket.with(|stack, id, now| stack.connect(id, remote, now)) {
-                // It was made, and is over already: that is for the bridge to tell. A handshake that is reset is refused.
+                // It was made, and is over already: that is for the bridge to tell. A handshake that is reset is
+                // refused.
                 Ok(()) | Err(Error::IsConnected | Error::ConnectionReset) => connecting.made = true,
                 Err(Error::InProgress | Error::Already) => {}
                 Err(error) => return self.fail(number, connecting.attempt, error),

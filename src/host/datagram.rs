@@ -1,8 +1,8 @@
 //! Datagram sockets: our end, the stack's socket, and the datagrams between them, each behind a header that says where
 //! it goes or came from.
 //!
-//! A program's end is told of an error by ECONNRESET, which the kernel makes of an end that lets go of it with something
-//! unread in its queue; the program then asks for the reason.
+//! A program's end is told of an error by ECONNRESET, which the kernel makes of an end that lets go of it with
+//! something unread in its queue; the program then asks for the reason.
 
 use super::{
     bridge::{CHUNK, Verdict},

@@ -8,8 +8,8 @@ use crate::{
 use sockeye_shim::format::{DATA, Data};
 
 /// What there is to say against a program that means the stack `meant` (see [`Op::Join`]); nothing where all agrees, or
-/// where nothing particular is meant. Specifications are compared by what they mean and not by their text. Who comes to a
-/// stack that has `lost` its network is told why.
+/// where nothing particular is meant. Specifications are compared by what they mean and not by their text. Who comes to
+/// a stack that has `lost` its network is told why.
 ///
 /// [`Op::Join`]: sockeye_shim::format::Op::Join
 pub fn objection(lost: Option<&StartError>, config: &Config, name: &[u8], meant: &[u8]) -> Option<Data> {

@@ -58,7 +58,8 @@ pub struct Arrival {
 }
 
 /// A connection that the stack has accepted and no program has. Whatever keeps it from one, its peer sees a reset, as
-/// Linux makes it of those that a closed listener leaves (inet_csk_listen_stop), and no end of data that nobody has sent.
+/// Linux makes it of those that a closed listener leaves (inet_csk_listen_stop), and no end of data that nobody has
+/// sent.
 struct Unaccepted(Option<Detached>);
 
 impl Unaccepted {

@@ -113,8 +113,8 @@ pub fn run(options: &Options) -> Result<(), String> {
         host.take_leave();
         Ok(host)
     });
-    // The stack was made above and is freed here alone. A host that ends by itself has nothing left to drain; what one that is
-    // stopped has open is reset, and then so are programs' ends.
+    // The stack was made above and is freed here alone. A host that ends by itself has nothing left to drain; what one
+    // that is stopped has open is reset, and then so are programs' ends.
     let _freed_once = stacks::free(stack, Some(Duration::ZERO));
     served.map(drop)
 }

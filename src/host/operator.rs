@@ -27,7 +27,8 @@ impl Host {
         standings.iter().map(|standing| end(standing).unwrap_or_default()).collect()
     }
 
-    /// What the stack has counted, from the counter numbered `from` on; `mark` makes it what later answers compare with.
+    /// What the stack has counted, from the counter numbered `from` on; `mark` makes it what later answers compare
+    /// with.
     pub fn show_counters(&mut self, from: u64, mark: bool) -> Response {
         inspect::counters(self.engine, &mut self.marked, from, mark)
     }
@@ -38,8 +39,8 @@ impl Host {
         inspect::description("host", &self.config, self.life.began(), (self.programs(), sockets), from)
     }
 
-    /// How many processes use the stack: those that have asked something and have not ended meanwhile. Of a tree behind the
-    /// fence there may be others that never have, one at least.
+    /// How many processes use the stack: those that have asked something and have not ended meanwhile. Of a tree behind
+    /// the fence there may be others that never have, one at least.
     fn programs(&self) -> usize {
         let end = |item: &Item| match item {
             Item::Client(fd, _) => Some((false, fd.as_raw_fd())),

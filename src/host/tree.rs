@@ -1,5 +1,5 @@
-//! Trees of programs behind the fence ([`sockeye_shim::fence`]). A tree gives the host the descriptor that tells its end,
-//! and the host lives as long: a host born inside would carry the fence's filter, and the tree would never
+//! Trees of programs behind the fence ([`sockeye_shim::fence`]). A tree gives the host the descriptor that tells its
+//! end, and the host lives as long: a host born inside would carry the fence's filter, and the tree would never
 //! end. Another stack's host that a program of the tree wants is therefore started from here.
 
 use super::{

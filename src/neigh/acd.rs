@@ -11,7 +11,8 @@ use std::{collections::VecDeque, net::Ipv4Addr};
 /// How often an address is probed for before it is used (PROBE_NUM): the kernel's side of a device that was just opened
 /// may not send its answer to the first.
 const PROBES: u8 = 3;
-/// How long an answer is waited for after each. The RFC takes some seconds; a program that is started wants to be heard.
+/// How long an answer is waited for after each. The RFC takes some seconds; a program that is started wants to be
+/// heard.
 const PROBE_WAIT: Duration = Duration::from_millis(67);
 /// Announcements sent for each address (ANNOUNCE_NUM).
 const ANNOUNCEMENTS: u8 = 2;
@@ -106,8 +107,8 @@ impl Claims {
         !self.held.is_empty()
     }
 
-    /// The station `mac` uses, or wants, our `addr`. One that is ours we defend, but not more often than allowed, and keep
-    /// (RFC 5227 section 2.4 (c)): a program cannot change its address in the middle of its connections.
+    /// The station `mac` uses, or wants, our `addr`. One that is ours we defend, but not more often than allowed, and
+    /// keep (RFC 5227 section 2.4 (c)): a program cannot change its address in the middle of its connections.
     pub fn on_conflict(&mut self, addr: Ipv4Addr, mac: MacAddr, now: Instant) {
         let Some(claim) = self.claims.iter_mut().find(|claim| claim.addr == addr) else { return };
         match self.phase {
@@ -124,8 +125,8 @@ impl Claims {
         }
     }
 
-    /// The time of [`Claims::poll_deadline`] has come. True when nobody has answered the probes: the addresses are to be
-    /// announced.
+    /// The time of [`Claims::poll_deadline`] has come. True when nobody has answered the probes: the addresses are to
+    /// be announced.
     pub fn on_timer(&mut self, now: Instant) -> bool {
         match &mut self.phase {
             Phase::Probing { left: 0, at } if *at <= now => return true,

@@ -158,8 +158,8 @@ impl Ancillary {
         Self { report: Some(told), ..Self::default() }
     }
 
-    /// Of what a datagram socket's error queue held; the booleans as in [`Ancillary::of_datagram`], and what they ask for is
-    /// that of the ICMP message (Linux ip_recv_error).
+    /// Of what a datagram socket's error queue held; the booleans as in [`Ancillary::of_datagram`], and what they ask
+    /// for is that of the ICMP message (Linux ip_recv_error).
     pub fn of_error(socket: &Handle, report: &error_queue::Report, (pktinfo, ttl, tos): (bool, bool, bool)) -> Self {
         let (errno, info, family, origin) = (errno::of(report.error), report.info, socket.family, SO_EE_ORIGIN_LOCAL);
         let local = Told { errno, origin, kind: 0, code: 0, info, data: 0, offender: None, stamp: None, family };

@@ -1,7 +1,7 @@
 //! The open file behind descriptors: what dup(2)ed descriptors share. And [`Handle`], the copy of it a call works with.
 //!
-//! Files are never freed, only used again under a new generation, so that a look-up needs no lock and no count: it reads
-//! the fields and then checks that the generation is still the one its descriptor was opened with.
+//! Files are never freed, only used again under a new generation, so that a look-up needs no lock and no count: it
+//! reads the fields and then checks that the generation is still the one its descriptor was opened with.
 
 use super::{
     epoll::Membership,

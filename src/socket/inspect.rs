@@ -1,5 +1,5 @@
-//! What an operator is shown of a stack: its sockets, what it has counted, what it is, and the log. A host answers with it
-//! for the stack that it holds, and a program for each that it has made ([`super::listed`]).
+//! What an operator is shown of a stack: its sockets, what it has counted, what it is, and the log. A host answers with
+//! it for the stack that it holds, and a program for each that it has made ([`super::listed`]).
 
 use crate::{
     addr::Endpoint,
@@ -27,8 +27,8 @@ pub fn mapped(endpoint: Endpoint) -> Address {
     }
 }
 
-/// Sends a report for each of some sockets, beginning with `from`, and returns the response that ends the answer. `ends`
-/// says how their programs are found: by the id that a program knows, or by an inode.
+/// Sends a report for each of some sockets, beginning with `from`, and returns the response that ends the answer.
+/// `ends` says how their programs are found: by the id that a program knows, or by an inode.
 pub fn sockets(
     engine: &'static Engine,
     to: BorrowedFd<'_>,
@@ -46,8 +46,8 @@ pub fn sockets(
     answer(&next.unwrap_or(0).to_le_bytes())
 }
 
-/// What the stack has counted, from the counter numbered `from` on; `mark` makes it what later answers compare with, which
-/// `marked` is.
+/// What the stack has counted, from the counter numbered `from` on; `mark` makes it what later answers compare with,
+/// which `marked` is.
 pub fn counters(engine: &'static Engine, marked: &mut Counters, from: u64, mark: bool) -> Response {
     let counted = engine.counters();
     let (mut bytes, mut next) = (vec![0; 8], 0);

@@ -1,6 +1,6 @@
-//! A stack inside a process is listed as those of hosts are: under an abstract name of its own, `t0@4711` for device t0 in
-//! process 4711, where this user and root may ask what it is. A thread that does nothing else answers, so that it costs
-//! nothing where data moves.
+//! A stack inside a process is listed as those of hosts are: under an abstract name of its own, `t0@4711` for device t0
+//! in process 4711, where this user and root may ask what it is. A thread that does nothing else answers, so that it
+//! costs nothing where data moves.
 
 use super::inspect;
 use crate::{

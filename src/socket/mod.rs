@@ -1,10 +1,10 @@
 //! What POSIX means: descriptors, flags, blocking, options, poll, select and epoll. No C types; memory of the
 //! application is named by address and touched through [`crate::sys::user`] only.
 //!
-//! Threads can be cancelled inside calls that block. The cancellation unwinds through the frames here, so nothing with a
-//! destructor is alive where a thread may sleep: a call works with a copied [`file::Handle`], reaches the application's
-//! buffers through windows without a destructor, and turns panics into EIO inside the closures that act on the stack,
-//! where nobody sleeps.
+//! Threads can be cancelled inside calls that block. The cancellation unwinds through the frames here, so nothing with
+//! a destructor is alive where a thread may sleep: a call works with a copied [`file::Handle`], reaches the
+//! application's buffers through windows without a destructor, and turns panics into EIO inside the closures that act
+//! on the stack, where nobody sleeps.
 #![forbid(unsafe_code)]
 
 pub mod accept;

@@ -98,8 +98,8 @@ fn stream(socket: &Handle, call: &Send<'_>, mut patience: Patience) -> Result<us
     }
 }
 
-/// MSG_FASTOPEN, and the first data after a connect(2) that waits for it (TCP_FASTOPEN_CONNECT): connects, with the data
-/// in the SYN if there is a cookie. How much that was.
+/// MSG_FASTOPEN, and the first data after a connect(2) that waits for it (TCP_FASTOPEN_CONNECT): connects, with the
+/// data in the SYN if there is a cookie. How much that was.
 fn open_fast(socket: &Handle, call: &Send<'_>, patience: Patience) -> Result<usize> {
     let begun = socket.with(|stack, id, _| Ok(stack.awaits_data(id)))?;
     let remote = match (begun, call.dest) {

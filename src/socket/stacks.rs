@@ -22,7 +22,8 @@ static COUNT: Mutex<u32> = Mutex::new(0);
 static FREED: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 static DEFAULT: OnceLock<u32> = OnceLock::new();
 
-/// How long exit() and the freeing of a stack wait for what was sent to be acknowledged, unless `SOCKEYE_EXIT_WAIT` says otherwise.
+/// How long exit() and the freeing of a stack wait for what was sent to be acknowledged, unless `SOCKEYE_EXIT_WAIT`
+/// says otherwise.
 const EXIT_WAIT: Duration = Duration::from_secs(2);
 
 thread_local! {
@@ -48,12 +49,13 @@ pub fn at_address(address: usize) -> Result<u32> {
     found.filter(|stack| !FREED.lock().contains(stack)).ok_or(Error::Invalid)
 }
 
-/// Ends a stack: its sockets are closed, what was sent gets to the peers, its device is let go, and calls on its sockets
-/// fail. What the peers do not acknowledge within `limit` (else `SOCKEYE_EXIT_WAIT`) is reset; see [`Engine::free`].
+/// Ends a stack: its sockets are closed, what was sent gets to the peers, its device is let go, and calls on its
+/// sockets fail. What the peers do not acknowledge within `limit` (else `SOCKEYE_EXIT_WAIT`) is reset; see
+/// [`Engine::free`].
 ///
 /// # Errors
-/// `Invalid` when it was freed before; `TimedOut` when something was reset (the stack is freed all the same); `NetDown` in
-/// a forked child, whose parent's it is.
+/// `Invalid` when it was freed before; `TimedOut` when something was reset (the stack is freed all the same); `NetDown`
+/// in a forked child, whose parent's it is.
 pub fn free(stack: u32, limit: Option<Duration>) -> Result<()> {
     super::enter()?;
     let engine = engine(stack).ok_or(Error::Invalid)?;
@@ -94,16 +96,16 @@ pub fn check_variables() -> std::result::Result<(), String> {
 /// Makes a stack from a network specification such as `tap:t0,ip=10.0.0.2/24`, and returns its number.
 ///
 /// # Errors
-/// `Invalid` for a bad specification, else that of [`device::error::OpenError::error`] or [`engine::StartError::error`];
-/// [`last_error`] names cause and cure.
+/// `Invalid` for a bad specification, else that of [`device::error::OpenError::error`] or
+/// [`engine::StartError::error`]; [`last_error`] names cause and cure.
 pub fn create(spec: &str) -> Result<u32> {
     let number = make(spec, None)?;
     engine(number).into_iter().for_each(|engine| listed::list(number, engine));
     Ok(number)
 }
 
-/// As [`create`], for a host: it has a name of its own, is asked by that, and need not wait until its addresses are known
-/// to be nobody else's: see [`Engine::start`].
+/// As [`create`], for a host: it has a name of its own, is asked by that, and need not wait until its addresses are
+/// known to be nobody else's: see [`Engine::start`].
 ///
 /// # Errors
 /// As [`create`].

@@ -15,7 +15,8 @@ impl Stack {
     /// bind(2).
     ///
     /// # Errors
-    /// `AddrInUse`, `AddrNotAvailable`, `Invalid` (bound already, and as [`family::may_bind`] says), `FamilyNotSupported`.
+    /// `AddrInUse`, `AddrNotAvailable`, `Invalid` (bound already, and as [`family::may_bind`] says),
+    /// `FamilyNotSupported`.
     pub fn bind(&mut self, id: SocketId, local: Endpoint, now: Instant) -> Result<()> {
         let entry = self.sockets.owned(id)?;
         if entry.bound.addr.is_ipv4() && local.addr.is_ipv6() {

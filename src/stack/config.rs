@@ -134,8 +134,8 @@ impl Config {
         spec::fill_from_env(self, get)
     }
 
-    /// With the impairment, the capture and the log of `other` where this says nothing of them: they tell how a network is
-    /// observed and not which one it is, so that who joins a stack may leave them out.
+    /// With the impairment, the capture and the log of `other` where this says nothing of them: they tell how a network
+    /// is observed and not which one it is, so that who joins a stack may leave them out.
     #[must_use]
     pub fn observed_as(mut self, other: &Self) -> Self {
         self.link = self.link.or_else(|| other.link.clone());

@@ -110,8 +110,8 @@ impl Stack {
     /// what the route prefers.
     ///
     /// # Errors
-    /// `Invalid`: loopback addresses do not leave the host (RFC 1122 section 3.2.1.3). `NetUnreachable`: IP_FREEBIND let it
-    /// be bound to another host's address, and nothing is sent from there.
+    /// `Invalid`: loopback addresses do not leave the host (RFC 1122 section 3.2.1.3). `NetUnreachable`: IP_FREEBIND
+    /// let it be bound to another host's address, and nothing is sent from there.
     pub(super) fn source(&self, entry: &Entry, bound: IpAddr, dest: IpAddr, hop: &Hop) -> Result<IpAddr> {
         let preferred = || entry.settings.multicast_source(dest).unwrap_or(hop.source);
         let source = if self.net.is_own(bound) { bound } else { preferred() };

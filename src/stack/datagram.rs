@@ -107,8 +107,8 @@ impl Stack {
         sent
     }
 
-    /// A datagram is too large, which the error queue says with the MTU, if it is wanted. As on Linux nothing is pending,
-    /// the port is that of the peer, if there is one, and what no datagram could hold is not worth a report.
+    /// A datagram is too large, which the error queue says with the MTU, if it is wanted. As on Linux nothing is
+    /// pending, the port is that of the peer, if there is one, and what no datagram could hold is not worth a report.
     fn report_too_long(&mut self, id: SocketId, len: usize, to: &SendTo, now: Instant) {
         let Ok(Entry { body: Body::Datagram(socket), settings, local, .. }) = self.sockets.owned(id) else { return };
         let (peer, discover, limit) = (socket.remote, settings.ip.mtu_discover, settings.recv_buffer);

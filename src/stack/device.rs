@@ -47,8 +47,8 @@ impl Stack {
         self.net.pump_neighbours(&mut self.world.cx(now));
     }
 
-    /// An own address that was probed for in vain, and the MAC of the host that has it; told once. Nothing leaves any more:
-    /// whoever asked for the probes makes an end ([`Stack::on_device_gone`]).
+    /// An own address that was probed for in vain, and the MAC of the host that has it; told once. Nothing leaves any
+    /// more: whoever asked for the probes makes an end ([`Stack::on_device_gone`]).
     pub fn poll_lost_address(&mut self) -> Option<(IpAddr, [u8; 6])> {
         self.net.claims.poll_lost().map(|(addr, mac)| (IpAddr::V4(addr), mac.0))
     }

@@ -1,6 +1,6 @@
 //! What a socket of AF_INET6 may be bound and sent to while the stack has no IPv6: IPv4 by mapped addresses (RFC 4291
-//! section 2.5.5.2, RFC 3493 section 3.7), and `::`. The errors are those of a Linux whose net.ipv6.conf.all.disable_ipv6
-//! is 1.
+//! section 2.5.5.2, RFC 3493 section 3.7), and `::`. The errors are those of a Linux whose
+//! net.ipv6.conf.all.disable_ipv6 is 1.
 
 use super::Protocol;
 use crate::{

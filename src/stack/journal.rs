@@ -1,5 +1,5 @@
-//! What the stack has to say: lines of the log. They are kept until whoever holds the stack has let go of it, since writing
-//! one is a system call. A storm of one kind is a few lines, and then how many more there were.
+//! What the stack has to say: lines of the log. They are kept until whoever holds the stack has let go of it, since
+//! writing one is a system call. A storm of one kind is a few lines, and then how many more there were.
 
 use super::{SocketId, Stack, iface::IfaceId, sockets::Body};
 use crate::{

@@ -255,8 +255,8 @@ impl Net {
         ethernet::Header { dst, src: self.mac, ether_type }.emit(frame.prepend(ethernet::HEADER));
     }
 
-    /// Sends what our addresses need to be ours, the requests of the neighbour cache, and the frames that need to wait no
-    /// longer.
+    /// Sends what our addresses need to be ours, the requests of the neighbour cache, and the frames that need to wait
+    /// no longer.
     pub fn pump_neighbours(&mut self, cx: &mut Cx<'_>) {
         while let Some(packet) = self.claims.poll_transmit() {
             self.send_arp(&packet, MacAddr::BROADCAST, cx);

@@ -36,8 +36,8 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// Whether both may not be at the same time: Linux's inet_bind_conflict (SO_REUSEADDR shares with all but listeners).
-    /// `strict`: for a port we choose, sharing is out of the question.
+    /// Whether both may not be at the same time: Linux's inet_bind_conflict (SO_REUSEADDR shares with all but
+    /// listeners). `strict`: for a port we choose, sharing is out of the question.
     fn conflicts(&self, other: &Self, strict: bool) -> bool {
         let overlap = self.addr == other.addr || self.addr.is_unspecified() || other.addr.is_unspecified();
         let meets = |one: &Self, other: &Self| !one.v6only || other.addr.is_ipv6();

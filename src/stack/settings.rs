@@ -46,7 +46,8 @@ pub struct IpSettings {
     pub recv_tos: bool,
     /// IP_PKTINFO.
     pub pktinfo: bool,
-    /// IP_RECVERR: a datagram socket has an error queue, a stream hears of every ICMP error ([`super::Stack::set_recverr`]).
+    /// IP_RECVERR: a datagram socket has an error queue, a stream hears of every ICMP error
+    /// ([`super::Stack::set_recverr`]).
     pub recverr: bool,
     /// IP_MULTICAST_TTL.
     pub multicast_ttl: u8,

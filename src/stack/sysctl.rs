@@ -52,8 +52,8 @@ impl Stack {
         Ok(())
     }
 
-    /// Everything is as `settings`, names and values, say, and else as if nothing had ever been set, but for the keys of
-    /// Fast Open. What [`Stack::sysctl`] would refuse is passed over.
+    /// Everything is as `settings`, names and values, say, and else as if nothing had ever been set, but for the keys
+    /// of Fast Open. What [`Stack::sysctl`] would refuse is passed over.
     pub fn replace_sysctl<'a>(&mut self, settings: impl IntoIterator<Item = (&'a str, &'a str)>) {
         let before = std::mem::take(&mut self.defaults);
         *self.knobs_mut() = Knobs::default();
@@ -64,8 +64,8 @@ impl Stack {
         self.hand_on(&before);
     }
 
-    /// Sockets follow in what they were not told themselves. Linux looks these up when it needs them, and the congestion
-    /// control when a listener accepts (tcp_ca_openreq_child).
+    /// Sockets follow in what they were not told themselves. Linux looks these up when it needs them, and the
+    /// congestion control when a listener accepts (tcp_ca_openreq_child).
     fn hand_on(&mut self, before: &Settings) {
         let Self { sockets, defaults, .. } = self;
         for entry in sockets.iter_mut() {

@@ -78,8 +78,8 @@ impl Stack {
         }
     }
 
-    /// Whether connection `id`, in TIME-WAIT though somebody still holds its socket, makes room for the one that a SYN opens
-    /// with a listener; then it is over.
+    /// Whether connection `id`, in TIME-WAIT though somebody still holds its socket, makes room for the one that a SYN
+    /// opens with a listener; then it is over.
     fn gives_way(
         &mut self,
         id: SocketId,

@@ -1,5 +1,5 @@
-//! eventfd(2): a descriptor that one thread sleeps on and others write to. By raw calls, which are no cancellation points:
-//! they are made under locks.
+//! eventfd(2): a descriptor that one thread sleeps on and others write to. By raw calls, which are no cancellation
+//! points: they are made under locks.
 
 use super::placeholder;
 use crate::error::{Error, Result};
@@ -59,8 +59,8 @@ impl Event {
         unsafe { libc::syscall(libc::SYS_write, self.fd(), &raw const one, 8usize) };
     }
 
-    /// Resets the count after the descriptor polled readable; false if it is there no more: a program has closed what it
-    /// does not know (closefrom(3)).
+    /// Resets the count after the descriptor polled readable; false if it is there no more: a program has closed what
+    /// it does not know (closefrom(3)).
     pub fn clear(&self) -> bool {
         let mut count = 0u64;
         // SAFETY: eight writable bytes; the caller saw it readable, so this does not block.

@@ -1,9 +1,9 @@
 //! Log lines: `sockeye: WARN tap t0 is down`. They go where `log=` says, one write(2) a line, so that lines of several
 //! processes do not mix, and into a ring of the last ones, which `sockeye log` shows.
 //!
-//! The standard error of a host that a program has started is a pipe to that program, until the host is up. Its standard
-//! output, where it has nothing else to say, is the program's standard error if that is a terminal or a file: there the
-//! lines go once nobody reads the pipe.
+//! The standard error of a host that a program has started is a pipe to that program, until the host is up. Its
+//! standard output, where it has nothing else to say, is the program's standard error if that is a terminal or a file:
+//! there the lines go once nobody reads the pipe.
 
 use super::{fork, threads, transfer, wall};
 use crate::stack::config::{Logging, Whither};
@@ -105,8 +105,8 @@ pub fn take_stdout() {
     HAS_STDOUT.store(true, Ordering::Relaxed);
 }
 
-/// The file is opened for each line: it may have been renamed meanwhile (logrotate(8)), and the number of a descriptor that
-/// stays may come to be another file's in a program that closes what it does not know.
+/// The file is opened for each line: it may have been renamed meanwhile (logrotate(8)), and the number of a descriptor
+/// that stays may come to be another file's in a program that closes what it does not know.
 fn append(path: &Path) -> io::Result<File> {
     // A FIFO without a reader is refused, and one with a reader that is slow holds nobody up.
     OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(libc::O_NONBLOCK).open(path)
@@ -134,8 +134,8 @@ fn reach_syslog() -> io::Result<UnixDatagram> {
 }
 
 /// Writes lines as `logging` says (WARN and worse to standard error, if nothing is said) from here on. Each of several
-/// stacks has what it asked for, and what a place is told twice the more talkative decides; a program that has installed a
-/// logger of its own keeps it, and its levels.
+/// stacks has what it asked for, and what a place is told twice the more talkative decides; a program that has
+/// installed a logger of its own keeps it, and its levels.
 ///
 /// # Errors
 /// A line: the place cannot be written to.
@@ -175,8 +175,8 @@ fn take_over(change: impl FnOnce(&mut Plan)) {
     }
 }
 
-/// Some of the last lines: bytes of the log from the one numbered `from` on, since the process began, `room` at most; and
-/// the number of the first of them. It is another where those from `from` on are gone, or have never been.
+/// Some of the last lines: bytes of the log from the one numbered `from` on, since the process began, `room` at most;
+/// and the number of the first of them. It is another where those from `from` on are gone, or have never been.
 pub fn read(from: u64, room: usize) -> (u64, Vec<u8>) {
     RING.lock().read(from, room)
 }

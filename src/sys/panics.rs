@@ -1,6 +1,6 @@
-//! What a panic says. One that is caught is a line of the log, with its place, and with a back trace at the level debug;
-//! nothing else is printed: standard error is the program's. So is one that nothing catches, in a program that uses the C
-//! functions: it has no panics but ours. In a program of Rust's any other goes its usual way.
+//! What a panic says. One that is caught is a line of the log, with its place, and with a back trace at the level
+//! debug; nothing else is printed: standard error is the program's. So is one that nothing catches, in a program that
+//! uses the C functions: it has no panics but ours. In a program of Rust's any other goes its usual way.
 
 use std::{
     backtrace::Backtrace,

@@ -17,7 +17,8 @@ impl Connection {
         match self.state {
             State::Closed | State::Listen | State::TimeWait => return Err(Error::NotConnected),
             State::SynSent => {
-                // As Linux, which disconnects the socket and shuts nothing down: who waits for the connection learns of it.
+                // As Linux, which disconnects the socket and shuts nothing down: who waits for the connection learns of
+                // it.
                 self.fail(Error::ConnectionReset);
                 (self.life.read_shut, self.life.write_shut) = (false, false);
                 return Ok(());

@@ -296,7 +296,8 @@ impl Connection {
         (self.snd.end() - self.snd.una()) as usize
     }
 
-    /// Whether nothing is left to be done: closed, all segments taken, and (after [`Connection::close`]) ready to be forgotten.
+    /// Whether nothing is left to be done: closed, all segments taken, and (after [`Connection::close`]) ready to be
+    /// forgotten.
     pub fn is_finished(&self) -> bool {
         self.state == State::Closed && self.pending.reset.is_none() && (self.life.orphan || self.life.embryo)
     }

@@ -1,5 +1,5 @@
-//! TCP Fast Open (RFC 7413) of one connection: data in the SYN, a cookie that vouches for the client, and what becomes of
-//! both. Cookies are made and kept by the stack.
+//! TCP Fast Open (RFC 7413) of one connection: data in the SYN, a cookie that vouches for the client, and what becomes
+//! of both. Cookies are made and kept by the stack.
 
 use super::{Connection, State, mss};
 use crate::{
@@ -97,8 +97,8 @@ pub enum Ticket {
 }
 
 impl Connection {
-    /// The connection just begun opens fast: with a cookie its SYN waits for data, without it asks for one. `mss` is what
-    /// the server's segments took at last, 0 if that is not known.
+    /// The connection just begun opens fast: with a cookie its SYN waits for data, without it asks for one. `mss` is
+    /// what the server's segments took at last, 0 if that is not known.
     pub fn open_fast(&mut self, ticket: Ticket, mss: u16) {
         let (option, waits) = match ticket {
             Ticket::Cookie(cookie) => (Some(cookie), true),
@@ -185,8 +185,8 @@ impl Connection {
     pub(super) fn on_fast_syn_ack(&mut self, seg: &Header, cx: &mut Cx<'_>) {
         let retries = self.opening.retries;
         let Some(fast) = &mut self.opening.fast else { return };
-        // A cookie nobody asked for is ignored. One that was asked for and does not come may be had by the other option,
-        // unless the request may have been lost.
+        // A cookie nobody asked for is ignored. One that was asked for and does not come may be had by the other
+        // option, unless the request may have been lost.
         let cookie = seg.options.fast_open.filter(|cookie| fast.option.is_some() && !cookie.is_request());
         let retry = match (fast.option, seg.options.fast_open) {
             (Some(asked), None) if retries == 0 && fast.data == 0 => {
@@ -234,7 +234,8 @@ impl Connection {
         self.opening.fast.iter_mut().for_each(|fast| fast.writer = true);
     }
 
-    /// The SYN-ACK is acknowledged: at once, unless data is about to do it (as Linux, which knows who sleeps in a write).
+    /// The SYN-ACK is acknowledged: at once, unless data is about to do it (as Linux, which knows who sleeps in a
+    /// write).
     pub(super) fn acknowledge_syn_ack(&mut self, now: Instant) {
         if self.opening.fast.as_ref().is_some_and(|fast| fast.writer) {
             self.acks.await_answer(now);

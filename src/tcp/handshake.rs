@@ -76,8 +76,8 @@ impl Connection {
         connection
     }
 
-    /// A connection whose SYN-ACK is not kept: `iss` is the cookie in it (RFC 4987 section 3.6), `syn` what it stands for.
-    /// The next segment completes the handshake.
+    /// A connection whose SYN-ACK is not kept: `iss` is the cookie in it (RFC 4987 section 3.6), `syn` what it stands
+    /// for. The next segment completes the handshake.
     pub fn resume(
         flow: Flow,
         syn: &Header,
@@ -289,8 +289,8 @@ impl Connection {
         self.opening.sent_at.filter(|_| matches!(self.state, State::SynSent | State::SynReceived))
     }
 
-    /// Whether the handshake has been tried for long enough: as Linux, so many times, `linear` of them in addition, or for
-    /// as long as so many would take if each waited twice as long as the one before.
+    /// Whether the handshake has been tried for long enough: as Linux, so many times, `linear` of them in addition, or
+    /// for as long as so many would take if each waited twice as long as the one before.
     fn is_opening_given_up(&self, linear: u32, now: Instant) -> bool {
         let Settings { syn_retries: count, user_timeout, ref knobs, .. } = self.settings;
         let passed = self.opening.sent_at.map_or(Duration::ZERO, |at| now.since(at));

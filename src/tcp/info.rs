@@ -11,8 +11,8 @@ use crate::{
     time::{Duration, Instant},
 };
 
-/// Linux's `struct tcp_info` (include/uapi/linux/tcp.h, 6.18, the last word as 7.0 has it); times are microseconds, or milliseconds where the name
-/// begins with `last`.
+/// Linux's `struct tcp_info` (include/uapi/linux/tcp.h, 6.18, the last word as 7.0 has it); times are microseconds, or
+/// milliseconds where the name begins with `last`.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 #[allow(missing_docs)]
@@ -135,8 +135,8 @@ impl Stats {
     pub fn on_established(&mut self, is_passive: bool, now: Instant) {
         self.data_received_at = now;
         self.acked_at = now;
-        // The SYN counts (RFC 4898 calls it an octet; Linux counts it delivered). Of a connection that is accepted Linux
-        // counts from the acknowledgement of its SYN-ACK on.
+        // The SYN counts (RFC 4898 calls it an octet; Linux counts it delivered). Of a connection that is accepted
+        // Linux counts from the acknowledgement of its SYN-ACK on.
         self.delivered = self.delivered.wrapping_add(1);
         self.bytes_acked += u64::from(!is_passive);
     }

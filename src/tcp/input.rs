@@ -122,8 +122,8 @@ impl Connection {
         }
     }
 
-    /// Whether data goes beyond the window. As Linux, it is not trimmed to it but taken whole if the application has nothing
-    /// to read, and else dropped whole; a FIN may lie beyond in any case.
+    /// Whether data goes beyond the window. As Linux, it is not trimmed to it but taken whole if the application has
+    /// nothing to read, and else dropped whole; a FIN may lie beyond in any case.
     fn goes_too_far(&self, seq: SeqNum, len: usize) -> bool {
         len > 0 && seq + len as u32 > self.window.edge() && self.rcv.readable() > 0
     }

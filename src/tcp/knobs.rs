@@ -13,8 +13,8 @@ pub enum KnobError {
     OutOfRange,
 }
 
-/// The least, the first and the largest size of a socket buffer, bytes as Linux counts them: those of the payload and as
-/// many again for what it is kept in.
+/// The least, the first and the largest size of a socket buffer, bytes as Linux counts them: those of the payload and
+/// as many again for what it is kept in.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// What it is never less than.
@@ -80,14 +80,16 @@ macro_rules! knobs {
 }
 
 knobs! {
-    /// Explicit congestion notification: 0 off, 1 ask and accept, 2 accept; the accurate one (RFC 9768): 3 ask and accept, 4
-    /// accept and ask for the other, 5 accept.
+    /// Explicit congestion notification: 0 off, 1 ask and accept, 2 accept; the accurate one (RFC 9768): 3 ask and
+    /// accept, 4 accept and ask for the other, 5 accept.
     ecn = "tcp_ecn", 2, 0..=5;
-    /// The option of accurate ECN: 0 never, 1 sparingly, 2 wherever it fits, 3 even if it seems to be dropped on the way.
+    /// The option of accurate ECN: 0 never, 1 sparingly, 2 wherever it fits, 3 even if it seems to be dropped on the
+    /// way.
     ecn_option = "tcp_ecn_option", 2, 0..=3;
     /// How often in a round trip the option is sent where it is sent sparingly; 0 is no more often than it must be.
     ecn_option_beacon = "tcp_ecn_option_beacon", 3, 0..=4;
-    /// Fast Open: the sum of 1 for clients, 2 for servers, 4 and 0x200 for both without cookies, 0x400 for every listener.
+    /// Fast Open: the sum of 1 for clients, 2 for servers, 4 and 0x200 for both without cookies, 0x400 for every
+    /// listener.
     fastopen = "tcp_fastopen", 1, 0..=u32::MAX;
     /// SYN cookies: 0 never, 1 when a listener's SYN queue is full, 2 always.
     syncookies = "tcp_syncookies", 1, 0..=2;

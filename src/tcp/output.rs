@@ -169,9 +169,9 @@ impl Connection {
         self.next_retransmission(segment).or_else(|| self.next_new(segment, cx.now))
     }
 
-    /// The largest payload of one frame, a whole number of segments. A frame takes at most half of the congestion window
-    /// and of the peer's, so that acknowledgements of one half come while the other is on its way, and no more than leaves in
-    /// about a millisecond.
+    /// The largest payload of one frame, a whole number of segments. A frame takes at most half of the congestion
+    /// window and of the peer's, so that acknowledgements of one half come while the other is on its way, and no more
+    /// than leaves in about a millisecond.
     fn max_payload(&self, segment: u32) -> u32 {
         if self.path.max_frame <= self.path.mtu || self.urgent.is_sending(self.snd.una()) || self.ecn.owes_cwr() {
             return segment;
@@ -312,8 +312,8 @@ impl Connection {
         if fin {
             flags = flags.with(Flags::FIN);
         }
-        // As on Linux a frame of several segments is pushed, too, so that a receiver that merges segments hands them on at
-        // once. What was pushed once is so again.
+        // As on Linux a frame of several segments is pushed, too, so that a receiver that merges segments hands them on
+        // at once. What was pushed once is so again.
         let is_marked = if again { self.snd.is_pushed(seq + len) } else { self.has_mark(seq, seq + data) };
         let pushed = data > 0 && (data > segment || is_marked);
         if pushed {

@@ -1,5 +1,5 @@
-//! PSH: what the receiver hands on at once (RFC 9293 section 3.9.1.2, MUST-61). As on Linux the marks are set while data
-//! is queued, and stay on it; the ends of records (MSG_EOR) are marks, too.
+//! PSH: what the receiver hands on at once (RFC 9293 section 3.9.1.2, MUST-61). As on Linux the marks are set while
+//! data is queued, and stay on it; the ends of records (MSG_EOR) are marks, too.
 
 use crate::wire::seq::SeqNum;
 use std::collections::VecDeque;
@@ -36,8 +36,8 @@ pub struct Push {
 }
 
 impl Push {
-    /// Marks the end of a call without MSG_MORE, and every end that has half of the peer's largest window behind the last
-    /// mark (Linux's forced_push). A mark moves with the end of its buffer until that is full.
+    /// Marks the end of a call without MSG_MORE, and every end that has half of the peer's largest window behind the
+    /// last mark (Linux's forced_push). A mark moves with the end of its buffer until that is full.
     pub fn on_queued(&mut self, queued: &Queued) {
         let Queued { start, end, nxt, chunk, max_window, more } = *queued;
         let mut marked = self.marked.unwrap_or(start);

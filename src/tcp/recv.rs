@@ -151,8 +151,8 @@ impl Connection {
         }
     }
 
-    /// What is left to be read, for TCP_INQ, if that is asked for. As in Linux the peer's FIN counts, for ever: who sees
-    /// 1 there reads on and finds the end.
+    /// What is left to be read, for TCP_INQ, if that is asked for. As in Linux the peer's FIN counts, for ever: who
+    /// sees 1 there reads on and finds the end.
     pub fn inq(&self) -> Option<u32> {
         let left = || u32::try_from(self.rcv.readable()).unwrap_or(u32::MAX - 1) + u32::from(self.life.peer_done);
         self.settings.inq.then(left)

@@ -22,8 +22,8 @@ impl Connection {
     /// Queues as much of `data` as there is room for; returns how many bytes.
     ///
     /// # Errors
-    /// As send(2): `WouldBlock` when there is no room or the handshake is not complete, `BrokenPipe` after our own shutdown or a reset,
-    /// the pending error once.
+    /// As send(2): `WouldBlock` when there is no room or the handshake is not complete, `BrokenPipe` after our own
+    /// shutdown or a reset, the pending error once.
     pub fn send(&mut self, data: &[IoSlice<'_>], flags: SendFlags, cx: &mut Cx<'_>) -> Result<usize> {
         self.admit()?;
         self.note_silence(false, cx.now);
@@ -112,8 +112,8 @@ impl Connection {
         });
     }
 
-    /// The application writes again, or the peer's window opens for what waits: after a silence the congestion window has to
-    /// be won anew (RFC 2861 section 2.2; Linux's tcp_slow_start_after_idle_check).
+    /// The application writes again, or the peer's window opens for what waits: after a silence the congestion window
+    /// has to be won anew (RFC 2861 section 2.2; Linux's tcp_slow_start_after_idle_check).
     pub(super) fn note_silence(&mut self, opens: bool, now: Instant) {
         let decays = self.settings.knobs.slow_start_after_idle != 0;
         let is_silent = decays && self.snd.unacked() == 0 && (self.snd.unsent() > 0) == opens;
@@ -125,8 +125,8 @@ impl Connection {
         }
     }
 
-    /// The application writes again: if everything it wrote before has left although more might have, the rate was its own
-    /// (draft-ietf-ccwg-bbr section 4.1.2.4, CheckIfApplicationLimited).
+    /// The application writes again: if everything it wrote before has left although more might have, the rate was its
+    /// own (draft-ietf-ccwg-bbr section 4.1.2.4, CheckIfApplicationLimited).
     fn note_app_limited(&mut self) {
         let pipe = self.pipe();
         if self.snd.unsent() < u32::from(self.segment_size()) && pipe < self.cc.window() && self.snd.lost() == 0 {
@@ -134,8 +134,9 @@ impl Connection {
         }
     }
 
-    /// Bytes that may be queued in all. What arrived behind a hole takes no room from what is to be sent while the hole is
-    /// filled. What grew with the connection is not there while memory is short (as Linux's tcp_should_expand_sndbuf).
+    /// Bytes that may be queued in all. What arrived behind a hole takes no room from what is to be sent while the hole
+    /// is filled. What grew with the connection is not there while memory is short (as Linux's
+    /// tcp_should_expand_sndbuf).
     fn send_limit(&self) -> usize {
         let window = if self.share.is_short() { 0 } else { self.cc.window().saturating_add(self.snd.sacked()) };
         self.share.send_limit(buffer_limit(&self.settings, window, self.rtt.min_rtt()))
@@ -155,7 +156,8 @@ impl Connection {
         is_writable(&self.settings, queued, self.snd.unsent_data(), self.send_limit())
     }
 
-    /// What Linux would gather in one buffer: whole segments, no more than half of the peer's window (tcp_bound_to_half_wnd).
+    /// What Linux would gather in one buffer: whole segments, no more than half of the peer's window
+    /// (tcp_bound_to_half_wnd).
     fn chunk(&self) -> usize {
         let segment = usize::from(self.mss()).max(1);
         let window = self.peer.max() as usize;

@@ -95,8 +95,8 @@ pub fn buffer_limit(settings: &Settings, cwnd: u32, min_rtt: Option<Duration>) -
     limit.min(MOST)
 }
 
-/// So much room is enough however large the buffer: a third of Linux's largest (tcp_wmem, 4 MiB). A third of a larger one
-/// would be waited for while a long path runs empty.
+/// So much room is enough however large the buffer: a third of Linux's largest (tcp_wmem, 4 MiB). A third of a larger
+/// one would be waited for while a long path runs empty.
 const ENOUGH: usize = (4 << 20) / 3;
 
 /// What Linux books for a buffer beside its payload, bytes: socket buffers of a size that the application has set count
@@ -111,8 +111,8 @@ pub fn charge(settings: &Settings, held: usize, chunk: usize) -> usize {
     }
 }
 
-/// Bytes that may be queued now. As on Linux a chunk that is begun is filled, and a new one is begun as long as there is
-/// room for anything and no more is unsent than TCP_NOTSENT_LOWAT.
+/// Bytes that may be queued now. As on Linux a chunk that is begun is filled, and a new one is begun as long as there
+/// is room for anything and no more is unsent than TCP_NOTSENT_LOWAT.
 pub fn room(settings: &Settings, held: usize, unsent: u32, chunk: usize, limit: usize) -> usize {
     let free = limit.saturating_sub(charge(settings, held, chunk));
     let begun = match unsent as usize % chunk {

@@ -39,8 +39,8 @@ pub struct Settings {
     pub keep_count: u32,
     /// TCP_USER_TIMEOUT; zero means the default (RFC 9293 R2, Linux's tcp_retries2).
     pub user_timeout: Duration,
-    /// TCP_SYNCNT: retransmissions of a SYN before connect(2) gives up, and of a listener's SYN-ACKs; `None` leaves it to
-    /// `tcp_syn_retries` and `tcp_synack_retries`.
+    /// TCP_SYNCNT: retransmissions of a SYN before connect(2) gives up, and of a listener's SYN-ACKs; `None` leaves it
+    /// to `tcp_syn_retries` and `tcp_synack_retries`.
     pub syn_retries: Option<u32>,
     /// SO_LINGER; the socket layer waits, zero aborts.
     pub linger: Option<Duration>,

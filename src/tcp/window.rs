@@ -60,8 +60,8 @@ fn limit(settings: &Settings) -> u32 {
     u32::try_from(bytes).unwrap_or(LARGEST).min(clamp(settings)).max(1)
 }
 
-/// The shift count a SYN offers: the smallest that can express the largest buffer (RFC 7323 section 2.3). Linux takes the
-/// size of a buffer that may grow with its overhead, and with what an application may set.
+/// The shift count a SYN offers: the smallest that can express the largest buffer (RFC 7323 section 2.3). Linux takes
+/// the size of a buffer that may grow with its overhead, and with what an application may set.
 pub fn shift_for(settings: &Settings) -> u8 {
     let most = match settings.recv_buffer {
         BufferSize::Auto { .. } => limit(settings).saturating_mul(2).max(RMEM_MAX).min(clamp(settings)),
@@ -76,8 +76,8 @@ const fn initial(capacity: u32, mss: u32) -> u32 {
 }
 
 impl RecvWindow {
-    /// A window for a connection that begins at `rcv_nxt`, whose peer's segments may have `mss` bytes; nothing is offered
-    /// yet.
+    /// A window for a connection that begins at `rcv_nxt`, whose peer's segments may have `mss` bytes; nothing is
+    /// offered yet.
     pub fn new(settings: &Settings, rcv_nxt: SeqNum, mss: u16, now: Instant) -> Self {
         let capacity = match settings.recv_buffer {
             BufferSize::Auto { .. } => limit(settings).min(settings.knobs.rmem.first.div_ceil(2)),
@@ -248,8 +248,8 @@ impl RecvWindow {
         }
     }
 
-    /// A segment of `len` bytes came, `advertised` being our MSS: the peer is sending, and more is offered to it (Linux's
-    /// tcp_grow_window).
+    /// A segment of `len` bytes came, `advertised` being our MSS: the peer is sending, and more is offered to it
+    /// (Linux's tcp_grow_window).
     pub fn on_segment(&mut self, len: usize, unread: usize, advertised: u16) {
         if len < SMALL {
             return;
@@ -259,8 +259,8 @@ impl RecvWindow {
         self.ssthresh = self.ssthresh.max(self.ssthresh.saturating_add(growth).min(room));
     }
 
-    /// Something came out of order, which goes so far ahead: while the gap is repaired, for a round trip at least, as much
-    /// again is on its way (Linux's tcp_rcvbuf_grow).
+    /// Something came out of order, which goes so far ahead: while the gap is repaired, for a round trip at least, as
+    /// much again is on its way (Linux's tcp_rcvbuf_grow).
     pub fn on_out_of_order(&mut self, ahead: u32, settings: &Settings) {
         if let BufferSize::Auto { .. } = settings.recv_buffer {
             self.grow_to(2 * u128::from(self.best) + u128::from(ahead), settings);

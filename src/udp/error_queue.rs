@@ -1,5 +1,6 @@
-//! The error queue of IP_RECVERR (ip(7)): each ICMP error and each datagram refused as too large, until it is taken. The
-//! order of things, and what the pending error becomes, are those of Linux (net/core/skbuff.c, sock_dequeue_err_skb).
+//! The error queue of IP_RECVERR (ip(7)): each ICMP error and each datagram refused as too large, until it is taken.
+//! The order of things, and what the pending error becomes, are those of Linux (net/core/skbuff.c,
+//! sock_dequeue_err_skb).
 
 use super::{Meta, OVERHEAD, Socket};
 use crate::{addr::Endpoint, error::Error, ready::Ready};

@@ -5,7 +5,8 @@ use std::net::Ipv4Addr;
 
 /// Length of the part all messages have.
 pub const HEADER: usize = 8;
-/// Most bytes of the offending packet an error quotes: the ICMP packet stays within 576 bytes (RFC 1812 section 4.3.2.3).
+/// Most bytes of the offending packet an error quotes: the ICMP packet stays within 576 bytes (RFC 1812 section
+/// 4.3.2.3).
 pub const MAX_QUOTE: usize = 576 - ipv4::MIN_HEADER - HEADER;
 
 /// Message types (IANA "ICMP Parameters").
@@ -21,7 +22,8 @@ mod kind {
     pub const TIMESTAMP_REPLY: u8 = 14;
 }
 
-/// Why a destination was not reached: the codes of type 3 (RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1).
+/// Why a destination was not reached: the codes of type 3 (RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section
+/// 5.2.7.1).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Unreachable(pub u8);
 

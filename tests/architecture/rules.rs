@@ -113,8 +113,8 @@ pub fn judge_member(path: &str, text: &str) -> Vec<String> {
     wrong
 }
 
-/// `clamp` panics when its bounds cross, which only constants cannot do: others are kept by `min` and `max`, whose order
-/// says which of the two wins.
+/// `clamp` panics when its bounds cross, which only constants cannot do: others are kept by `min` and `max`, whose
+/// order says which of the two wins.
 fn crossing_bounds(path: &str, source: &Source) -> Vec<String> {
     let is_constant = |word: &str| {
         let is_name = word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');

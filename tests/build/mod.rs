@@ -1,4 +1,5 @@
-//! C programs for the tests: compiled against the kernel's sockets or ours, run with a time limit, their output compared.
+//! C programs for the tests: compiled against the kernel's sockets or ours, run with a time limit, their output
+//! compared.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::{
@@ -42,8 +43,8 @@ pub fn stack_for(program: &str) -> String {
     if set.is_empty() { "null:".to_owned() } else { format!("null:,sysctl={}", set.join("+")) }
 }
 
-/// A command of the shell that runs the program `$0` in a fresh network namespace: without IPv6, as the stack is, and with
-/// what [`sysctl`] says.
+/// A command of the shell that runs the program `$0` in a fresh network namespace: without IPv6, as the stack is, and
+/// with what [`sysctl`] says.
 pub fn on_the_kernel(program: &str) -> String {
     let mut script = "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 && ip link set lo up".to_owned();
     for (name, value) in sysctl(program) {
@@ -60,8 +61,8 @@ pub fn scratch() -> PathBuf {
     dir
 }
 
-/// The directory with the libsockeye.so that was built for this very run: cargo builds the library in all its forms before
-/// an integration test, and leaves them beside the test's executable.
+/// The directory with the libsockeye.so that was built for this very run: cargo builds the library in all its forms
+/// before an integration test, and leaves them beside the test's executable.
 pub fn library() -> PathBuf {
     let deps = env::current_exe().unwrap().parent().unwrap().to_owned();
     assert!(deps.join("libsockeye.so").exists(), "no libsockeye.so in {}", deps.display());

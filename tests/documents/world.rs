@@ -1,5 +1,5 @@
-//! The world of somebody who follows a document: a machine with Sockeye installed, an ordinary user who may use sudo, and
-//! behind a router's address the Internet, which is a name server and a web server.
+//! The world of somebody who follows a document: a machine with Sockeye installed, an ordinary user who may use sudo,
+//! and behind a router's address the Internet, which is a name server and a web server.
 
 use crate::{build, netns::Namespace};
 use std::{

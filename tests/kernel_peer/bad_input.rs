@@ -1,5 +1,5 @@
-//! Whatever is wrong with what a stack is to be made of: one clear error that names cause and cure, and nothing half-made
-//! is left behind.
+//! Whatever is wrong with what a stack is to be made of: one clear error that names cause and cure, and nothing
+//! half-made is left behind.
 
 use crate::{
     kernel,

@@ -1,5 +1,5 @@
-//! Descriptors that run out: in a program, and in the host. The program has a soft limit of its own: a hard one would be
-//! the host's too, which the program starts.
+//! Descriptors that run out: in a program, and in the host. The program has a soft limit of its own: a hard one would
+//! be the host's too, which the program starts.
 
 use crate::{
     home::{Home, noise},

@@ -1,5 +1,5 @@
-//! Servers that listen on `::` beside or instead of 0.0.0.0, some of them with IPV6_V6ONLY: they start, and IPv4 comes to
-//! them.
+//! Servers that listen on `::` beside or instead of 0.0.0.0, some of them with IPV6_V6ONLY: they start, and IPv4 comes
+//! to them.
 
 use crate::{home::Home, netcat::connected};
 use std::{

@@ -1,5 +1,5 @@
-//! The fence: by whatever way a program on a stack asks for it, there is no socket of the kernel's network; and the tree
-//! of programs keeps its host, which is outside.
+//! The fence: by whatever way a program on a stack asks for it, there is no socket of the kernel's network; and the
+//! tree of programs keeps its host, which is outside.
 
 use crate::{
     home::{Home, Way},

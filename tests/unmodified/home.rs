@@ -1,6 +1,6 @@
-//! A network of a test's own: a TAP with the kernel on one side and a stack with its programs on the other. While a test
-//! runs it is watched that none of those programs has a socket of the kernel's network; when it has ended, that nothing
-//! is left.
+//! A network of a test's own: a TAP with the kernel on one side and a stack with its programs on the other. While a
+//! test runs it is watched that none of those programs has a socket of the kernel's network; when it has ended, that
+//! nothing is left.
 
 use crate::{
     http, installed,
@@ -53,8 +53,8 @@ impl Home {
         Self::test_with(way, "", test);
     }
 
-    /// The same with no more connections in TIME-WAIT than are there after a moment: what a host holds does then not depend
-    /// on how many there were in the last minute.
+    /// The same with no more connections in TIME-WAIT than are there after a moment: what a host holds does then not
+    /// depend on how many there were in the last minute.
     pub fn test_at_rest(test: impl FnOnce(&Home)) {
         Self::test_with(Way::ByHand, ",sysctl=tcp_max_tw_buckets:500", test);
     }

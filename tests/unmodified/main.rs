@@ -1,6 +1,6 @@
 //! Debian's own programs, unmodified, on a stack that a host serves: against the kernel's TCP and UDP over a TAP, and
-//! against each other on one stack. Each test runs twice: once the programs are started by hand with the preload library,
-//! once by `sockeye run`. Needs root and what `.ci/tools test` installs.
+//! against each other on one stack. Each test runs twice: once the programs are started by hand with the preload
+//! library, once by `sockeye run`. Needs root and what `.ci/tools test` installs.
 //!
 //! | file | what |
 //! |---|---|

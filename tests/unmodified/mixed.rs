@@ -1,5 +1,6 @@
-//! Clients of all tempers on a stack, and a plain server there that accepts and receives (`tests/programs/mixed.c`): every
-//! connection ends on both sides, none fails that the kernel would not fail, and the host is afterwards as it was before.
+//! Clients of all tempers on a stack, and a plain server there that accepts and receives (`tests/programs/mixed.c`):
+//! every connection ends on both sides, none fails that the kernel would not fail, and the host is afterwards as it was
+//! before.
 
 use crate::{build::Program, home::Home, netns::KERNEL, rest::at_rest};
 use std::{env, time::Duration};

@@ -15,7 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A server whose standard error is its client's connection, and which tries to execute a static program: the headers of one.
+/// A server whose standard error is its client's connection, and which tries to execute a static program: the headers
+/// of one.
 const SAYS: &str = r#"
 import os, socket, struct
 header = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + struct.pack("<HHIQQQIHHHHHH", 2, os.uname().machine == "x86_64" and 62 or 183,

@@ -6,7 +6,8 @@ use crate::{
     running::Running,
 };
 
-/// Requests that were waited for so far, but for those of a process's beginning: who its host is, and of what tree it is.
+/// Requests that were waited for so far, but for those of a process's beginning: who its host is, and of what tree it
+/// is.
 fn waits(host: &Running) -> Vec<String> {
     let said = host.said();
     let is_first = |line: &&str| line.contains(" for Join ") || line.contains(" for Tree ");

@@ -25,8 +25,8 @@ pub enum Command {
     Host(Host),
     /// Show it at work, in a network namespace of its own
     ///
-    /// Runs demo/run.sh of the source tree that this program was built in, as `make demo` does, or what was installed of
-    /// it: unmodified programs on a stack.
+    /// Runs demo/run.sh of the source tree that this program was built in, as `make demo` does, or what was installed
+    /// of it: unmodified programs on a stack.
     Demo,
     /// Print the version
     Version,
@@ -43,9 +43,10 @@ pub enum Command {
 
 /// Run a program whose network is a stack
 ///
-/// The program replaces this one, so that its exit status and signals are its own. Programs that use the same device, or
-/// the same name of a stack, share one stack: the first starts it, the others join it and must mean the same network; of
-/// link=, pcap= and log= they may say nothing. It ends when the last of them and the last connection are gone.
+/// The program replaces this one, so that its exit status and signals are its own. Programs that use the same device,
+/// or the same name of a stack, share one stack: the first starts it, the others join it and must mean the same
+/// network; of link=, pcap= and log= they may say nothing. It ends when the last of them and the last connection are
+/// gone.
 #[derive(Args)]
 pub struct Run {
     /// Name of the stack to join or to start [default: made from the device, or SOCKEYE_STACK]
@@ -65,8 +66,8 @@ pub struct Run {
     pub cc: Option<String>,
     /// Leave the kernel's network open to what goes past the preload library
     ///
-    /// Without it a seccomp filter holds the program and all it starts: sockets of the kernel's network cannot be made, by
-    /// whatever means, nor rings of io_uring.
+    /// Without it a seccomp filter holds the program and all it starts: sockets of the kernel's network cannot be made,
+    /// by whatever means, nor rings of io_uring.
     #[arg(long)]
     pub allow_kernel: bool,
     /// The program and its arguments
@@ -91,8 +92,8 @@ pub struct Ls {
 
 /// List the sockets of running stacks, as ss(8) does the kernel's
 ///
-/// Without --listening and --all: connections, and datagram sockets with a peer. Shows TCP and UDP unless one of them is
-/// asked for.
+/// Without --listening and --all: connections, and datagram sockets with a peer. Shows TCP and UDP unless one of them
+/// is asked for.
 #[derive(Args)]
 pub struct Ss {
     /// The stack [default: every stack of this user in this network namespace, named in a first column]
@@ -163,8 +164,8 @@ pub struct Log {
 
 /// End a stack's host
 ///
-/// Its connections are reset, and programs that use it see that. A program that was started by `sockeye run` or has used
-/// the stack gets no new sockets and must be started again; another one starts the stack anew, if it knows the
+/// Its connections are reset, and programs that use it see that. A program that was started by `sockeye run` or has
+/// used the stack gets no new sockets and must be started again; another one starts the stack anew, if it knows the
 /// specification. Says how many processes and connections there were.
 #[derive(Args)]
 pub struct Stop {
@@ -192,8 +193,9 @@ pub struct Up {
     pub tun: bool,
     /// Let the device's network out through the kernel's other interfaces, under their addresses
     ///
-    /// Masquerades by nft, or iptables where there is no nft, and turns on IPv4 forwarding if it is off. A firewall that
-    /// drops forwarded packets is left as it is. The specification that is printed names the machine's name servers then.
+    /// Masquerades by nft, or iptables where there is no nft, and turns on IPv4 forwarding if it is off. A firewall
+    /// that drops forwarded packets is left as it is. The specification that is printed names the machine's name
+    /// servers then.
     #[arg(long)]
     pub nat: bool,
     /// The user who may open the device, besides root [default: who called sudo, else who calls this]
@@ -205,8 +207,8 @@ pub struct Up {
 
 /// Remove a TAP or TUN device, and undo its --nat
 ///
-/// A stack that no program uses any more is waited for; one that is used keeps its device. IPv4 forwarding is turned off
-/// with the last device that has --nat, if `sockeye up` had turned it on.
+/// A stack that no program uses any more is waited for; one that is used keeps its device. IPv4 forwarding is turned
+/// off with the last device that has --nat, if `sockeye up` had turned it on.
 #[derive(Args)]
 pub struct Down {
     /// The device
@@ -215,8 +217,8 @@ pub struct Down {
 
 /// Own a device and a stack, and serve the sockets of programs that run with the preload library
 ///
-/// Programs that run with LD_PRELOAD=libsockeye_preload.so start it by themselves. It ends when the last program and the
-/// last connection are gone. Where a host of this name runs already there is nothing to do.
+/// Programs that run with LD_PRELOAD=libsockeye_preload.so start it by themselves. It ends when the last program and
+/// the last connection are gone. Where a host of this name runs already there is nothing to do.
 #[derive(Args)]
 pub struct Host {
     /// The network specification, such as tap:t0,ip=10.97.0.2/24,gw=10.97.0.1

@@ -79,8 +79,8 @@ pub fn up(arguments: &Up) -> Result<String, Failure> {
     Ok(said)
 }
 
-/// The key `dns=` with the machine's name servers, which a stack reaches that is let out; nothing if there are none, and a
-/// line says so.
+/// The key `dns=` with the machine's name servers, which a stack reaches that is let out; nothing if there are none,
+/// and a line says so.
 fn name_servers(name: &str, said: &mut String) -> String {
     match resolvers::reachable() {
         Ok(servers) => format!(",dns={}", servers.iter().map(ToString::to_string).collect::<Vec<_>>().join("+")),

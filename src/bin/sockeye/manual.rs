@@ -1,5 +1,5 @@
-//! The manual page sockeye(1), made from the command line's own texts and what they leave out. docs/sockeye.1 is a copy,
-//! which tests/cli.rs compares.
+//! The manual page sockeye(1), made from the command line's own texts and what they leave out. docs/sockeye.1 is a
+//! copy, which tests/cli.rs compares.
 
 use crate::arguments::Arguments;
 use clap::CommandFactory;

@@ -71,8 +71,8 @@ pub fn find(name: &Path) -> Result<PathBuf, Trouble> {
     })
 }
 
-/// Judges a program; a script by its interpreter, as the kernel will run that, and the loader by what it is told to run.
-/// With `no_new_rights` no program gets other rights than ours.
+/// Judges a program; a script by its interpreter, as the kernel will run that, and the loader by what it is told to
+/// run. With `no_new_rights` no program gets other rights than ours.
 pub fn check(path: &Path, words: &[OsString], no_new_rights: bool) -> Result<(), Trouble> {
     let mut path = path.to_owned();
     for _ in 0..DEPTH {

@@ -1,6 +1,6 @@
-//! IPPROTO_IPV6 (ipv6(7), RFC 3493, RFC 3542; Linux net/ipv6/ipv6_sockglue.c). An AF_INET6 socket reaches IPv4 alone, by
-//! mapped addresses, and on Linux too most of these options steer packets of IPv6 and no others: they are kept for who
-//! reads them. What holds for mapped addresses is IPV6_V6ONLY and IPV6_RECVPKTINFO.
+//! IPPROTO_IPV6 (ipv6(7), RFC 3493, RFC 3542; Linux net/ipv6/ipv6_sockglue.c). An AF_INET6 socket reaches IPv4 alone,
+//! by mapped addresses, and on Linux too most of these options steer packets of IPv6 and no others: they are kept for
+//! who reads them. What holds for mapped addresses is IPV6_V6ONLY and IPV6_RECVPKTINFO.
 
 use super::{
     super::{ancillary::interface, file::Handle},

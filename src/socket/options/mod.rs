@@ -1,4 +1,5 @@
-//! getsockopt(2) and setsockopt(2). One table a level; what is not in a table, or not honoured, fails as Linux documents.
+//! getsockopt(2) and setsockopt(2). One table a level; what is not in a table, or not honoured, fails as Linux
+//! documents.
 
 mod ip;
 mod ipv6;

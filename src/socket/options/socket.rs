@@ -233,8 +233,8 @@ fn stamping(s: &Handle) -> Result<Value> {
     if s.protocol == Protocol::Tcp { tcp_setting(s, |o| o.stamping as i32) } else { Ok(Value::Int(0)) }
 }
 
-/// What a stream sends is stamped by software; what it receives, by SO_TIMESTAMP. Its bytes have numbers only once there is
-/// a connection.
+/// What a stream sends is stamped by software; what it receives, by SO_TIMESTAMP. Its bytes have numbers only once
+/// there is a connection.
 fn set_stamping(s: &Handle, value: &[u8]) -> Result<()> {
     let wanted = int(value)? as u32;
     if wanted == 0 && s.protocol == Protocol::Udp {
@@ -260,8 +260,8 @@ fn remember(flag: &AtomicBool, on: bool) -> Result<()> {
     Ok(())
 }
 
-/// What Linux reports of a stream's buffer is twice what was asked for: as much again goes into its book-keeping. One that
-/// sizes itself is what it begins with (net.ipv4.tcp_wmem, tcp_rmem).
+/// What Linux reports of a stream's buffer is twice what was asked for: as much again goes into its book-keeping. One
+/// that sizes itself is what it begins with (net.ipv4.tcp_wmem, tcp_rmem).
 fn reported(size: BufferSize, sizes: Sizes) -> i32 {
     let bytes = match size {
         BufferSize::Auto { .. } => sizes.first as usize,
@@ -434,8 +434,8 @@ fn pacing(s: &Handle) -> Result<Value> {
     Ok(Value::bytes(&rate.to_ne_bytes()))
 }
 
-/// SO_MAX_PACING_RATE, bytes a second, 32 or 64 bits wide; all ones is no limit. Datagrams are not paced (nor are they on
-/// Linux without the queueing discipline for it).
+/// SO_MAX_PACING_RATE, bytes a second, 32 or 64 bits wide; all ones is no limit. Datagrams are not paced (nor are they
+/// on Linux without the queueing discipline for it).
 fn set_pacing(s: &Handle, value: &[u8]) -> Result<()> {
     let rate = match value.first_chunk() {
         Some(wide) => u64::from_ne_bytes(*wide),

@@ -209,7 +209,8 @@ fn fast_open(s: &Handle, read: impl FnOnce(&FastOpenSettings) -> i32) -> Result<
     tcp_setting(s, |o| o.fast_open.as_deref().map_or(0, read))
 }
 
-/// Changes what belongs to Fast Open, which only a socket without a connection may (and one that listens, if `listening`).
+/// Changes what belongs to Fast Open, which only a socket without a connection may (and one that listens, if
+/// `listening`).
 fn fast_open_change(s: &Handle, listening: bool, write: impl FnOnce(&mut FastOpenSettings)) -> Result<()> {
     match s.with(|stack, id, _| Ok(stack.state(id)))? {
         State::Closed => {}
