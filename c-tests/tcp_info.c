@@ -63,7 +63,8 @@ int main(void) {
   SAY("cwnd at least initial %d, ssthresh not below cwnd %d", s.tcpi_snd_cwnd >= 10, s.tcpi_snd_ssthresh >= s.tcpi_snd_cwnd);
   SAY("nothing outstanding %d %d %d %d", s.tcpi_unacked, s.tcpi_sacked, s.tcpi_lost, s.tcpi_retrans);
   SAY("in open state %d, no back-off %d, no probes %d", s.tcpi_ca_state, s.tcpi_backoff, s.tcpi_probes);
-  SAY("nothing retransmitted %d", s.tcpi_total_retrans);
+  // Not none: who is kept from running for longer than a time-out sends again.
+  SAY("sent again %d", s.tcpi_total_retrans >= s.tcpi_retrans && s.tcpi_total_retrans < 10);
   SAY("path mtu above mss %d", s.tcpi_pmtu > s.tcpi_snd_mss);
   SAY("just sent %d", s.tcpi_last_data_sent < 5000);
 

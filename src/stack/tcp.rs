@@ -53,7 +53,10 @@ impl Stack {
             self.trace_arrival(iface, &flow, &seg, packet.len(), now);
         }
         if let Some(id) = self.demux.connection(&flow).filter(|id| self.hears(*id, iface)) {
-            if !self.gives_way(id, &flow, iface, &seg, packet.len(), now) {
+            // Only a SYN asks for room, and few segments are one.
+            let gives_way =
+                seg.flags.contains(tcp::Flags::SYN) && self.gives_way(id, &flow, iface, &seg, packet.len(), now);
+            if !gives_way {
                 self.guarded(id, now, |stack| stack.on_connection_segment(id, &seg, packet, now));
                 return;
             }
