@@ -16,10 +16,16 @@ const SMALL: usize = 2 * 1024;
 /// A block with less than this in it is not worth handing over whole.
 const WORTHY: usize = BLOCK / 4;
 
-/// Blocks of all ropes of the process come from here: at most 16 MiB are kept unused.
+/// Full blocks of all ropes of the process come from here: at most 16 MiB are kept unused.
 fn pool() -> &'static Pool {
     static POOL: OnceLock<Pool> = OnceLock::new();
     POOL.get_or_init(|| Pool::new(BLOCK, 256))
+}
+
+/// Small ones from here: at most 1 MiB is kept unused.
+fn small_pool() -> &'static Pool {
+    static POOL: OnceLock<Pool> = OnceLock::new();
+    POOL.get_or_init(|| Pool::new(SMALL, 512))
 }
 
 /// Bytes that are written once: the filled part of a block never changes while a [`Slice`] of it lives.
@@ -100,7 +106,7 @@ impl Rope {
                 }
                 _ => {
                     let small = self.is_empty() && data.len() <= SMALL;
-                    let bytes = if small { Buf::zeroed(SMALL) } else { pool().take() };
+                    let bytes = if small { small_pool().take() } else { pool().take() };
                     self.blocks.push_back((self.tail, Arc::new(Block { bytes, filled: 0 })));
                     0
                 }

@@ -41,10 +41,10 @@ impl Stack {
                 }
                 continue;
             };
-            match self.guarded(id, now, |stack| stack.transmit_or_rest(id, now)) {
-                None | Some(Transmit::Nothing) => {}
-                Some(Transmit::Elsewhere) => self.dirty.push_back(id),
-                Some(Transmit::Frame(frame)) => {
+            match self.transmit_or_rest(id, now) {
+                Transmit::Nothing => {}
+                Transmit::Elsewhere => self.dirty.push_back(id),
+                Transmit::Frame(frame) => {
                     self.dirty.push_back(id);
                     return Some(frame);
                 }
@@ -52,11 +52,14 @@ impl Stack {
         }
     }
 
+    /// The next frame of a socket; without one it is looked at again when something has happened to it.
     fn transmit_or_rest(&mut self, id: SocketId, now: Instant) -> Transmit {
-        let sent = self.transmit(id, now);
-        if let Transmit::Nothing = sent {
-            self.on_drained(id, now);
-        }
+        // Filled in place: a frame that is handed through `guarded` is copied at each of its steps.
+        let mut sent = Transmit::Nothing;
+        self.guarded(id, now, |stack| match stack.transmit(id, now) {
+            Transmit::Nothing => stack.on_drained(id, now),
+            something => sent = something,
+        });
         sent
     }
 
@@ -78,10 +81,10 @@ impl Stack {
     }
 
     fn transmit_locally(&mut self, id: SocketId, now: Instant) {
-        match self.guarded(id, now, |stack| stack.transmit_or_rest(id, now)) {
-            None | Some(Transmit::Nothing) => {}
-            Some(Transmit::Elsewhere) => self.dirty_local.push_back(id),
-            Some(Transmit::Frame(frame)) => {
+        match self.transmit_or_rest(id, now) {
+            Transmit::Nothing => {}
+            Transmit::Elsewhere => self.dirty_local.push_back(id),
+            Transmit::Frame(frame) => {
                 self.dirty.push_back(id);
                 let _full = self.net.push_out(frame, &mut self.world.cx(now));
             }
