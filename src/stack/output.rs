@@ -41,7 +41,9 @@ impl Stack {
                 }
                 continue;
             };
-            match self.transmit_or_rest(id, now) {
+            let mut sent = Transmit::Nothing;
+            self.transmit_or_rest(id, &mut sent, now);
+            match sent {
                 Transmit::Nothing => {}
                 Transmit::Elsewhere => self.dirty.push_back(id),
                 Transmit::Frame(frame) => {
@@ -52,15 +54,15 @@ impl Stack {
         }
     }
 
-    /// The next frame of a socket; without one it is looked at again when something has happened to it.
-    fn transmit_or_rest(&mut self, id: SocketId, now: Instant) -> Transmit {
-        // Filled in place: a frame that is handed through `guarded` is copied at each of its steps.
-        let mut sent = Transmit::Nothing;
-        self.guarded(id, now, |stack| match stack.transmit(id, now) {
-            Transmit::Nothing => stack.on_drained(id, now),
-            something => sent = something,
+    /// Fills in the next frame of a socket, in place: one that is handed through `guarded` is copied at each of its
+    /// steps. Without one the socket rests until something happens to it.
+    fn transmit_or_rest(&mut self, id: SocketId, sent: &mut Transmit, now: Instant) {
+        self.guarded(id, now, |stack| {
+            *sent = stack.transmit(id, now);
+            if let Transmit::Nothing = sent {
+                stack.on_drained(id, now);
+            }
         });
-        sent
     }
 
     /// Moves what goes from ourselves to ourselves, up to a limit, and tells sockets of unreachable neighbours. Every
@@ -81,7 +83,9 @@ impl Stack {
     }
 
     fn transmit_locally(&mut self, id: SocketId, now: Instant) {
-        match self.transmit_or_rest(id, now) {
+        let mut sent = Transmit::Nothing;
+        self.transmit_or_rest(id, &mut sent, now);
+        match sent {
             Transmit::Nothing => {}
             Transmit::Elsewhere => self.dirty_local.push_back(id),
             Transmit::Frame(frame) => {
