@@ -62,6 +62,7 @@ mod random_kills;
 mod redis;
 mod rest;
 mod running;
+mod starting;
 mod tun;
 mod vsftpd;
 mod waiting;

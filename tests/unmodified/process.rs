@@ -90,8 +90,12 @@ pub fn kernel_sockets() -> Vec<(u64, String)> {
 
 /// How many frames came to the kernel from a device's other end. To be called inside.
 pub fn frames_from(device: &str) -> u64 {
-    let text = fs::read_to_string("/proc/thread-self/net/dev").expect("/proc/net/dev");
-    let line = text.lines().find_map(|line| line.trim_start().strip_prefix(device)?.strip_prefix(':'));
+    frames_told(device, &fs::read_to_string("/proc/thread-self/net/dev").expect("/proc/net/dev"))
+}
+
+/// The same as a table says it that is /proc/net/dev's (proc_net_dev(5)).
+pub fn frames_told(device: &str, table: &str) -> u64 {
+    let line = table.lines().find_map(|line| line.trim_start().strip_prefix(device)?.strip_prefix(':'));
     line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).expect("the device")
 }
 
