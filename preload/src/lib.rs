@@ -6,6 +6,10 @@
 //! getifaddrs(3) and if_nameindex(3) hand out is allocated, for the program frees it.)
 #![no_std]
 
+#[cfg(target_arch = "x86_64")]
+#[macro_use]
+mod registers;
+
 mod datagram;
 mod exec;
 mod fence;

@@ -37,22 +37,7 @@ extern "C" fn next_clone(flags: c_int) -> *mut c_void {
 #[unsafe(naked)]
 pub unsafe extern "C" fn clone() -> c_int {
     core::arch::naked_asm!(
-        "push rdi",
-        "push rsi",
-        "push rdx",
-        "push rcx",
-        "push r8",
-        "push r9",
-        "sub rsp, 8",
-        "mov edi, edx",
-        "call {next}",
-        "add rsp, 8",
-        "pop r9",
-        "pop r8",
-        "pop rcx",
-        "pop rdx",
-        "pop rsi",
-        "pop rdi",
+        with_arguments_aside!("mov edi, edx", "call {next}"),
         "test rax, rax",
         "jz 2f",
         "jmp rax",
