@@ -1,5 +1,5 @@
-// Options that few programs set, what they leave behind, and addresses that are nobody's (IP_FREEBIND). The administrator has
-// set what sockets begin with (tests/build).
+// Options that few programs set, what they leave behind, and addresses that are nobody's (IP_FREEBIND). The
+// administrator has set what sockets begin with (tests/build).
 #include "api.h"
 
 static const int values[] = {1, 0, 2, 5, 100, 121, 70000, -1, INT_MAX, INT_MIN, 0};
@@ -16,6 +16,26 @@ static void numbers(int fd, int level, int name, const char *text) {
   SAY("  now %d", option(fd, level, name));
 }
 
+// A type of service has a priority.
+static void services(int fd) {
+  for (int tos = 0; tos < 32; tos += 8) {
+    set(fd, IPPROTO_IP, IP_TOS, tos);
+    SAY("service %d: priority %d", tos, option(fd, SOL_SOCKET, SO_PRIORITY));
+  }
+}
+
+// Buffers beyond what anybody may have. Programs on a stack are its administrator, as root is the kernel's.
+static void forced(int fd, int force, int plain, const char *text) {
+  static const int sizes[] = {-1, 1, 50000, 200 << 20, INT_MAX};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    int failed = setsockopt(fd, SOL_SOCKET, force, &sizes[i], sizeof sizes[i]);
+    SAY("%s %d: %s, now %d", text, sizes[i], failed ? strerrorname_np(errno) : "ok", option(fd, SOL_SOCKET, plain));
+  }
+  int value;
+  socklen_t n = sizeof value;
+  SAY("  read: %s", getsockopt(fd, SOL_SOCKET, force, &value, &n) ? strerrorname_np(errno) : "ok");
+}
+
 // What a connection has of its listener.
 static void inherited(void) {
   struct sockaddr_in where;
@@ -24,11 +44,19 @@ static void inherited(void) {
   set(l, SOL_SOCKET, SO_BUSY_POLL, 50);
   set(l, IPPROTO_TCP, TCP_LINGER2, 11);
   set(l, IPPROTO_IP, IP_FREEBIND, 1);
+  set(l, SOL_SOCKET, SO_PRIORITY, 9);
+  int first = option(c, SOL_SOCKET, SO_SNDBUF), later = option(c, SOL_SOCKET, SO_RCVBUF);
   MUST(connect(c, ADDR(where)));
   int a = MUST(accept(l, NULL, NULL));
   SAY("mark %d, busy poll %d, linger2 %d, freebind %d", option(a, SOL_SOCKET, SO_MARK), option(a, SOL_SOCKET, SO_BUSY_POLL),
       option(a, IPPROTO_TCP, TCP_LINGER2), option(a, IPPROTO_IP, IP_FREEBIND));
   SAY("its peer: linger2 %d", option(c, IPPROTO_TCP, TCP_LINGER2));
+  SAY("priority %d, of the listener %d", option(a, SOL_SOCKET, SO_PRIORITY), option(l, SOL_SOCKET, SO_PRIORITY));
+  SAY("send buffers have grown: %d %d, and the listener's %d", option(c, SOL_SOCKET, SO_SNDBUF) > first,
+      option(a, SOL_SOCKET, SO_SNDBUF) > first, option(l, SOL_SOCKET, SO_SNDBUF) > first);
+  SAY("receive buffers are: %d %d", option(c, SOL_SOCKET, SO_RCVBUF) >= later, option(a, SOL_SOCKET, SO_RCVBUF) >= later);
+  set(c, SOL_SOCKET, SO_SNDBUF, 30000);
+  SAY("one that is set stays: %d", option(c, SOL_SOCKET, SO_SNDBUF));
   MUST(close(a)), MUST(close(c)), MUST(close(l));
 }
 
@@ -82,8 +110,14 @@ int main(void) {
     PART(type == SOCK_STREAM ? "stream" : "datagrams");
     int fd = MUST(socket(AF_INET, type, 0));
     numbers(fd, SOL_SOCKET, SO_MARK, "SO_MARK");
+    numbers(fd, SOL_SOCKET, SO_PRIORITY, "SO_PRIORITY");
+    services(fd);
+    forced(fd, SO_SNDBUFFORCE, SO_SNDBUF, "SO_SNDBUFFORCE");
+    forced(fd, SO_RCVBUFFORCE, SO_RCVBUF, "SO_RCVBUFFORCE");
     numbers(fd, SOL_SOCKET, SO_BUSY_POLL, "SO_BUSY_POLL");
     numbers(fd, IPPROTO_IP, IP_FREEBIND, "IP_FREEBIND");
+    MUST(close(fd));
+    fd = MUST(socket(AF_INET, type, 0));
     if (type == SOCK_STREAM) {
       SAY("buffers %d %d", option(fd, SOL_SOCKET, SO_SNDBUF), option(fd, SOL_SOCKET, SO_RCVBUF));
       numbers(fd, IPPROTO_TCP, TCP_LINGER2, "TCP_LINGER2");

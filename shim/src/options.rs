@@ -49,7 +49,7 @@ pub fn setter(tag: Tag, level: i32, name: i32) -> Setter {
         (libc::IPPROTO_TCP, _) if is_datagram => Setter::Asked,
         (libc::SOL_SOCKET, libc::SO_REUSEPORT) => Setter::Flag(Tag::REUSEPORT),
         (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE | libc::SO_BINDTODEVICE) => Setter::Asked,
-        (libc::SOL_SOCKET, libc::SO_MARK | libc::SO_BUSY_POLL) => Setter::Asked,
+        (libc::SOL_SOCKET, libc::SO_MARK | libc::SO_BUSY_POLL | libc::SO_PRIORITY) => Setter::Asked,
         (libc::SOL_SOCKET, libc::SO_KEEPALIVE | libc::SO_LINGER) => Setter::Both,
         // The stack's are meant; that of the AF_UNIX socket is what the host needs.
         (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_RCVBUF) => Setter::Told,
@@ -217,7 +217,9 @@ pub fn read(fd: i32, tag: Tag, level: i32, name: i32, room: usize, host: &Host<'
         (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE | libc::SO_BINDTODEVICE | libc::SO_SNDBUF | libc::SO_RCVBUF) => {
             ask(tag, (level, name), room, host)
         }
-        (libc::SOL_SOCKET, libc::SO_MARK | libc::SO_BUSY_POLL) => ask(tag, (level, name), room, host),
+        (libc::SOL_SOCKET, libc::SO_MARK | libc::SO_BUSY_POLL | libc::SO_PRIORITY) => {
+            ask(tag, (level, name), room, host)
+        }
         (libc::SOL_SOCKET, _) => Ok(None),
         (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) if tag.is(Tag::V6) => flag(Tag::V6ONLY),
         (libc::IPPROTO_TCP, libc::TCP_NODELAY) => flag(Tag::NODELAY),

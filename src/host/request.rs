@@ -152,7 +152,7 @@ impl Host {
             Op::SetOption => {
                 let (level, name) = (request.level, request.name);
                 self.named_or_new(request)?.set_option(level, name, request.data.as_bytes())?;
-                if (level, name) == (libc::SOL_SOCKET, libc::SO_RCVBUF) {
+                if level == libc::SOL_SOCKET && matches!(name, libc::SO_RCVBUF | libc::SO_RCVBUFFORCE) {
                     self.on_buffer_changed(request.id);
                 }
                 Ok(nothing)

@@ -48,7 +48,8 @@ pub fn accept(fd: i32, flags: i32) -> Result<(i32, Address)> {
     }
 }
 
-/// The new socket has the options of its listener but for O_NONBLOCK (accept(2), NOTES).
+/// The new socket has the options of its listener but for O_NONBLOCK (accept(2), NOTES) and SO_PRIORITY (Linux's
+/// sk_clone_lock).
 fn install(listener: &Handle, fd: i32, id: SocketId, flow: Flow, flags: OpenFlags) -> Result<(i32, Address)> {
     let file = FileRef::of_socket(listener.stack, id, listener.family, Protocol::Tcp, flags.nonblock);
     let (from, to) = (listener.fields(), file.file());
@@ -56,7 +57,6 @@ fn install(listener: &Handle, fd: i32, id: SocketId, flow: Flow, flags: OpenFlag
     to.send_timeout.store(from.send_timeout.load(Ordering::Relaxed), Ordering::Relaxed);
     to.recv_lowat.store(from.recv_lowat.load(Ordering::Relaxed), Ordering::Relaxed);
     to.linger.store(from.linger.load(Ordering::Relaxed), Ordering::Relaxed);
-    to.priority.store(from.priority.load(Ordering::Relaxed), Ordering::Relaxed);
     to.mark.store(from.mark.load(Ordering::Relaxed), Ordering::Relaxed);
     to.busy_poll.store(from.busy_poll.load(Ordering::Relaxed), Ordering::Relaxed);
     to.timestamp.store(from.timestamp.load(Ordering::Relaxed), Ordering::Relaxed);

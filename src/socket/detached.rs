@@ -43,7 +43,8 @@ impl Detached {
         }
     }
 
-    /// The connection `id` that this listener has accepted; it inherits the listener's options (accept(2), NOTES).
+    /// The connection `id` that this listener has accepted; it inherits the listener's options (accept(2), NOTES), but
+    /// SO_PRIORITY.
     ///
     /// # Errors
     /// `NetDown`: the stack is gone.
@@ -53,7 +54,6 @@ impl Detached {
         let (from, to) = (self.handle.fields(), child.handle.fields());
         to.recv_lowat.store(from.recv_lowat.load(Ordering::Relaxed), Ordering::Relaxed);
         to.linger.store(from.linger.load(Ordering::Relaxed), Ordering::Relaxed);
-        to.priority.store(from.priority.load(Ordering::Relaxed), Ordering::Relaxed);
         to.mark.store(from.mark.load(Ordering::Relaxed), Ordering::Relaxed);
         to.busy_poll.store(from.busy_poll.load(Ordering::Relaxed), Ordering::Relaxed);
         Ok(child)

@@ -8,7 +8,7 @@ use crate::{
     addr::Endpoint,
     error::{Error, Result},
     ready::Ready,
-    tcp::{self, State},
+    tcp::{self, BufferSize, Connection, Knobs, State},
     time::Instant,
 };
 
@@ -196,6 +196,27 @@ impl Stack {
             Body::Connection(connection) => Ok(&mut connection.settings),
             Body::Datagram(_) => Err(Error::NoProtocolOption),
         }
+    }
+
+    /// SO_SNDBUF and SO_RCVBUF of a stream, bytes. What an application has set is told doubled, as Linux has it: as
+    /// much again goes into book-keeping. A buffer that sizes itself is what it is at present, and without a connection
+    /// what it is to begin with (net.ipv4.tcp_wmem, tcp_rmem).
+    ///
+    /// # Errors
+    /// `NoProtocolOption` for other sockets.
+    pub fn buffer_sizes(&mut self, id: SocketId) -> Result<(usize, usize)> {
+        let Knobs { wmem, rmem, .. } = *self.knobs_mut();
+        let is_connected = |connection: &Connection| connection.state() != State::Closed;
+        let present = match &self.sockets.owned(id)?.body {
+            Body::Connection(connection) if is_connected(connection) => connection.buffer_sizes(),
+            _ => (wmem.first as usize, rmem.first as usize),
+        };
+        let settings = self.tcp_settings(id)?;
+        let told = |size, present| match size {
+            BufferSize::Auto { .. } => present,
+            BufferSize::Fixed(bytes) => bytes * 2,
+        };
+        Ok((told(settings.send_buffer, present.0), told(settings.recv_buffer, present.1)))
     }
 
     /// The caller has changed settings: what they mean for the connection takes effect.

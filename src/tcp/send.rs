@@ -142,6 +142,12 @@ impl Connection {
         self.share.send_limit(buffer_limit(&self.settings, window, self.rtt.min_rtt()))
     }
 
+    /// What send and receive buffer are at present, as SO_SNDBUF and SO_RCVBUF tell it. Of a receive buffer that sizes
+    /// itself Linux offers half and keeps as much again for its book-keeping.
+    pub fn buffer_sizes(&self) -> (usize, usize) {
+        (self.send_limit(), self.window.capacity() as usize * 2)
+    }
+
     /// Bytes that may be queued now.
     fn send_room(&self) -> usize {
         if self.awaits_data() {

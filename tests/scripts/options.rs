@@ -10,7 +10,7 @@ use sockeye::{
     error::Error,
     socket::errno,
     stack::{MtuDiscover, Protocol, SocketSettings},
-    tcp::{BufferSize, Knobs, Settings, Sizes, State, congestion::NAMES, reports::stamping, settings::MAX_BUFFER},
+    tcp::{BufferSize, Settings, State, congestion::NAMES, reports::stamping, settings::MAX_BUFFER},
     time::Duration,
 };
 
@@ -153,11 +153,10 @@ fn get_socket(host: &mut Host, fd: i64, name: i32) -> Result<(Expr, i64)> {
     if let Some(value) = general {
         return Ok(one(value));
     }
-    let reported = |size, sizes: Sizes| match size {
-        BufferSize::Auto { .. } => sizes.first.into(),
-        BufferSize::Fixed(bytes) => bytes as i64 * 2,
-    };
-    let Knobs { rmem, wmem, .. } = *host.stack.knobs_mut();
+    if matches!(name, libc::SO_SNDBUF | libc::SO_RCVBUF) {
+        let (send, recv) = host.stack.buffer_sizes(id)?;
+        return Ok(one(if name == libc::SO_SNDBUF { send } else { recv } as i64));
+    }
     let tcp: &Settings = host.stack.tcp_settings(id)?;
     match name {
         libc::SO_KEEPALIVE => Ok(one(tcp.keepalive.into())),
@@ -165,8 +164,6 @@ fn get_socket(host: &mut Host, fd: i64, name: i32) -> Result<(Expr, i64)> {
         libc::SO_TIMESTAMPING => Ok(one(tcp.stamping.into())),
         libc::SO_OOBINLINE => Ok(one(tcp.oob_inline.into())),
         libc::SO_MAX_PACING_RATE => Ok(one(u32::try_from(tcp.max_pacing_rate).unwrap_or(u32::MAX).into())),
-        libc::SO_SNDBUF => Ok(one(reported(tcp.send_buffer, wmem))),
-        libc::SO_RCVBUF => Ok(one(reported(tcp.recv_buffer, rmem))),
         _ => unknown("SOL_SOCKET", name),
     }
 }

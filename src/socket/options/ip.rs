@@ -8,7 +8,10 @@ use crate::{
     error::{Error, Result},
     stack::{IfaceId, MtuDiscover, Protocol},
 };
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::atomic::Ordering::Relaxed,
+};
 
 /// Names that the C library does not have for every target (linux/in.h).
 const IP_HDRINCL: i32 = 3;
@@ -41,16 +44,9 @@ pub(super) const TABLE: &[Row] = &[
         set: |_, v| if v.is_empty() { Ok(()) } else { Err(Error::NotPermitted) },
     },
     Row { name: IP_ROUTER_ALERT, get: write_only, set: read_only },
-    Row { name: IP_RECVOPTS, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
-    Row { name: IP_RETOPTS, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
-    Row {
-        name: libc::IP_PKTINFO,
-        get: |s| setting(s, |o| o.ip.pktinfo.into()),
-        set: |s, v| {
-            let v = loose(v);
-            change(s, |o| o.ip.pktinfo = v != 0)
-        },
-    },
+    off(IP_RECVOPTS),
+    off(IP_RETOPTS),
+    boolean!(libc::IP_PKTINFO, number, ip.pktinfo),
     Row { name: libc::IP_MTU_DISCOVER, get: |s| setting(s, |o| discover_number(o.ip.mtu_discover)), set: set_discover },
     Row {
         name: libc::IP_RECVERR,
@@ -60,56 +56,21 @@ pub(super) const TABLE: &[Row] = &[
             s.with(|stack, id, _| stack.set_recverr(id, on))
         },
     },
-    Row {
-        name: libc::IP_RECVTTL,
-        get: |s| setting(s, |o| o.ip.recv_ttl.into()),
-        set: |s, v| {
-            let v = loose(v);
-            change(s, |o| o.ip.recv_ttl = v != 0)
-        },
-    },
-    Row {
-        name: libc::IP_RECVTOS,
-        get: |s| setting(s, |o| o.ip.recv_tos.into()),
-        set: |s, v| {
-            let v = loose(v);
-            change(s, |o| o.ip.recv_tos = v != 0)
-        },
-    },
+    boolean!(libc::IP_RECVTTL, number, ip.recv_ttl),
+    boolean!(libc::IP_RECVTOS, number, ip.recv_tos),
     Row { name: libc::IP_MTU, get: mtu, set: read_only },
-    Row {
-        name: libc::IP_FREEBIND,
-        get: |s| setting(s, |o| o.ip.freebind.into()),
-        set: |s, v| {
-            let v = loose(v);
-            change(s, |o| o.ip.freebind = v != 0)
-        },
-    },
-    Row { name: IP_PASSSEC, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
+    boolean!(libc::IP_FREEBIND, number, ip.freebind),
+    off(IP_PASSSEC),
     Row { name: libc::IP_TRANSPARENT, get: zero, set: |_, v| only_off(v, Error::NotPermitted) },
-    Row { name: IP_ORIGDSTADDR, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
-    Row { name: IP_MINTTL, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
+    off(IP_ORIGDSTADDR),
+    off(IP_MINTTL),
     Row { name: IP_NODEFRAG, get: zero, set: read_only },
-    Row { name: IP_CHECKSUM, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
-    Row {
-        name: libc::IP_BIND_ADDRESS_NO_PORT,
-        get: |s| setting(s, |o| o.ip.bind_address_no_port.into()),
-        set: |s, v| {
-            let v = loose(v);
-            change(s, |o| o.ip.bind_address_no_port = v != 0)
-        },
-    },
-    Row { name: IP_RECVFRAGSIZE, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) },
+    off(IP_CHECKSUM),
+    boolean!(libc::IP_BIND_ADDRESS_NO_PORT, number, ip.bind_address_no_port),
+    off(IP_RECVFRAGSIZE),
     Row { name: libc::IP_MULTICAST_IF, get: multicast_if, set: set_multicast_if },
     Row { name: libc::IP_MULTICAST_TTL, get: |s| setting(s, |o| o.ip.multicast_ttl.into()), set: set_multicast_ttl },
-    Row {
-        name: libc::IP_MULTICAST_LOOP,
-        get: |s| setting(s, |o| o.ip.multicast_loop.into()),
-        set: |s, v| {
-            let on = byte_at_least(v)? != 0;
-            change(s, |o| o.ip.multicast_loop = on)
-        },
-    },
+    boolean!(libc::IP_MULTICAST_LOOP, byte_at_least, ip.multicast_loop),
     // Groups need IGMP: until it is there no device has them.
     Row { name: libc::IP_ADD_MEMBERSHIP, get: write_only, set: |s, v| group(s, v, Error::NoDevice) },
     Row { name: libc::IP_DROP_MEMBERSHIP, get: write_only, set: |s, v| group(s, v, Error::AddrNotAvailable) },
@@ -130,9 +91,19 @@ fn loose(value: &[u8]) -> i32 {
     }
 }
 
+/// The same, where a function that may refuse is wanted.
+fn number(value: &[u8]) -> Result<i32> {
+    Ok(loose(value))
+}
+
 /// Like [`loose`], but there must be something.
 fn byte_at_least(value: &[u8]) -> Result<i32> {
     if value.is_empty() { Err(Error::Invalid) } else { Ok(loose(value)) }
+}
+
+/// An option that is never on.
+const fn off(name: i32) -> Row {
+    Row { name, get: zero, set: |_, v| only_off(v, Error::NoProtocolOption) }
 }
 
 /// Not honoured, so that only "off" can be asked for.
@@ -144,6 +115,9 @@ fn only_off(value: &[u8], refusal: Error) -> Result<()> {
 fn set_tos(s: &Handle, value: &[u8]) -> Result<()> {
     let tos = loose(value) as u8;
     let is_stream = s.protocol == Protocol::Tcp;
+    // Each kind of service has its priority (Linux's ip_tos2prio).
+    let priority = [0, 2, 6, 4][usize::from(tos >> 3 & 3)];
+    s.fields().priority.store(priority, Relaxed);
     change(s, |o| o.ip.tos = if is_stream { tos & !3 | o.ip.tos & 3 } else { tos })
 }
 

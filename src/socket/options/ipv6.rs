@@ -22,19 +22,12 @@ const HOP_LIMIT: i32 = 64;
 
 pub(super) const TABLE: &[Row] = &[
     Row { name: libc::IPV6_V6ONLY, get: |s| setting(s, |o| o.v6only.into()), set: set_v6only },
-    Row {
-        name: libc::IPV6_RECVPKTINFO,
-        get: |s| setting(s, |o| o.ip.pktinfo.into()),
-        set: |s, v| {
-            let on = int(v)? != 0;
-            change(s, |o| o.ip.pktinfo = on)
-        },
-    },
+    boolean!(libc::IPV6_RECVPKTINFO, int, ip.pktinfo),
     Row { name: libc::IPV6_UNICAST_HOPS, get: |s| kept(s, |o| hops(o.unicast_hops)), set: set_unicast_hops },
     Row { name: libc::IPV6_MULTICAST_HOPS, get: |s| kept(s, |o| hops(o.multicast_hops)), set: set_multicast_hops },
     Row { name: libc::IPV6_MULTICAST_IF, get: |s| kept(s, |o| o.multicast_if), set: set_multicast_if },
     Row { name: libc::IPV6_MULTICAST_LOOP, get: is_on::<{ libc::IPV6_MULTICAST_LOOP }, true>, set: set_multicast_loop },
-    boolean::<IPV6_MULTICAST_ALL, true>(),
+    kept_boolean::<IPV6_MULTICAST_ALL, true>(),
     Row {
         name: libc::IPV6_MTU_DISCOVER,
         get: |s| kept(s, |o| o.mtu_discover.into()),
@@ -44,11 +37,11 @@ pub(super) const TABLE: &[Row] = &[
         },
     },
     Row { name: libc::IPV6_TCLASS, get: |s| kept(s, |o| o.tclass.into()), set: set_tclass },
-    boolean::<{ libc::IPV6_RECVERR }, false>(),
-    boolean::<{ libc::IPV6_RECVHOPLIMIT }, false>(),
-    boolean::<{ libc::IPV6_RECVTCLASS }, false>(),
-    boolean::<IPV6_DONTFRAG, false>(),
-    boolean::<IPV6_AUTOFLOWLABEL, true>(),
+    kept_boolean::<{ libc::IPV6_RECVERR }, false>(),
+    kept_boolean::<{ libc::IPV6_RECVHOPLIMIT }, false>(),
+    kept_boolean::<{ libc::IPV6_RECVTCLASS }, false>(),
+    kept_boolean::<IPV6_DONTFRAG, false>(),
+    kept_boolean::<IPV6_AUTOFLOWLABEL, true>(),
     // No device has groups of IPv6.
     Row { name: libc::IPV6_ADD_MEMBERSHIP, get: write_only, set: |s, v| group(s, v, Error::NoDevice) },
     Row { name: libc::IPV6_DROP_MEMBERSHIP, get: write_only, set: |s, v| group(s, v, Error::AddrNotAvailable) },
@@ -63,8 +56,8 @@ fn keep(s: &Handle, write: impl FnOnce(&mut Ipv6Settings)) -> Result<()> {
     change(s, |o| write(o.ipv6.get_or_insert_default()))
 }
 
-/// An option that is on or off, and kept.
-const fn boolean<const NAME: i32, const DEFAULT: bool>() -> Row {
+/// An option that is on or off, and kept for who reads it.
+const fn kept_boolean<const NAME: i32, const DEFAULT: bool>() -> Row {
     Row { name: NAME, get: is_on::<NAME, DEFAULT>, set: switch::<NAME, DEFAULT> }
 }
 

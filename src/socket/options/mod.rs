@@ -1,6 +1,21 @@
 //! getsockopt(2) and setsockopt(2). One table a level; what is not in a table, or not honoured, fails as Linux
 //! documents.
 
+/// A row for a setting that is on or off: the option's name, how its value is read, and which setting of
+/// [`SocketSettings`] it is.
+macro_rules! boolean {
+    ($name:expr, $read:expr, $($field:ident).+) => {
+        super::Row {
+            name: $name,
+            get: |s| super::setting(s, |o| o.$($field).+.into()),
+            set: |s, v| {
+                let on = $read(v)? != 0;
+                super::change(s, |o| o.$($field).+ = on)
+            },
+        }
+    };
+}
+
 mod ip;
 mod ipv6;
 mod socket;

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     stack::{Family, IfaceId, Protocol, config::Kind},
-    tcp::{BufferSize, Sizes, State, reports::stamping as kind, settings::MAX_BUFFER},
+    tcp::{BufferSize, State, reports::stamping as kind, settings::MAX_BUFFER},
     time::Duration,
 };
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -35,16 +35,8 @@ const LOOPBACK: &[u8] = b"lo";
 pub(super) const TABLE: &[Row] = &[
     // Only an administrator may debug, and there is nothing to see.
     Row { name: libc::SO_DEBUG, get: zero, set: |_, v| only_off(v, Error::AccessDenied) },
-    Row {
-        name: libc::SO_REUSEADDR,
-        get: |s| setting(s, |o| o.reuse_addr.into()),
-        set: |s, v| int(v).and_then(|v| change(s, |o| o.reuse_addr = v != 0)),
-    },
-    Row {
-        name: libc::SO_REUSEPORT,
-        get: |s| setting(s, |o| o.reuse_port.into()),
-        set: |s, v| int(v).and_then(|v| change(s, |o| o.reuse_port = v != 0)),
-    },
+    boolean!(libc::SO_REUSEADDR, int, reuse_addr),
+    boolean!(libc::SO_REUSEPORT, int, reuse_port),
     Row {
         name: libc::SO_TYPE,
         get: |s| {
@@ -60,20 +52,12 @@ pub(super) const TABLE: &[Row] = &[
         get: |s| s.with(|stack, id, _| stack.take_error(id)).map(Value::Error),
         set: read_only,
     },
-    Row {
-        name: libc::SO_DONTROUTE,
-        get: |s| setting(s, |o| o.dont_route.into()),
-        set: |s, v| int(v).and_then(|v| change(s, |o| o.dont_route = v != 0)),
-    },
-    Row {
-        name: libc::SO_BROADCAST,
-        get: |s| setting(s, |o| o.broadcast.into()),
-        set: |s, v| int(v).and_then(|v| change(s, |o| o.broadcast = v != 0)),
-    },
-    Row { name: libc::SO_SNDBUF, get: send_buffer, set: set_send_buffer },
-    Row { name: libc::SO_RCVBUF, get: recv_buffer, set: set_recv_buffer },
-    Row { name: libc::SO_SNDBUFFORCE, get: write_only, set: |_, _| Err(Error::NotPermitted) },
-    Row { name: libc::SO_RCVBUFFORCE, get: write_only, set: |_, _| Err(Error::NotPermitted) },
+    boolean!(libc::SO_DONTROUTE, int, dont_route),
+    boolean!(libc::SO_BROADCAST, int, broadcast),
+    Row { name: libc::SO_SNDBUF, get: send_buffer, set: |s, v| set_send_buffer(s, asked(v, false)?) },
+    Row { name: libc::SO_RCVBUF, get: recv_buffer, set: |s, v| set_recv_buffer(s, asked(v, false)?) },
+    Row { name: libc::SO_SNDBUFFORCE, get: write_only, set: |s, v| set_send_buffer(s, asked(v, true)?) },
+    Row { name: libc::SO_RCVBUFFORCE, get: write_only, set: |s, v| set_recv_buffer(s, asked(v, true)?) },
     Row {
         name: libc::SO_KEEPALIVE,
         get: |s| match s.protocol {
@@ -98,10 +82,12 @@ pub(super) const TABLE: &[Row] = &[
     },
     // Checksums are always there and always verified.
     Row { name: libc::SO_NO_CHECK, get: zero, set: |_, v| only_off(v, Error::NotSupported) },
+    // Linux asks for CAP_NET_ADMIN beyond 6; of a stack of one's own one is the administrator. The device has one
+    // queue, whose order it does not change.
     Row {
         name: libc::SO_PRIORITY,
         get: |s| Ok(Value::Int(s.fields().priority.load(Relaxed) as i32)),
-        set: set_priority,
+        set: |s, v| int(v).map(|v| s.fields().priority.store(v as u32, Relaxed)),
     },
     Row { name: libc::SO_LINGER, get: linger, set: set_linger },
     // As Linux answers for sockets that are not AF_UNIX.
@@ -260,42 +246,30 @@ fn remember(flag: &AtomicBool, on: bool) -> Result<()> {
     Ok(())
 }
 
-/// What Linux reports of a stream's buffer is twice what was asked for: as much again goes into its book-keeping. One
-/// that sizes itself is what it begins with (net.ipv4.tcp_wmem, tcp_rmem).
-fn reported(size: BufferSize, sizes: Sizes) -> i32 {
-    let bytes = match size {
-        BufferSize::Auto { .. } => sizes.first as usize,
-        BufferSize::Fixed(bytes) => bytes * 2,
-    };
-    i32::try_from(bytes).unwrap_or(i32::MAX)
+fn buffer(bytes: usize) -> Value {
+    Value::Int(i32::try_from(bytes).unwrap_or(i32::MAX))
 }
 
 fn send_buffer(s: &Handle) -> Result<Value> {
-    match s.protocol {
-        Protocol::Tcp => {
-            let sizes = s.with(|stack, _, _| Ok(stack.knobs_mut().wmem))?;
-            tcp_setting(s, |o| reported(o.send_buffer, sizes))
-        }
-        Protocol::Udp => setting(s, |o| i32::try_from(o.send_buffer).unwrap_or(i32::MAX)),
-    }
+    s.with(|stack, id, _| match s.protocol {
+        Protocol::Tcp => stack.buffer_sizes(id).map(|(send, _)| buffer(send)),
+        Protocol::Udp => stack.settings(id).map(|settings| buffer(settings.send_buffer as usize)),
+    })
 }
 
 fn recv_buffer(s: &Handle) -> Result<Value> {
-    match s.protocol {
-        Protocol::Tcp => {
-            let sizes = s.with(|stack, _, _| Ok(stack.knobs_mut().rmem))?;
-            tcp_setting(s, |o| reported(o.recv_buffer, sizes))
-        }
-        Protocol::Udp => setting(s, |o| i32::try_from(o.recv_buffer).unwrap_or(i32::MAX)),
-    }
+    s.with(|stack, id, _| match s.protocol {
+        Protocol::Tcp => stack.buffer_sizes(id).map(|(_, recv)| buffer(recv)),
+        Protocol::Udp => stack.settings(id).map(|settings| buffer(settings.recv_buffer)),
+    })
 }
 
 /// SO_MEMINFO: SK_MEMINFO_RMEM_ALLOC, RCVBUF, WMEM_ALLOC, SNDBUF, FWD_ALLOC, WMEM_QUEUED, OPTMEM, BACKLOG and DROPS
 /// (linux/sock_diag.h). What waits in a queue counts by its bytes, without Linux's book-keeping; there is no backlog,
 /// and nothing is set aside.
 fn memory(s: &Handle) -> Result<Value> {
-    let buffer = |value| if let Value::Int(bytes) = value { bytes.unsigned_abs() } else { 0 };
-    let (recv, send) = (buffer(recv_buffer(s)?), buffer(send_buffer(s)?));
+    let number = |value| if let Value::Int(bytes) = value { bytes.unsigned_abs() } else { 0 };
+    let (recv, send) = (number(recv_buffer(s)?), number(send_buffer(s)?));
     // A socket without a connection has nothing queued.
     let queued = |bytes: Result<usize>| u32::try_from(bytes.unwrap_or(0)).unwrap_or(u32::MAX);
     let read = queued(s.with(|stack, id, _| stack.readable(id)));
@@ -303,34 +277,33 @@ fn memory(s: &Handle) -> Result<Value> {
     Ok(Value::bytes(&[read, recv, sent, send, 0, sent, 0, 0, 0].map(u32::to_ne_bytes).concat()))
 }
 
-/// Clamped and doubled as Linux does. The limit (net.core.wmem_max, rmem_max) is what buffers grow to by themselves.
-fn doubled(value: &[u8], least: usize) -> Result<usize> {
-    // A negative number is a large unsigned one, and so the limit.
-    let asked = usize::try_from(int(value)?).unwrap_or(MAX_BUFFER).min(MAX_BUFFER);
-    Ok((asked * 2).max(least))
+/// What is asked for, clamped as Linux does: to what buffers grow to by themselves (net.core.wmem_max, rmem_max),
+/// unless it is `forced`, which Linux leaves to CAP_NET_ADMIN; of a stack of one's own one is the administrator.
+fn asked(value: &[u8], forced: bool) -> Result<usize> {
+    let value = int(value)?;
+    Ok(match usize::try_from(value) {
+        Ok(bytes) if forced => bytes.min(i32::MAX as usize / 2),
+        Ok(bytes) => bytes.min(MAX_BUFFER),
+        Err(_) if forced => 0,
+        // A negative number is a large unsigned one, and so the limit.
+        Err(_) => MAX_BUFFER,
+    })
 }
 
-fn set_send_buffer(s: &Handle, value: &[u8]) -> Result<()> {
-    let size = doubled(value, MIN_SNDBUF)?;
+fn set_send_buffer(s: &Handle, asked: usize) -> Result<()> {
+    let size = (asked * 2).max(MIN_SNDBUF);
     match s.protocol {
         Protocol::Tcp => tcp_change(s, |o| o.send_buffer = BufferSize::Fixed(size / 2)),
         Protocol::Udp => change(s, |o| o.send_buffer = u32::try_from(size).unwrap_or(u32::MAX)),
     }
 }
 
-fn set_recv_buffer(s: &Handle, value: &[u8]) -> Result<()> {
-    let size = doubled(value, MIN_RCVBUF)?;
+fn set_recv_buffer(s: &Handle, asked: usize) -> Result<()> {
+    let size = (asked * 2).max(MIN_RCVBUF);
     match s.protocol {
         Protocol::Tcp => tcp_change(s, |o| o.recv_buffer = BufferSize::Fixed(size / 2)),
         Protocol::Udp => change(s, |o| o.recv_buffer = size),
     }
-}
-
-/// Up to 6 for everybody (socket(7)). The device has one queue, whose order it does not change.
-fn set_priority(s: &Handle, value: &[u8]) -> Result<()> {
-    let priority = u32::try_from(int(value)?).ok().filter(|priority| *priority <= 6).ok_or(Error::NotPermitted)?;
-    s.fields().priority.store(priority, Relaxed);
-    Ok(())
 }
 
 fn linger(s: &Handle) -> Result<Value> {
@@ -458,13 +431,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buffer_sizes_are_clamped_and_doubled_as_linux_does() {
-        assert_eq!(doubled(&1i32.to_ne_bytes(), MIN_SNDBUF), Ok(4608));
-        assert_eq!(doubled(&50_000i32.to_ne_bytes(), MIN_SNDBUF), Ok(100_000));
-        assert_eq!(doubled(&(-1i32).to_ne_bytes(), MIN_RCVBUF), Ok(2 * MAX_BUFFER));
-        let sizes = Sizes { least: 1, first: 131_072, most: 9 };
-        assert_eq!(reported(BufferSize::Fixed(50_000), sizes), 100_000);
-        assert_eq!(reported(BufferSize::Auto { max: 7 }, sizes), 131_072);
+    fn buffer_sizes_are_clamped_as_linux_does() {
+        let asked = |value: i32, forced| asked(&value.to_ne_bytes(), forced);
+        assert_eq!([1, 50_000, -1].map(|value| asked(value, false)), [Ok(1), Ok(50_000), Ok(MAX_BUFFER)]);
+        assert_eq!([-1, 1 << 29, i32::MAX].map(|value| asked(value, true)), [Ok(0), Ok(1 << 29), Ok((1 << 30) - 1)]);
     }
 
     #[test]
