@@ -87,9 +87,17 @@ fn up_makes_a_device_that_stays_and_down_removes_it() {
 fn up_completes_what_is_there() {
     let namespace = Namespace::bare();
     namespace.ip("tuntap add dev t0 mode tap");
-    let said = namespace.works("up t0 --ip 10.98.0.1/30 --user 1");
+    let said = namespace.works("up t0 --ip 10.98.0.1/30");
+    let anybodys = "t0: is there already, a TAP device; every user may open it; --user gives it to one\n";
+    assert!(said.starts_with(anybodys), "{said}");
+    let said = namespace.works("up t0 --user 1");
     assert!(said.starts_with("t0: is there already, a TAP device; user 1 may open it now\n"), "{said}");
-    assert!(namespace.works("up t0").contains("has the address 10.98.0.1/30\n"));
+    let side = "t0: the kernel's side is up and has the address 10.98.0.1/30\n";
+    let spec = "SOCKEYE_NET=tap:t0,ip=10.98.0.2/30,gw=10.98.0.1\n";
+    let again = format!("t0: is there already, a TAP device; user 1 may open it\n{side}{spec}");
+    assert_eq!(namespace.works("up t0"), again);
+    let other = ended(namespace.inside(|| command("up t0").env("SUDO_UID", "2").output())).out;
+    assert_eq!(other, again.replacen("open it\n", "open it; --user 2 gives it to user 2\n", 1));
     assert!(namespace.fails("up t0 --ip 10.98.0.2/30").starts_with("t0: has the address 10.98.0.1/30 already; "));
     assert!(namespace.fails("up t0 --tun").starts_with("t0: is a TAP device already; use another name"));
     assert!(namespace.prints("ip", "-d link show t0").contains("persist on user daemon"));
@@ -200,17 +208,43 @@ fn nat_without_a_tool_names_the_cure_and_makes_nothing() {
 
 /// What `up t0 --nat` says on a machine with these resolv.conf(5), its own and the one of systemd-resolved.
 fn resolving(own: &str, systemd: &str) -> String {
+    let Ended { code, out, err } = resolving_for(&Namespace::bare(), "up t0 --nat", own, systemd);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{own}");
+    out.split_once("IPv4 forwarding is turned on\n").expect("it masquerades").1.to_owned()
+}
+
+/// Our program on a machine with these resolv.conf(5).
+fn resolving_for(namespace: &Namespace, words: &str, own: &str, systemd: &str) -> Ended {
     let arrange = "mount -t tmpfs run /run && mkdir -p /run/systemd/resolve && printf \"$2\" >/run/systemd/resolve/resolv.conf \
         && conf=$(readlink -m /etc/resolv.conf) && mkdir -p \"${conf%/*}\" && touch \"$conf\" && printf \"$1\" >/run/own \
-        && mount --bind /run/own \"$conf\" && exec \"$0\" up t0 --nat";
+        && mount --bind /run/own \"$conf\" && shift 2 && exec \"$0\" \"$@\"";
     let run = || {
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", arrange, env!("CARGO_BIN_EXE_sockeye"), own, systemd]);
-        command.env_remove("SUDO_UID").output()
+        command.args(words.split(' ')).env_remove("SUDO_UID").output()
     };
-    let Ended { code, out, err } = ended(Namespace::bare().inside(run));
-    assert_eq!((code, err.as_str()), (Some(0), ""), "{own}");
-    out.split_once("IPv4 forwarding is turned on\n").expect("it masquerades").1.to_owned()
+    ended(namespace.inside(run))
+}
+
+#[test]
+fn up_tells_no_less_when_it_is_repeated_without_nat() {
+    let namespace = Namespace::bare();
+    let says = |words: &str| resolving_for(&namespace, words, "nameserver 192.0.2.1\\n", "").out;
+    let first = says("up t0 --nat");
+    let second =
+        first.replace("made, a TAP device that stays; user 0", "is there already, a TAP device; user 0").replace(
+            "masqueraded (by nft); IPv4 forwarding is turned on",
+            "masqueraded already (by nft); IPv4 forwarding is on",
+        );
+    assert!(first.ends_with(",gw=10.97.0.1,dns=192.0.2.1\n"), "{first}");
+    assert_eq!(says("up t0"), second);
+    namespace.sysctl("ipv4/ip_forward", "0");
+    assert!(says("up t0").contains("IPv4 forwarding is off: --nat turns it on\n"));
+    // Who may not look at the packet filter is told so, and loses nothing of the rest.
+    let stranger = format!("--reuid 65534 --clear-groups {} up t0", env!("CARGO_BIN_EXE_sockeye"));
+    let said = namespace.prints("setpriv", &stranger);
+    assert!(said.contains("t0: whether it is masqueraded is root's to see; `sudo sockeye up t0` says so\n"), "{said}");
+    assert_eq!(says("up t1 --ip 10.98.0.1/24").lines().count(), 3, "another device has nothing of it");
 }
 
 #[test]

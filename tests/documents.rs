@@ -46,7 +46,7 @@ const SAY: [(&str, &str, &str); 15] = [
     ("README.md", "echo $SOCKEYE_NET", "tap:t0,ip=10.97.0.2/24,gw=10.97.0.1,dns=192.0.2.80\n"),
     ("README.md", "curl -sS http://10.97.0.2/", "examples/"),
     ("README.md", "sockeye run -- curl -sS http://127.0.0.1/", "examples/"),
-    ("README.md", "sockeye ss -tlnp", "0.0.0.0:80 "),
+    ("README.md", "sockeye ss -tlnp", " *:80 "),
     ("README.md", "sockeye run -- redis-cli ping", "PONG\n"),
     ("README.md", "sockeye run --net tap:t1,", "examples/"),
     ("README.md", "./get", "examples/"),

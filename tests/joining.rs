@@ -2,263 +2,39 @@
 //! the operator sees of them, and what they see when their host is ended. Whatever goes wrong is one line.
 #![allow(clippy::disallowed_methods, reason = "tests wait for the machine's clock")]
 
+mod build;
 #[allow(dead_code, reason = "other tests use the rest")]
 mod netns;
+mod place;
 
-use netns::Namespace;
+use place::{NOBODY, PATIENCE, Place, Running, command, fine, install, installed};
 use sockeye::sys::unix::{self, Kind};
 use std::{
     env, fs,
-    io::{self, BufRead, BufReader, ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{TcpListener, TcpStream},
     os::{
         fd::{AsFd, FromRawFd},
         unix::{fs::PermissionsExt, net::UnixDatagram},
     },
-    path::{Path, PathBuf},
-    process::{self, Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::LazyLock,
+    process::{self, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Opens a socket; prints the error number, 0 for none.
-const OPEN: &str = r#"
+/// Has a socket of the stack's, and makes one past the library; prints the error number of the second.
+const PAST: &str = r#"
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
-int main(void) { printf("%d\n", socket(AF_INET, SOCK_STREAM, 0) < 0 ? errno : 0); return 0; }"#;
-
-/// Opens a socket and holds it until its input ends.
-const HOLD: &str = r#"
-#include <stdio.h>
-#include <sys/socket.h>
+#include <sys/syscall.h>
 int main(void) {
     if (socket(AF_INET, SOCK_STREAM, 0) < 0) return 1;
-    puts("up"); fflush(stdout);
-    getchar();
+    long fd, domain = AF_INET, type = SOCK_STREAM, protocol = 0;
+    __asm__ volatile("syscall" : "=a"(fd) : "a"(SYS_socket), "D"(domain), "S"(type), "d"(protocol) : "rcx", "r11", "memory");
+    printf("%ld\n", fd < 0 ? -fd : 0);
     return 0;
 }"#;
-
-/// Connects to itself, with a child that has the listener too; says so, and prints how the connection ended.
-const TALK: &str = r#"
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
-#include <sys/socket.h>
-#include <unistd.h>
-int main(void) {
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(8080), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    int listener = socket(AF_INET, SOCK_STREAM, 0), client, server, ends[2];
-    char byte = 0, name[16] = "";
-    socklen_t len = sizeof name;
-    if (bind(listener, (void *)&at, sizeof at) || listen(listener, 7) || pipe(ends)) return 1;
-    int child = fork();
-    if (child == 0) { close(ends[1]); return read(ends[0], &byte, 1); }
-    client = socket(AF_INET, SOCK_STREAM, 0);
-    if (connect(client, (void *)&at, sizeof at)) return 2;
-    server = accept(listener, 0, 0);
-    if (server < 0 || write(client, &byte, 1) != 1 || read(server, &byte, 1) != 1) return 3;
-    if (connect(socket(AF_INET, SOCK_DGRAM, 0), (void *)&at, sizeof at)) return 4;
-    getsockopt(server, IPPROTO_TCP, TCP_CONGESTION, name, &len);
-    printf("up %d %s\n", child, name); fflush(stdout);
-    ssize_t got = read(client, &byte, 1);
-    printf("%d\n", got < 0 ? errno : 0);
-    return 0;
-}"#;
-
-/// Connects to the kernel's port that it is told, says that it did or the error number, and stays until its input ends.
-const DIAL: &str = r#"
-#include <arpa/inet.h>
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-int main(int argc, char **argv) {
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(argc > 1 ? atoi(argv[1]) : 0) };
-    inet_pton(AF_INET, "10.97.0.1", &at.sin_addr);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    printf("%d\n", fd < 0 || connect(fd, (void *)&at, sizeof at) ? errno : 0); fflush(stdout);
-    getchar();
-    return 0;
-}"#;
-
-/// Our program, the preload library and the programs above, in a folder that every user may read.
-struct Installed(PathBuf);
-
-static INSTALLED: LazyLock<Installed> = LazyLock::new(|| {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target folder").to_owned();
-    let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["build", "--quiet", "--profile", "preload", "--package", "sockeye-preload", "--target-dir"])
-        .arg(&target)
-        .output()
-        .expect("cargo");
-    assert!(built.status.success(), "the preload library:\n{}", String::from_utf8_lossy(&built.stderr));
-    // Others may not be let into the folders above the target folder.
-    let place = env::temp_dir().join(format!("sockeye-joining-{}", process::id()));
-    fs::create_dir_all(&place).expect("a folder");
-    fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).expect("its mode");
-    let library = target.join("preload/libsockeye_preload.so");
-    fs::copy(library, place.join("libsockeye_preload.so")).expect("the preload library");
-    fs::copy(env!("CARGO_BIN_EXE_sockeye"), place.join("sockeye")).expect("our program");
-    for (name, source, option) in [
-        ("open", OPEN, "-O1"),
-        ("hold", HOLD, "-O1"),
-        ("talk", TALK, "-O1"),
-        ("dial", DIAL, "-O1"),
-        ("static", OPEN, "-static"),
-    ] {
-        let mut cc = Command::new("cc");
-        cc.args(["-x", "c", option, "-", "-o"]).arg(place.join(name)).stdin(Stdio::piped());
-        let mut cc = cc.spawn().expect("cc");
-        cc.stdin.take().expect("a pipe").write_all(source.as_bytes()).expect("cc reads");
-        assert!(cc.wait().expect("cc").success());
-    }
-    // SAFETY: registers a function that takes and returns nothing.
-    unsafe { libc::atexit(remove_installed) };
-    Installed(place)
-});
-
-extern "C" fn remove_installed() {
-    let _ = fs::remove_dir_all(&INSTALLED.0);
-}
-
-/// The path of one of the files that were installed.
-fn installed(name: &str) -> String {
-    INSTALLED.0.join(name).display().to_string()
-}
-
-/// A network of a test's own, in which nothing of a stack may be left.
-struct Place(Namespace);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let end = Instant::now() + PATIENCE;
-        while self.names().contains("@sockeye/") && !thread::panicking() {
-            assert!(Instant::now() < end, "left behind: {}", self.names());
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-/// A command whose words that begin with @ are what was installed.
-fn command(words: &str, variables: &[(&str, &str)]) -> Command {
-    let words: Vec<String> =
-        words.split(' ').map(|word| word.strip_prefix('@').map_or_else(|| word.to_owned(), installed)).collect();
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]);
-    for (name, _) in env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"SOCKEYE_") || name == "LD_PRELOAD" {
-            command.env_remove(name);
-        }
-    }
-    command.envs(variables.iter().copied());
-    command
-}
-
-/// A program that runs, ended at the latest when it is dropped.
-struct Running {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-}
-
-impl Running {
-    /// The next line it prints.
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.output.read_line(&mut line).expect("text");
-        line
-    }
-
-    /// What else it prints once its input has ended, if it ends well.
-    fn rest(mut self) -> String {
-        self.input = None;
-        let mut rest = String::new();
-        self.output.read_to_string(&mut rest).expect("text");
-        assert!(self.child.wait().expect("it ends").success());
-        rest
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Place {
-    fn new() -> Self {
-        Self(Namespace::new())
-    }
-
-    fn bare() -> Self {
-        Self(Namespace::bare())
-    }
-
-    /// Exit code, standard output, standard error; 124 when it takes too long.
-    fn ends(&self, words: &str, variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
-        let limited = format!("timeout -k 1 {} {words}", PATIENCE.as_secs());
-        let output = self.0.inside(|| command(&limited, variables).stdin(Stdio::null()).output()).expect("it starts");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        (output.status.code(), text(output.stdout), text(output.stderr))
-    }
-
-    fn start(&self, words: &str, variables: &[(&str, &str)]) -> Running {
-        let mut child = self
-            .0
-            .inside(|| command(words, variables).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn())
-            .expect("it starts");
-        let output = BufReader::new(child.stdout.take().expect("a pipe"));
-        Running { input: child.stdin.take(), output, child }
-    }
-
-    /// A program that is run by hand: its output, and its line on standard error.
-    fn by_hand(&self, words: &str, variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
-        let library = installed("libsockeye_preload.so");
-        self.ends(words, &[&[("LD_PRELOAD", library.as_str())], variables].concat())
-    }
-
-    /// The launcher ends with 125, and a program by hand gets ENETDOWN; both say one line with these words in it.
-    fn refuses(&self, net: &str, words: &str) {
-        let (code, out, err) = self.ends(&format!("@sockeye run --net {net} -- @open"), &[]);
-        assert_eq!((code, out.as_str(), err.lines().count()), (Some(125), "", 1), "{err}");
-        assert!(err.starts_with("sockeye: ") && err.contains(words), "{words}: {err}");
-        self.leaves_down(&[("SOCKEYE_NET", net)], words);
-    }
-
-    /// A program by hand gets ENETDOWN, and a line with these words in it.
-    fn leaves_down(&self, variables: &[(&str, &str)], words: &str) {
-        let (code, out, err) = self.by_hand("@open", variables);
-        assert_eq!((code, out, err.lines().count()), (Some(0), format!("{}\n", libc::ENETDOWN), 1), "{err}");
-        assert!(err.starts_with("sockeye: ") && err.contains(words), "{words}: {err}");
-    }
-
-    /// The kernel's table of the AF_UNIX sockets.
-    fn names(&self) -> String {
-        self.0.inside(|| fs::read_to_string("/proc/thread-self/net/unix")).expect("the table")
-    }
-
-    fn await_host(&self, name: &str) {
-        let end = Instant::now() + PATIENCE;
-        while !self.names().contains(&format!("@sockeye/{name}/conn")) {
-            assert!(Instant::now() < end, "no host");
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-/// A program's output that could open a socket.
-fn fine() -> (Option<i32>, String, String) {
-    (Some(0), "0\n".to_owned(), String::new())
-}
 
 #[test]
 fn a_joiner_whose_network_differs_is_told_the_key() {
@@ -289,7 +65,7 @@ fn a_host_that_cannot_start_is_one_line() {
     place.refuses("wire:t0", "wire");
     place.leaves_down(&[("SOCKEYE_STACK", "nobodys")], "SOCKEYE_NET does not say how to start one");
     place.leaves_down(&[], "neither SOCKEYE_NET nor SOCKEYE_STACK");
-    place.leaves_down(&[("SOCKEYE_NET", "null:"), ("SOCKEYE_HOST", "/no/such/host")], "SOCKEYE_HOST");
+    place.leaves_down(&[("SOCKEYE_NET", "null:"), ("SOCKEYE_HOST", "/no/such/host")], "SOCKEYE_HOST: ");
     assert_eq!(place.0.devices(), ["lo"]);
 }
 
@@ -341,8 +117,6 @@ impl Drop for Ends<'_> {
         self.0.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 }
-
-const NOBODY: &str = "setpriv --reuid 65534 --regid 65534 --clear-groups";
 
 #[test]
 fn a_stack_of_another_user_is_one_line() {
@@ -441,9 +215,7 @@ fn an_address_that_turns_out_to_be_another_hosts_takes_the_network_down() {
     let output = fs::File::create(&errors).expect("a file");
     let mut dial = command("@sockeye run --net tap:t0,ip=10.97.0.2/24 -- @dial 9", &[]);
     dial.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(output);
-    let mut child = place.0.inside(|| dial.spawn()).expect("it starts");
-    let output = BufReader::new(child.stdout.take().expect("a pipe"));
-    let mut dial = Running { input: child.stdin.take(), output, child };
+    let mut dial = Running::new(place.0.inside(|| dial.spawn()).expect("it starts"));
     match dial.line().as_str() {
         // The machine was so slow that the program had not begun.
         "" => assert_eq!(dial.child.wait().expect("it ends").code(), Some(125)),
@@ -589,7 +361,7 @@ fn a_stack_without_a_socket_is_listed() {
         out
     };
     assert_eq!(ls(" -j"), "[]\n");
-    let titles = ["Stack", "Device", "Addresses", "Programs", "Sockets", "PID", "Age", "Specification"];
+    let titles = ["Stack", "Device", "Addresses", "Programs", "Sockets", "PID", "Age", "Warnings", "Specification"];
     assert_eq!(ls("").split_whitespace().collect::<Vec<_>>(), titles);
     let mut host = place.start("@sockeye host --stack here --net tap:t0,ip=10.97.0.2/24,gw=10.97.0.1", &[]);
     // It has its name before it lets anybody in.
@@ -602,7 +374,7 @@ fn a_stack_without_a_socket_is_listed() {
     let cells: Vec<&str> = row.split_whitespace().collect();
     let pid = host.child.id().to_string();
     assert_eq!(cells[..6], ["here", "t0", "10.97.0.2/24", "0", "0", &pid], "{row}");
-    assert_eq!(cells[7..], ["tap:t0,ip=10.97.0.2/24,gw=10.97.0.1"], "{row}");
+    assert_eq!(cells[7..], ["0", "tap:t0,ip=10.97.0.2/24,gw=10.97.0.1"], "{row}");
     let json = ls(" -j");
     let begins =
         "[{\"stack\":\"here\",\"device\":\"t0\",\"addresses\":[\"10.97.0.2/24\"],\"programs\":0,\"sockets\":0,";
@@ -737,25 +509,67 @@ fn a_log_goes_to_the_systems_log() {
 #[test]
 fn a_variable_that_is_wrong_is_one_line_that_says_what_is_right() {
     let place = Place::bare();
-    for (name, value, told) in [
+    let name = "cannot be a stack's name, which has 1 to 31 letters, digits, '-', '_', '.', ':' or '@'; give another, or unset it";
+    let long = "x".repeat(32);
+    let named = |variable: &str, value: &str| format!("{variable}: `{value}` {name}");
+    let [stack, long_stack, fence] =
+        [named("SOCKEYE_STACK", "a/b"), named("SOCKEYE_STACK", &long), named("SOCKEYE_FENCE", "a/b")];
+    let table = [
         (
             "SOCKEYE_SPIN",
             "fast",
-            "SOCKEYE_SPIN: `fast` is not a number of microseconds; give it as SOCKEYE_SPIN=20, or unset it\n",
+            "SOCKEYE_SPIN: `fast` is not a number of microseconds; give it as SOCKEYE_SPIN=20, or unset it",
         ),
         (
-            "SOCKEYE_LOG",
-            "loud",
-            "SOCKEYE_LOG: `loud` is no level; the levels are off, error, warn, info, debug, trace\n",
+            "SOCKEYE_EXIT_WAIT",
+            "long",
+            "SOCKEYE_EXIT_WAIT: `long` is not a number of seconds; give it as SOCKEYE_EXIT_WAIT=2, or unset it",
+        ),
+        ("SOCKEYE_LOG", "loud", "SOCKEYE_LOG: `loud` is no level; the levels are off, error, warn, info, debug, trace"),
+        (
+            "SOCKEYE_LINK",
+            "speed=1",
+            "SOCKEYE_LINK: knows no `speed`; it takes delay, jitter, loss, reorder, duplicate, corrupt, rate, queue, seed",
+        ),
+        ("SOCKEYE_PCAP", "a,b", "SOCKEYE_PCAP: cannot name a file whose path has a `,` or `;` in it"),
+        ("SOCKEYE_CC", "fast", "SOCKEYE_CC: there is no congestion control \"fast\"; known: bbr, bbr1, cubic, reno"),
+        ("SOCKEYE_STACK", "a/b", stack.as_str()),
+        ("SOCKEYE_STACK", long.as_str(), long_stack.as_str()),
+        ("SOCKEYE_FENCE", "a/b", fence.as_str()),
+        (
+            "SOCKEYE_FENCE",
+            "nope",
+            "SOCKEYE_FENCE: is set, and this program is behind no fence; `sockeye run` sets it, so unset it",
+        ),
+        (
+            "SOCKEYE_ALLOW_KERNEL",
+            "maybe",
+            "SOCKEYE_ALLOW_KERNEL: `maybe` is neither on nor off; give it as SOCKEYE_ALLOW_KERNEL=1, or unset it",
         ),
         // A token is a secret, also one that is mistyped.
-        ("SOCKEYE_TOKEN", "0123456789", "SOCKEYE_TOKEN: is not 32 hexadecimal digits; unset it\n"),
-    ] {
+        ("SOCKEYE_TOKEN", "0123456789", "SOCKEYE_TOKEN: is not 32 hexadecimal digits; unset it"),
+    ];
+    for (name, value, told) in table {
         let (code, out, err) = place.ends("@sockeye run --net null: -- @open", &[(name, value)]);
         assert_eq!((code, out.as_str(), err.lines().count()), (Some(125), "", 1), "{err}");
-        assert!(err.starts_with("sockeye: ") && err.ends_with(told), "{err}");
+        assert_eq!(err, format!("sockeye: {told}\n"));
         place.leaves_down(&[("SOCKEYE_NET", "null:"), (name, value)], told);
     }
+    for (name, ..) in table {
+        assert_eq!(place.by_hand("@open", &[("SOCKEYE_NET", "null:"), (name, "")]), fine(), "{name}: empty");
+    }
+    let host = ("SOCKEYE_HOST", "/no/such/host");
+    place.leaves_down(
+        &[("SOCKEYE_NET", "null:other"), host],
+        "SOCKEYE_HOST: names no program that can be executed; correct it, or unset it\n",
+    );
+    let (code, _, err) = place.ends("@sockeye run --net null:other -- @open", &[host]);
+    let told =
+        "sockeye: SOCKEYE_HOST: /no/such/host: No such file or directory (os error 2); name a program, or unset it\n";
+    assert_eq!((code, err.as_str()), (Some(125), told));
+    let long = format!("null:,pcap=/{}", "x".repeat(1100));
+    place.leaves_down(&[("SOCKEYE_NET", &long)], "SOCKEYE_NET: is too long to be used; shorten or unset it\n");
+    place.leaves_down(&[("SOCKEYE_NET", "a/b")], "SOCKEYE_NET: is no network specification; ");
     let told = "sockeye: SOCKEYE_TOKEN: is not 32 hexadecimal digits; unset it\n";
     for words in ["ls", "ss", "nstat", "log", "stop"] {
         let ends = place.ends(
@@ -764,6 +578,30 @@ fn a_variable_that_is_wrong_is_one_line_that_says_what_is_right() {
         );
         assert_eq!(ends, (Some(1), String::new(), told.to_owned()), "{words}");
     }
+}
+
+#[test]
+fn the_kernels_network_is_left_open_by_a_variable_that_is_on_and_by_no_other() {
+    let place = Place::bare();
+    // What goes past the library: the number of socket(2) by hand.
+    install("past", PAST);
+    let past = |variables: &[(&str, &str)]| {
+        let launched = place.ends("@sockeye run --net null: -- @past", variables);
+        let by_hand = place.by_hand("@past", &[&[("SOCKEYE_NET", "null:")], variables].concat());
+        assert_eq!(launched, by_hand, "{variables:?}");
+        launched
+    };
+    let closed = (Some(0), format!("{}\n", libc::EAFNOSUPPORT), String::new());
+    for off in ["0", "no", "off", "False", ""] {
+        assert_eq!(past(&[("SOCKEYE_ALLOW_KERNEL", off)]), closed, "{off}");
+    }
+    for on in ["1", "yes", "on", "TRUE"] {
+        assert_eq!(past(&[("SOCKEYE_ALLOW_KERNEL", on)]), fine(), "{on}");
+    }
+    let inside = "@sockeye run --net null: -- env SOCKEYE_ALLOW_KERNEL=1 @sockeye run --net null:b -- @open";
+    let (code, _, err) = place.ends(inside, &[]);
+    assert_eq!(code, Some(125), "{err}");
+    assert!(err.starts_with("sockeye: SOCKEYE_ALLOW_KERNEL: this process is behind the fence of another"), "{err}");
 }
 
 #[test]

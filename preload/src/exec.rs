@@ -52,7 +52,7 @@ unsafe fn keep(strings: Strings) -> Result<Kept> {
         settings.host.as_bytes(),
         token.as_ref().map_or(&[][..], |text| text),
         settings.fence_holder(),
-        settings.allow_kernel.as_bytes(),
+        if settings.allow_kernel { &b"1"[..] } else { &[][..] },
     ];
     let (mut missing, mut count) = (wanted.map(|value| !value.is_empty()), 0);
     // SAFETY: the caller's list.

@@ -13,7 +13,7 @@ use sockeye_shim::{
 /// The process that is known to be behind the fence. A child of vfork shares it, and asks for itself.
 static BEHIND: AtomicI32 = AtomicI32::new(0);
 
-/// Raises the fence around all threads of this process, unless it is behind one or SOCKEYE_ALLOW_KERNEL is set. `host`
+/// Raises the fence around all threads of this process, unless it is behind one or SOCKEYE_ALLOW_KERNEL is on. `host`
 /// then lives as long as they and all they start.
 ///
 /// # Errors
@@ -22,7 +22,7 @@ static BEHIND: AtomicI32 = AtomicI32::new(0);
 pub fn raise(settings: &Settings, host: &Host<'_>) -> Result<()> {
     // SAFETY: it takes nothing.
     let own = unsafe { libc::getpid() };
-    if !settings.allow_kernel.as_bytes().is_empty() || BEHIND.load(Ordering::Relaxed) == own {
+    if settings.allow_kernel || BEHIND.load(Ordering::Relaxed) == own {
         return Ok(());
     }
     if !fence::is_raised() {

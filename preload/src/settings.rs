@@ -6,11 +6,12 @@ use core::{
     sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering},
 };
 use sockeye_shim::{
-    Errno, Result,
+    Errno, Result, fence,
     format::{FILLERS, MEANT, Token, token_from_text},
     host::Host,
-    name::{STACK_MAX, is_stack, stack_of},
+    name::{STACK_MAX, stack_of},
     stderr,
+    variables::{self, Line},
 };
 
 unsafe extern "C" {
@@ -18,7 +19,7 @@ unsafe extern "C" {
     pub static mut environ: *const *const c_char;
 }
 
-/// A string of the environment with its NUL. Never cut off: what is too long counts as absent.
+/// A string of the environment with its NUL. Never cut off: what is too long is absent.
 #[derive(Clone, Copy)]
 pub struct Text<const N: usize> {
     bytes: [u8; N],
@@ -56,12 +57,14 @@ pub struct Settings {
     pub host: Text<512>,
     /// SOCKEYE_FENCE: the stack whose host holds the tree of programs that this one belongs to.
     pub fence: Text<{ STACK_MAX + 1 }>,
-    /// SOCKEYE_ALLOW_KERNEL: anything leaves the kernel's network open.
-    pub allow_kernel: Text<16>,
+    /// SOCKEYE_ALLOW_KERNEL: the kernel's network stays open.
+    pub allow_kernel: bool,
     /// What fills the specification where it is silent.
     pub fillers: [Text<256>; FILLERS.len()],
     /// SOCKEYE_CC.
     congestion: Text<64>,
+    /// What there is to say of a variable whose value is wrong.
+    wrong: Option<Line>,
 }
 
 const CONGESTION: &[u8] = b"SOCKEYE_CC";
@@ -73,17 +76,28 @@ impl Settings {
         stack: Text::NONE,
         host: Text::NONE,
         fence: Text::NONE,
-        allow_kernel: Text::NONE,
+        allow_kernel: false,
         fillers: [Text::NONE; FILLERS.len()],
         congestion: Text::NONE,
+        wrong: None,
     };
 
-    /// The stack whose host holds the tree of this program and all it starts: its own, if nothing else was said.
+    /// The stack whose host holds the tree of this program and all it starts, if they are behind the fence: its own, if
+    /// nothing else was said.
     pub fn fence_holder(&self) -> &[u8] {
         match self.fence.as_bytes() {
+            _ if !fence::is_raised() => b"",
             b"" => self.stack.as_bytes(),
             named => named,
         }
+    }
+
+    /// Keeps a variable's value; one that is wrong, or too long to be kept, is told at the first use of a socket.
+    fn keep<const N: usize>(&mut self, name: &[u8], value: &[u8]) -> Text<N> {
+        if value.len() >= N {
+            self.wrong.get_or_insert(Line::of(&[name, b": is too long to be used; shorten or unset it"]));
+        }
+        Text::of(value)
     }
 
     /// Writes down which stack is meant; nothing without a specification. Returns the length.
@@ -144,6 +158,12 @@ pub fn value_of<'a>(variable: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     variable.strip_prefix(name)?.strip_prefix(b"=")
 }
 
+/// Name and value of a variable.
+fn split(variable: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = variable.iter().position(|&byte| byte == b'=')?;
+    Some((&variable[..end], &variable[end + 1..]))
+}
+
 /// Calls `visit` with each variable of an environment.
 ///
 /// # Safety
@@ -168,30 +188,25 @@ fn read() -> Settings {
         return settings;
     }
     let keep = |variable: &CStr| {
-        let variable = variable.to_bytes();
-        if let Some(value) = value_of(variable, b"LD_PRELOAD") {
-            settings.preload = Text::of(value);
-        } else if let Some(value) = value_of(variable, b"SOCKEYE_NET") {
-            settings.net = Text::of(value);
-        } else if let Some(value) = value_of(variable, b"SOCKEYE_STACK") {
-            settings.stack = Text::of(value);
-        } else if let Some(value) = value_of(variable, CONGESTION) {
-            settings.congestion = Text::of(value);
-        } else if let Some(value) = value_of(variable, b"SOCKEYE_HOST") {
-            settings.host = Text::of(value);
-        } else if let Some(value) = value_of(variable, b"SOCKEYE_FENCE") {
-            settings.fence = Text::of(value);
-        } else if let Some(value) = value_of(variable, b"SOCKEYE_ALLOW_KERNEL") {
-            settings.allow_kernel = Text::of(value);
-        } else if let Some(text) = value_of(variable, b"SOCKEYE_TOKEN") {
-            match token_from_text(text) {
-                Some(token) => remember(token),
-                None => HAS_WRONG_TOKEN.store(!text.is_empty(), Ordering::Relaxed),
-            }
-        } else {
-            for (name, filler) in FILLERS.iter().zip(&mut settings.fillers) {
-                if let Some(value) = value_of(variable, name.as_bytes()) {
-                    *filler = Text::of(value);
+        let Some((name, value)) = split(variable.to_bytes()) else { return };
+        if let Some(judged) = variables::ALL.iter().find(|judged| judged.name.as_bytes() == name)
+            && let Some(line) = judged.objection(value)
+        {
+            settings.wrong.get_or_insert(line);
+            return;
+        }
+        match name {
+            b"LD_PRELOAD" => settings.preload = Text::of(value),
+            b"SOCKEYE_NET" => settings.net = settings.keep(name, value),
+            b"SOCKEYE_STACK" => settings.stack = settings.keep(name, value),
+            CONGESTION => settings.congestion = settings.keep(name, value),
+            b"SOCKEYE_HOST" => settings.host = settings.keep(name, value),
+            b"SOCKEYE_FENCE" => settings.fence = settings.keep(name, value),
+            b"SOCKEYE_ALLOW_KERNEL" => settings.allow_kernel = variables::switch(value) == Some(true),
+            b"SOCKEYE_TOKEN" => token_from_text(value).into_iter().for_each(remember),
+            _ => {
+                if let Some(at) = FILLERS.iter().position(|filler| filler.as_bytes() == name) {
+                    settings.fillers[at] = settings.keep(name, value);
                 }
             }
         }
@@ -205,9 +220,6 @@ fn read() -> Settings {
     }
     settings
 }
-
-/// SOCKEYE_TOKEN is set, and to no token.
-static HAS_WRONG_TOKEN: AtomicBool = AtomicBool::new(false);
 
 fn remember(token: Token) {
     let (low, high) = token.split_at(8);
@@ -230,22 +242,29 @@ pub fn token() -> Option<Token> {
 ///
 /// # Errors
 ///
-/// ENETDOWN, after a line that says why, if the environment names no stack.
+/// ENETDOWN, after a line that says why, if the environment names no stack, or has a variable that is wrong.
 pub fn host() -> Result<Host<'static>> {
     const DOWN: Errno = Errno(libc::ENETDOWN);
     let settings = settings().ok_or(DOWN)?;
     let stack = settings.stack.as_bytes();
-    if HAS_WRONG_TOKEN.load(Ordering::Relaxed) {
-        say(b"SOCKEYE_TOKEN: is not 32 hexadecimal digits; unset it");
+    if let Some(line) = &settings.wrong {
+        say(line.as_bytes());
         return Err(DOWN);
     }
-    if !is_stack(stack) {
-        say(b"neither SOCKEYE_NET nor SOCKEYE_STACK names a stack");
+    if stack.is_empty() {
+        say(match settings.net.as_bytes() {
+            b"" => b"neither SOCKEYE_NET nor SOCKEYE_STACK names a stack; give SOCKEYE_NET=tap:t0,ip=10.97.0.2/24",
+            _ => b"SOCKEYE_NET: is no network specification; give it as SOCKEYE_NET=tap:t0,ip=10.97.0.2/24",
+        });
         return Err(DOWN);
     }
     let congestion = settings.congestion.as_bytes();
     let mut host = Host { stack, token: token().unwrap_or_default(), congestion, start, say };
     let is_new = MET.load(Ordering::Relaxed) != own_pid();
+    if is_new && !settings.fence.as_bytes().is_empty() && !fence::is_raised() {
+        say(variables::NO_FENCE.as_bytes());
+        return Err(DOWN);
+    }
     // Each process asks once, also with a token: it may mean another stack than the one it is of. Where there is no
     // host the first request makes one that is meant.
     if host.token == [0; 16] || is_new && host.is_there() {

@@ -36,7 +36,12 @@ pub fn start() -> Result<()> {
     let program = match fence::is_raised() {
         true => None,
         false => Some(program(settings).ok_or_else(|| {
-            say(b"the program sockeye, which holds the stack, is not beside the preload library; SOCKEYE_HOST may name it");
+            say(match settings.host.as_bytes() {
+                b"" => {
+                    b"the program sockeye, which holds the stack, is not beside the preload library; SOCKEYE_HOST may name it"
+                }
+                _ => b"SOCKEYE_HOST: names no program that can be executed; correct it, or unset it",
+            });
             DOWN
         })?),
     };
@@ -244,6 +249,7 @@ fn become_host(settings: &Settings, program: &Path, pipe: i32) -> ! {
     let arguments = [
         text(&program.bytes),
         c"host".as_ptr(),
+        c"--quiet".as_ptr(),
         c"--net".as_ptr(),
         text(settings.net.as_bytes()),
         c"--stack".as_ptr(),

@@ -32,8 +32,12 @@ impl Drop for Socket {
 }
 
 const DOWN: Errno = Errno(libc::ENETDOWN);
+const FOREIGN: &[u8] =
+    b"the stack of that name is another user's, and programs go to hosts of their own user and of root alone; start \
+    this program as that user (without sudo, if that is you), or use another stack (SOCKEYE_STACK)";
 const ANOTHERS: &[u8] =
-    b"the stack of that name is another user's; choose another name (SOCKEYE_STACK), or have its SOCKEYE_TOKEN";
+    b"the stack of that name is another user's, and SOCKEYE_TOKEN is not its token; what that user starts on it \
+    has the token in its environment: have it from there, or use another stack (SOCKEYE_STACK)";
 
 impl Host<'_> {
     /// Sends a request and waits for what the host says.
@@ -187,7 +191,7 @@ impl Host<'_> {
         if Self::is_ours(socket.0, kernel::geteuid()) {
             return Ok(socket);
         }
-        (self.say)(ANOTHERS);
+        (self.say)(FOREIGN);
         Err(DOWN)
     }
 }

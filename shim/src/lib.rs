@@ -27,6 +27,7 @@ pub mod report;
 pub mod sockaddr;
 pub mod stderr;
 pub mod tag;
+pub mod variables;
 
 /// An error number of Linux, positive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

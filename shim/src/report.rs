@@ -14,6 +14,8 @@ const MAGIC: [u8; 4] = *b"SkyS";
 pub struct Report {
     /// IPPROTO_TCP or IPPROTO_UDP.
     pub protocol: u16,
+    /// IPV6_V6ONLY: `::` is then no address of IPv4's.
+    pub is_v6only: bool,
     /// Its state, as in `struct tcp_info`.
     pub state: i32,
     /// What programs call it ([`crate::tag::Tag::id`]); 0 if they have no name for it any more.
@@ -36,13 +38,14 @@ pub struct Report {
 
 impl Report {
     /// The bytes of a report.
-    pub const SIZE: usize = 4 + 2 + 2 + 4 * 4 + 8 + 2 * Address::SIZE + 16 + 2 + DATA;
+    pub const SIZE: usize = 4 + 2 + 2 + 1 + 4 * 4 + 8 + 2 * Address::SIZE + 16 + 2 + DATA;
 
     /// The bytes to send.
     pub fn to_bytes(&self) -> [u8; Self::SIZE] {
         let mut bytes = [0; Self::SIZE];
         let mut out = Writer::open(&mut bytes, MAGIC);
         out.put(&self.protocol.to_le_bytes());
+        out.put(&[self.is_v6only.into()]);
         out.put(&self.state.to_le_bytes());
         out.put(&self.id.to_le_bytes());
         out.put(&self.end.to_le_bytes());
@@ -64,6 +67,7 @@ impl Report {
         let mut input = Reader::open(bytes, MAGIC, Self::SIZE)?;
         Ok(Self {
             protocol: input.u16()?,
+            is_v6only: input.take::<1>()? != [0],
             state: input.i32()?,
             id: input.u64()?,
             end: input.u32()?,
@@ -85,6 +89,7 @@ mod tests {
     fn a_report_gives_back_what_was_put_in() {
         let report = Report {
             protocol: 6,
+            is_v6only: true,
             state: 1,
             id: 77 << 32,
             end: 5,

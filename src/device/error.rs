@@ -1,6 +1,6 @@
 //! Why a device could not be opened, with the cure.
 
-use crate::error::Error;
+use crate::{error::Error, sys::holder::Holder};
 use std::{fmt, io, path::PathBuf};
 
 /// What stood in the way.
@@ -14,8 +14,8 @@ pub enum Cause {
     MayNotMake,
     /// The device belongs to another user.
     MayNotAttach,
-    /// Another process holds the device.
-    Busy,
+    /// Another process holds the device, or another stack of this one.
+    Busy(Holder),
     /// An interface of the name exists, of the kind that is named here.
     WrongKind(String),
     /// The name has more bytes than the kernel's names can have.
@@ -54,7 +54,7 @@ impl OpenError {
         match &self.cause {
             Cause::NoTun => Error::NoDevice,
             Cause::TunForbidden | Cause::MayNotMake | Cause::MayNotAttach => Error::NotPermitted,
-            Cause::Busy => Error::Busy,
+            Cause::Busy(_) => Error::Busy,
             Cause::WrongKind(_) | Cause::NameTooLong => Error::Invalid,
             Cause::TooManyFiles => Error::TooManyFiles,
             Cause::FileTableFull => Error::FileTableFull,
@@ -72,7 +72,7 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, name, cause } = self;
         write!(f, "{kind} {name}: ")?;
-        let make = format_args!("`ip tuntap add dev {name} mode {kind} user $USER`").to_string();
+        let tun = if *kind == "tun" { " --tun" } else { "" };
         match cause {
             Cause::NoTun => f.write_str("there is no /dev/net/tun; load the driver with `modprobe tun`"),
             Cause::TunForbidden => f.write_str(
@@ -80,20 +80,16 @@ impl fmt::Display for OpenError {
             ),
             Cause::MayNotMake => write!(
                 f,
-                "the device does not exist, and making it needs root or CAP_NET_ADMIN; run as root, or have root make it with {make}"
+                "the device does not exist, and making it needs root or CAP_NET_ADMIN; make it with `sudo sockeye up \
+                 {name}{tun}`"
             ),
-            Cause::MayNotAttach => {
-                let tun = if *kind == "tun" { " --tun" } else { "" };
-                write!(
-                    f,
-                    "the device belongs to another user; run as that user or root, or have root give it to you with \
-                     `sockeye up {name}{tun} --user $USER`"
-                )
-            }
-            Cause::Busy => f.write_str("the device is held by another process or another stack of this one; end that, or use another device"),
-            Cause::WrongKind(other) => {
-                write!(f, "the interface {name} is {other}; use another name, or remove it with `ip link del {name}`")
-            }
+            Cause::MayNotAttach => write!(
+                f,
+                "the device belongs to another user; run as that user or root, or have it given to you with \
+                 `sudo sockeye up {name}{tun} --user $USER`"
+            ),
+            Cause::Busy(holder) => holder.fmt(f),
+            Cause::WrongKind(other) => write!(f, "the interface {name} is {other}; use another name"),
             Cause::NameTooLong => f.write_str("the name is too long; the kernel's names have at most 15 bytes"),
             Cause::TooManyFiles => f.write_str("the process is out of descriptors; raise the limit with `ulimit -n`"),
             Cause::FileTableFull => {
@@ -128,7 +124,7 @@ mod tests {
         let error = |cause| OpenError::new("tap", "t0", cause).error();
         let other = |errno| error(Cause::Other("a step", io::Error::from_raw_os_error(errno)));
         assert_eq!([Cause::TunForbidden, Cause::MayNotMake, Cause::MayNotAttach].map(error), [Error::NotPermitted; 3]);
-        assert_eq!([Cause::NoTun, Cause::Busy].map(error), [Error::NoDevice, Error::Busy]);
+        assert_eq!([Cause::NoTun, Cause::Busy(Holder::Own)].map(error), [Error::NoDevice, Error::Busy]);
         assert_eq!([Cause::NameTooLong, Cause::WrongKind(String::new())].map(error), [Error::Invalid; 2]);
         assert_eq!([2, 13, 5].map(other), [Error::NotFound, Error::AccessDenied, Error::NetDown]);
     }
@@ -137,10 +133,14 @@ mod tests {
     fn every_text_names_the_device_the_cause_and_the_cure() {
         let text = |cause| OpenError::new("tap", "t0", cause).to_string();
         assert_eq!(text(Cause::NoTun), "tap t0: there is no /dev/net/tun; load the driver with `modprobe tun`");
-        assert!(text(Cause::MayNotMake).ends_with("`ip tuntap add dev t0 mode tap user $USER`"));
-        assert!(
-            text(Cause::WrongKind("a TUN device".into())).starts_with("tap t0: the interface t0 is a TUN device; ")
-        );
+        assert!(text(Cause::MayNotMake).ends_with("; make it with `sudo sockeye up t0`"));
+        let forbidden = OpenError::new("tun", "u0", Cause::MayNotAttach).to_string();
+        assert!(forbidden.ends_with("`sudo sockeye up u0 --tun --user $USER`"), "{forbidden}");
+        let busy = Holder::Host { stack: "here".into(), pid: 7 };
+        let cure = "end it with `sockeye stop --stack here`, or use another device";
+        assert_eq!(text(Cause::Busy(busy)), format!("tap t0: stack here has the device (process 7); {cure}"));
+        let wrong = text(Cause::WrongKind("a TUN device".into()));
+        assert_eq!(wrong, "tap t0: the interface t0 is a TUN device; use another name");
         let missing = io::Error::from_raw_os_error(2);
         assert!(text(Cause::Capture("/no/x".into(), missing)).contains("/no/x cannot be written: No such file"));
     }

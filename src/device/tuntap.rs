@@ -11,6 +11,7 @@ use crate::{
     buf::{Buf, Frame, Gso, Packet, Pool},
     stack::{Capabilities, Medium},
     sys::{
+        holder::{self, Holder},
         ifreq, transfer,
         tun::{self, flag},
     },
@@ -296,11 +297,14 @@ const fn kind_of(medium: Medium) -> &'static str {
 fn attach_patiently(name: &str, medium: Medium, offload: bool) -> Result<(OwnedFd, Offloads), Cause> {
     for _ in 0..TRIES {
         match attach(name, medium, offload) {
-            Err(Cause::Busy) => std::thread::sleep(BETWEEN_TRIES),
+            Err(Cause::Busy(_)) => std::thread::sleep(BETWEEN_TRIES),
             attached => return attached,
         }
     }
-    attach(name, medium, offload)
+    attach(name, medium, offload).map_err(|cause| match cause {
+        Cause::Busy(_) => Cause::Busy(holder::of(name)),
+        cause => cause,
+    })
 }
 
 /// Opens /dev/net/tun and attaches to the device, with a virtio-net header if `offload` and the kernel allow.
@@ -376,7 +380,7 @@ fn judge_attach(error: io::Error, name: &str, medium: Medium) -> Cause {
     match error.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) if ifreq::mtu(name).is_ok() => Cause::MayNotAttach,
         Some(libc::EPERM | libc::EACCES) => Cause::MayNotMake,
-        Some(libc::EBUSY) => Cause::Busy,
+        Some(libc::EBUSY) => Cause::Busy(Holder::Unseen),
         Some(libc::EINVAL) => match existing_kind(name, medium) {
             Some(kind) => Cause::WrongKind(kind),
             None => judge(error, "TUNSETIFF"),

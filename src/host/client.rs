@@ -24,8 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub enum Trouble {
     /// No host has the name.
     Absent,
-    /// A host of another user, or one that does not know the token.
+    /// A host that asks for a token, and does not know the one it was shown.
     Another,
+    /// A host of that user, which no program of another goes to.
+    Foreign(u32),
     /// A host that speaks another version.
     Version(u16),
     /// The stack is not the one that is meant: the host's own line.
@@ -40,9 +42,15 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent => f.write_str("it is not running"),
-            Self::Another => {
-                f.write_str("it is another user's; have its SOCKEYE_TOKEN, or choose another name (--stack)")
-            }
+            Self::Another => f.write_str(
+                "it is another user's, and SOCKEYE_TOKEN is not its token; what that user starts on it has the token \
+                     in its environment: have it from there, or use another stack (--stack)",
+            ),
+            Self::Foreign(uid) => write!(
+                f,
+                "it is another user's (user {uid}), and programs go to hosts of their own user and of root alone; start \
+                 this as that user (without sudo, if that is you), or use another stack (--stack)"
+            ),
             Self::Version(version) => write!(
                 f,
                 "its host is of another version of sockeye (it speaks {version}, this program {}); end it, or use the \
@@ -50,7 +58,7 @@ impl fmt::Display for Trouble {
                 sockeye_shim::format::VERSION
             ),
             Self::Different(line) => f.write_str(line),
-            Self::Silent => f.write_str("its host does not answer; end that process, or choose another name (--stack)"),
+            Self::Silent => f.write_str("its host does not answer; end that process, or use another stack (--stack)"),
             Self::Unable(why) => write!(f, "its host cannot be asked: {why}"),
         }
     }
@@ -97,7 +105,7 @@ impl Asked {
         let is_secret = request.op == Op::Join || request.token != [0; 16];
         let owner = unix::peer(socket.as_fd()).map(|peer| peer.uid);
         if is_secret && owner != Some(0) && owner != Some(unix::own_uid()) {
-            return Err(Trouble::Another);
+            return Err(owner.map_or(Trouble::Another, Trouble::Foreign));
         }
         let packet = [&request.to_bytes()[..], more].concat();
         unix::send(socket.as_fd(), &packet, 0)?;
@@ -191,7 +199,7 @@ pub fn start_another(name: &[u8], token: Token, meant: &[u8], words: BorrowedFd<
 /// Asks with the token that is known, and without: what is known may be another stack's.
 fn with_token<R>(token: Option<Token>, ask: impl Fn(Token) -> Result<R, Trouble>) -> Result<R, Trouble> {
     match token.map_or(Err(Trouble::Another), &ask) {
-        Err(Trouble::Another) => ask([0; 16]),
+        Err(Trouble::Another | Trouble::Foreign(_)) => ask([0; 16]),
         other => other,
     }
 }
@@ -276,6 +284,8 @@ pub struct Description {
     pub programs: usize,
     /// How many sockets they have.
     pub sockets: usize,
+    /// How many lines of its log are warnings or worse.
+    pub warnings: u64,
     /// The device's name, or its kind where it has none.
     pub device: String,
     /// The stack's addresses with their prefixes.
@@ -316,6 +326,7 @@ fn read_description(text: &str) -> Description {
             "age" => read.age = value.parse().unwrap_or(0),
             "programs" => read.programs = value.parse().unwrap_or(0),
             "sockets" => read.sockets = value.parse().unwrap_or(0),
+            "warnings" => read.warnings = value.parse().unwrap_or(0),
             "device" => value.clone_into(&mut read.device),
             "addresses" => read.addresses = value.split_whitespace().map(str::to_owned).collect(),
             "net" => value.clone_into(&mut read.net),

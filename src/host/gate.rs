@@ -56,7 +56,7 @@ impl Gate {
         }
         let name = String::from_utf8_lossy(name);
         Err(format!(
-            "stack {name} has a host that does not answer; end that process, or choose another name (--stack NAME)"
+            "stack {name} has a host that does not answer; end that process, or use another stack (--stack NAME)"
         ))
     }
 

@@ -3,7 +3,7 @@
 use crate::{
     engine::StartError,
     socket::{congestion, stacks},
-    stack::Config,
+    stack::{Config, config::Kind},
 };
 use sockeye_shim::format::{DATA, Data};
 
@@ -44,7 +44,14 @@ fn judge(config: &Config, name: &[u8], meant: &[u8]) -> Option<String> {
     let shown = |part: Option<String>| part.unwrap_or_else(|| format!("no {key}="));
     let (ours, theirs) = (shown(ours), shown(theirs));
     let name = String::from_utf8_lossy(name);
-    Some(format!("{key}: stack {name} runs with {ours}, not with {theirs}; give the same, or another name for a stack"))
+    // One device has one stack: another name would not help.
+    let is_one_device = config.kind != Kind::Null && (meant.kind, &meant.name) == (config.kind, &config.name);
+    let cure = if is_one_device {
+        format!("end that stack with `sockeye stop --stack {name}`")
+    } else {
+        "another name for a stack (--stack, or SOCKEYE_STACK)".to_owned()
+    };
+    Some(format!("{key}: stack {name} runs with {ours}, not with {theirs}; give the same, or {cure}"))
 }
 
 #[cfg(test)]
@@ -82,9 +89,11 @@ mod tests {
         let line = against("tap:t0,ip=10.0.0.2/24,gw=10.0.0.1,pcap=/tmp/x").unwrap();
         assert!(line.starts_with("pcap: stack tap-t0 runs with no pcap=, not with pcap=/tmp/x; "), "{line}");
         let line = against("tap:t0,ip=10.0.0.2/24,link=loss:1%").unwrap();
-        assert!(line.starts_with("gw: stack tap-t0 runs with gw=10.0.0.1, not with no gw=; "), "{line}");
+        let cure = "give the same, or end that stack with `sockeye stop --stack tap-t0`";
+        assert_eq!(line, format!("gw: stack tap-t0 runs with gw=10.0.0.1, not with no gw=; {cure}"));
         let line = against("tap:t1,ip=10.0.0.2/24,gw=10.0.0.1,link=loss:1%").unwrap();
-        assert!(line.starts_with("device: stack tap-t0 runs with tap:t0, not with tap:t1; "), "{line}");
+        let cure = "give the same, or another name for a stack (--stack, or SOCKEYE_STACK)";
+        assert_eq!(line, format!("device: stack tap-t0 runs with tap:t0, not with tap:t1; {cure}"));
         let line = against(&format!("{SPEC},mtu=1400")).unwrap();
         assert!(line.starts_with("mtu: stack tap-t0 runs with no mtu=, not with mtu=1400; "), "{line}");
         assert!(against("tap:t0,ip=x").unwrap().starts_with("ip: "));

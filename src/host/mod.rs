@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `gate.rs` | the names programs come to, and who may use the stack |
-//! | `serve.rs` `slot.rs` `end.rs` | the loop: one thread that moves the bytes and reads the device; what it is told, once |
+//! | `serve.rs` `slot.rs` `end.rs` | the loop: one thread moves the bytes and reads the device; what it is told, once |
 //! | `start.rs` `client.rs` | what others see: starting a host, asking it |
 //! | `join.rs` | whether the stack is the one that a program means |
 //! | `request.rs` | what is asked: bind, listen, options, names |
@@ -14,7 +14,7 @@
 //! | `resolve.rs` `lookup.rs` `dns.rs` | hosts' names: known here, asked for, and how one asks |
 //! | `interfaces.rs` | what getifaddrs(3) tells |
 //! | `operator.rs` | what `sockeye ss`, `sockeye log` and `sockeye stop` ask |
-//! | `life.rs` `tree.rs` `farewell.rs` | who uses the stack, and when it ends; trees behind the fence; telling those who wait |
+//! | `life.rs` `tree.rs` `farewell.rs` | who uses the stack, when it ends; trees behind the fence; telling who waits |
 #![forbid(unsafe_code)]
 
 mod bridge;
@@ -88,19 +88,27 @@ impl Options {
     }
 }
 
-/// Runs a host until the last program and the last connection are gone. Where a host of this name runs already and
-/// answers there is nothing to do.
+/// What a host came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Its stack was used, or nobody came.
+    Served,
+    /// A host of this name was there already and answers: there was nothing to do.
+    Another,
+}
+
+/// Runs a host until the last program and the last connection are gone.
 ///
 /// # Errors
 /// A text that names cause and cure.
-pub fn run(options: &Options) -> Result<(), String> {
+pub fn run(options: &Options) -> Result<Ended, String> {
     let name = options.stack_name()?;
-    log::take_stdout();
     process::raise_descriptor_limit(DESCRIPTORS);
     let gate = match Gate::claim(&name)? {
         Claim::Ours(gate) => gate,
-        Claim::Another => return Ok(()),
+        Claim::Another => return Ok(Ended::Another),
     };
+    log::take_stdout();
     farewell::prepare(&name);
     log::keep(LevelFilter::Info);
     let config = stacks::describe(&options.net, env::var).map_err(|error| error.to_string())?;
@@ -116,7 +124,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     // The stack was made above and is freed here alone. A host that ends by itself has nothing left to drain; what one
     // that is stopped has open is reset, and then so are programs' ends.
     let _freed_once = stacks::free(stack, Some(Duration::ZERO));
-    served.map(drop)
+    served.map(|_| Ended::Served)
 }
 
 fn last_error() -> String {

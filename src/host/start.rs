@@ -69,7 +69,7 @@ pub fn ensure(wanted: &Wanted, mut say: impl FnMut(&str)) -> Result<Token, Failu
         wanted.start_outside(net).map_err(Failure::Start)?
     } else {
         let mut command = Command::new(program);
-        command.arg("host").args(["--net", net]).arg("--stack").arg(OsStr::from_bytes(name));
+        command.args(["host", "--quiet", "--net", net]).arg("--stack").arg(OsStr::from_bytes(name));
         command.env_remove("LD_PRELOAD");
         command.env("SOCKEYE_TOKEN", String::from_utf8_lossy(&token_to_text(new_token)).as_ref());
         daemon::spawn(command).map_err(|error| Failure::Start(unable(program, &error)))?

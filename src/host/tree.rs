@@ -46,7 +46,7 @@ impl NewHost {
         let (folder, net, name) = (parts.next()?, parts.next()?, parts.next()?);
         let mut command = Command::new(OWN_PROGRAM);
         command.arg0("sockeye").current_dir(folder);
-        command.args([OsStr::new("host"), OsStr::new("--net"), net, OsStr::new("--stack"), name]);
+        command.args(["host", "--quiet", "--net"]).arg(net).arg("--stack").arg(name);
         // It has the variables of the program that wants it, not ours.
         for filler in FILLERS {
             command.env_remove(filler);

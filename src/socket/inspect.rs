@@ -79,9 +79,11 @@ pub fn description(
 ) -> Response {
     let addresses: Vec<String> = config.addresses.iter().map(ToString::to_string).collect();
     let text = format!(
-        "home={home}\npid={}\nage={}\nprograms={programs}\nsockets={sockets}\ndevice={}\naddresses={}\nnet={config}\n",
+        "home={home}\npid={}\nage={}\nprograms={programs}\nsockets={sockets}\nwarnings={}\ndevice={}\n\
+         addresses={}\nnet={config}\n",
         std::process::id(),
         crate::engine::now().since(began).as_secs(),
+        log::warnings(),
         device(config),
         addresses.join(" "),
     );
@@ -113,7 +115,8 @@ pub fn ids(standings: &[Standing]) -> impl Iterator<Item = SocketId> {
 }
 
 fn report(standing: &Standing, (socket, end): (u64, u32)) -> Report {
-    let Standing { id: _, protocol, state, local, remote, recv_queue, send_queue, congestion, info } = standing;
+    let Standing { id: _, protocol, is_v6only, state, local, remote, recv_queue, send_queue, congestion, info } =
+        standing;
     let mut name = [0; 16];
     for (to, from) in name.iter_mut().zip(congestion.unwrap_or_default().bytes()) {
         *to = from;
@@ -124,6 +127,7 @@ fn report(standing: &Standing, (socket, end): (u64, u32)) -> Report {
     };
     Report {
         protocol: protocol as u16,
+        is_v6only: *is_v6only,
         state: *state as i32,
         id: socket,
         end,

@@ -17,6 +17,8 @@ pub struct Standing {
     pub id: Option<SocketId>,
     /// What it speaks.
     pub protocol: Protocol,
+    /// IPV6_V6ONLY: `::` is then no address of IPv4's.
+    pub is_v6only: bool,
     /// Its state; a datagram socket's is `Established` with a peer and `Closed` without, as in Linux.
     pub state: State,
     /// Own end.
@@ -54,6 +56,7 @@ impl Stack {
         found.extend(waiting.by_ref().take(room).map(|flow| Standing {
             id: None,
             protocol: Protocol::Tcp,
+            is_v6only: false,
             state: State::TimeWait,
             local: flow.local,
             remote: Some(flow.remote),
@@ -72,6 +75,7 @@ fn standing(id: SocketId, entry: &Entry, now: Instant) -> Option<Standing> {
     let bare = |protocol, state, remote| Standing {
         id: Some(id),
         protocol,
+        is_v6only: entry.settings.v6only,
         state,
         local: entry.local,
         remote,

@@ -21,7 +21,7 @@ use std::{
     path::Path,
     sync::{
         OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -40,6 +40,9 @@ struct Plan {
 
 static PLAN: RwLock<Plan> = RwLock::new(Plan { written: Vec::new(), kept: LevelFilter::Off });
 static RING: Mutex<Ring> = Mutex::new(Ring { lines: VecDeque::new(), bytes: 0, begins: 0 });
+
+/// How many lines were warnings or worse.
+static WARNINGS: AtomicU64 = AtomicU64::new(0);
 
 /// Standard output is the log's, once nobody reads standard error.
 static HAS_STDOUT: AtomicBool = AtomicBool::new(false);
@@ -84,6 +87,14 @@ fn tell(level: Level, text: &str) {
         }
     }
     RING.lock().push(line);
+    if level <= Level::Warn {
+        WARNINGS.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// How many lines since the process began were warnings or worse, wherever they went.
+pub fn warnings() -> u64 {
+    WARNINGS.load(Ordering::Relaxed)
 }
 
 /// What cannot be written there goes to syslog(3): a socket is no place for it ([`sockeye_shim::stderr`]).

@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn what_a_panic_says_goes_to_the_log_and_nowhere_else() {
         if let Some(level) = env::var(LEVEL) {
-            log::install(Some(&Logging::parse(&level).unwrap())).unwrap();
+            log::install(Some(&Logging::parse("log", &level).unwrap())).unwrap();
             log_caught();
             if env::var(UNCAUGHT).is_some() {
                 claim_all();

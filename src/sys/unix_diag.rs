@@ -1,10 +1,7 @@
 //! What the kernel says of all AF_UNIX sockets of this network namespace (sock_diag(7)): whose peer is whose.
 
-use std::{
-    io,
-    mem::size_of,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
-};
+use super::netlink::{self, long};
+use std::io;
 
 /// One socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,9 +19,6 @@ pub struct Socket {
 // linux/netlink.h, linux/sock_diag.h, linux/unix_diag.h
 const NETLINK_SOCK_DIAG: i32 = 4;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
-const REQUEST_DUMP: u16 = 0x301;
-const DONE: u16 = 3;
-const ERROR: u16 = 2;
 const SHOW: u32 = SHOW_NAME | SHOW_PEER;
 const SHOW_NAME: u32 = 1;
 const SHOW_PEER: u32 = 4;
@@ -32,8 +26,7 @@ const NAME: u16 = 0;
 const PEER: u16 = 2;
 /// TCP_ESTABLISHED, which AF_UNIX uses too.
 const CONNECTED: u8 = 1;
-/// The sizes of struct nlmsghdr and struct unix_diag_msg.
-const HEADER: usize = 16;
+/// The size of struct unix_diag_msg.
 const MESSAGE: usize = 16;
 
 /// All of them.
@@ -41,90 +34,33 @@ const MESSAGE: usize = 16;
 /// # Errors
 /// Those of socket(2), sendto(2) and recv(2); `NotFound` where the kernel has no such thing (module `unix_diag`).
 pub fn all() -> io::Result<Vec<Socket>> {
-    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
-    // SAFETY: no pointers; what it returns is checked.
-    let fd = checked(unsafe { libc::syscall(libc::SYS_socket, libc::AF_NETLINK, kind, NETLINK_SOCK_DIAG) })?;
-    // SAFETY: the kernel has just made it.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
-    let request = request();
-    let no_address = std::ptr::null::<u8>();
-    // SAFETY: the kernel reads the request; without an address it is the kernel that is meant.
-    checked(unsafe {
-        libc::syscall(libc::SYS_sendto, fd.as_raw_fd(), request.as_ptr(), request.len(), 0, no_address, 0usize)
-    })?;
-    let (mut found, mut buffer) = (Vec::new(), vec![0u8; 1 << 16]);
-    loop {
-        let (room, none) = (buffer.len(), std::ptr::null_mut::<u8>());
-        // SAFETY: the kernel writes at most as many bytes as there are; no address is asked for.
-        let n = checked(unsafe {
-            libc::syscall(libc::SYS_recvfrom, fd.as_raw_fd(), buffer.as_mut_ptr(), room, 0, none, none)
-        })?;
-        if is_last(&buffer[..n], &mut found)? {
-            return Ok(found);
-        }
-    }
+    let mut found = Vec::new();
+    let request = netlink::request(SOCK_DIAG_BY_FAMILY, netlink::DUMP, &any());
+    netlink::ask(NETLINK_SOCK_DIAG, &request, |body| found.extend(socket(body)))?;
+    Ok(found)
 }
 
-fn checked(returned: libc::c_long) -> io::Result<usize> {
-    usize::try_from(returned).map_err(|_| io::Error::last_os_error())
-}
-
-/// struct nlmsghdr and struct unix_diag_req: every socket in any state.
-fn request() -> [u8; HEADER + 24] {
-    let mut bytes = [0; HEADER + 24];
-    bytes[..4].copy_from_slice(&((HEADER + 24) as u32).to_ne_bytes());
-    bytes[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    bytes[6..8].copy_from_slice(&REQUEST_DUMP.to_ne_bytes());
-    bytes[HEADER] = libc::AF_UNIX as u8;
-    bytes[HEADER + 4..HEADER + 8].copy_from_slice(&u32::MAX.to_ne_bytes());
-    bytes[HEADER + 12..HEADER + 16].copy_from_slice(&SHOW.to_ne_bytes());
+/// struct unix_diag_req: every socket in any state.
+fn any() -> [u8; 24] {
+    let mut bytes = [0; 24];
+    bytes[0] = libc::AF_UNIX as u8;
+    bytes[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
+    bytes[12..16].copy_from_slice(&SHOW.to_ne_bytes());
     // The cookie of any socket.
-    bytes[HEADER + 16..].fill(0xff);
+    bytes[16..].fill(0xff);
     bytes
-}
-
-fn short(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..)?.first_chunk().map(|two| u16::from_ne_bytes(*two))
-}
-
-fn long(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().map(|four| u32::from_ne_bytes(*four))
-}
-
-/// Takes the sockets out of an answer; whether it is the last one.
-fn is_last(mut bytes: &[u8], found: &mut Vec<Socket>) -> io::Result<bool> {
-    while let (Some(len), Some(kind)) = (long(bytes, 0), short(bytes, 4)) {
-        let Some(body) = bytes.get(HEADER..len as usize) else { return Err(io::ErrorKind::InvalidData.into()) };
-        match kind {
-            DONE => return Ok(true),
-            ERROR => {
-                let errno = long(body, 0).unwrap_or(0).cast_signed();
-                return Err(io::Error::from_raw_os_error(errno.saturating_neg()));
-            }
-            _ => found.extend(socket(body)),
-        }
-        bytes = bytes.get(padded(len as usize)..).unwrap_or_default();
-    }
-    Ok(false)
-}
-
-fn padded(len: usize) -> usize {
-    len.next_multiple_of(size_of::<u32>())
 }
 
 /// struct unix_diag_msg and its attributes.
 fn socket(body: &[u8]) -> Option<Socket> {
     let mut socket =
         Socket { inode: long(body, 4)?, peer: None, is_connected: *body.get(2)? == CONNECTED, name: Vec::new() };
-    let mut rest = body.get(MESSAGE..)?;
-    while let (Some(len), Some(kind)) = (short(rest, 0), short(rest, 2)) {
-        let value = rest.get(4..usize::from(len))?;
+    for (kind, value) in netlink::attributes(body.get(MESSAGE..)?) {
         match kind {
             NAME => socket.name = value.to_vec(),
             PEER => socket.peer = long(value, 0).filter(|inode| *inode != 0),
             _ => {}
         }
-        rest = rest.get(padded(usize::from(len))..).unwrap_or_default();
     }
     Some(socket)
 }
@@ -133,6 +69,7 @@ fn socket(body: &[u8]) -> Option<Socket> {
 mod tests {
     use super::*;
     use std::os::{
+        fd::AsRawFd,
         linux::net::SocketAddrExt,
         unix::{fs::MetadataExt, net},
     };
@@ -157,10 +94,6 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_is_no_socket() {
-        let message = request().to_vec();
-        assert!(!is_last(&message[..5], &mut Vec::new()).unwrap());
-        assert!(is_last(&message[..8], &mut Vec::new()).is_err());
-        assert!(is_last(&message[..message.len() - 1], &mut Vec::new()).is_err());
         assert_eq!(socket(&[1; 19]).map(|socket| socket.name), Some(Vec::new()));
         assert_eq!(socket(&[1; 7]), None);
     }

@@ -1,10 +1,10 @@
 //! Our program beside the preload library, as installed; and Debian's programs.
 
+use crate::build::preload;
 use std::{
     env, fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Command,
     sync::LazyLock,
 };
 
@@ -14,7 +14,7 @@ static PLACE: LazyLock<PathBuf> = LazyLock::new(|| {
     fs::create_dir_all(&place).expect("a directory for the programs");
     fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).expect("its mode");
     fs::copy(env!("CARGO_BIN_EXE_sockeye"), place.join("sockeye")).expect("a copy of our program");
-    fs::copy(build(), place.join("libsockeye_preload.so")).expect("a copy of the preload library");
+    fs::copy(preload(), place.join("libsockeye_preload.so")).expect("a copy of the preload library");
     // SAFETY: registers a function that takes and returns nothing.
     unsafe { libc::atexit(remove_place) };
     place
@@ -22,19 +22,6 @@ static PLACE: LazyLock<PathBuf> = LazyLock::new(|| {
 
 extern "C" fn remove_place() {
     let _ = fs::remove_dir_all(&*PLACE);
-}
-
-/// Builds the preload library, as `make` does.
-fn build() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the folder of what cargo builds");
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--profile", "preload", "--package", "sockeye-preload", "--target-dir"])
-        .arg(target)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("cargo runs");
-    assert!(output.status.success(), "the preload library:\n{}", String::from_utf8_lossy(&output.stderr));
-    target.join("preload/libsockeye_preload.so")
 }
 
 /// The program `sockeye`.

@@ -64,7 +64,7 @@ pub struct Run {
     /// The congestion control that the program's sockets begin with [default: SOCKEYE_CC, else cubic]
     #[arg(long, value_name = "NAME")]
     pub cc: Option<String>,
-    /// Leave the kernel's network open to what goes past the preload library
+    /// Leave the kernel's network open to what goes past the preload library [default: SOCKEYE_ALLOW_KERNEL]
     ///
     /// Without it a seccomp filter holds the program and all it starts: sockets of the kernel's network cannot be made,
     /// by whatever means, nor rings of io_uring.
@@ -78,8 +78,9 @@ pub struct Run {
 /// List the stacks that run
 ///
 /// Those of this user in this network namespace, and for root those of every user: name, device, addresses, how many
-/// processes use it and how many sockets they have, the process that holds it, its age, and the network specification.
-/// A stack that a process has for itself is called DEVICE@PID.
+/// processes use it and how many sockets they have, the process that holds it, its age, how many warnings it has said
+/// (`sockeye log` shows them, also where nobody reads its standard error), and the network specification. A stack that
+/// a process has for itself is called DEVICE@PID.
 #[derive(Args)]
 pub struct Ls {
     /// As JSON
@@ -151,6 +152,8 @@ pub struct Nstat {
 
 /// Show what a stack's host has said
 ///
+/// Once it is up a host writes to the standard error of the program that started it only if that is a terminal or a
+/// file: where it is a pipe, as under systemd or in CI, what it says is here alone, unless log= sends it elsewhere.
 /// Its last lines, up to 256 of them or 64 KiB: what log= has it say, and whatever it is, info and what is worse.
 #[derive(Args)]
 pub struct Log {
@@ -195,12 +198,12 @@ pub struct Up {
     ///
     /// Masquerades by nft, or iptables where there is no nft, and turns on IPv4 forwarding if it is off. A firewall
     /// that drops forwarded packets is left as it is. The specification that is printed names the machine's name
-    /// servers then.
+    /// servers then, also when the command is repeated without this.
     #[arg(long)]
     pub nat: bool,
     /// The user who may open the device, besides root [default: who called sudo, else who calls this]
     ///
-    /// A name or a number.
+    /// A name or a number. A device that is there already stays its owner's when this is left out.
     #[arg(long)]
     pub user: Option<String>,
 }
@@ -218,13 +221,16 @@ pub struct Down {
 /// Own a device and a stack, and serve the sockets of programs that run with the preload library
 ///
 /// Programs that run with LD_PRELOAD=libsockeye_preload.so start it by themselves. It ends when the last program and
-/// the last connection are gone. Where a host of this name runs already there is nothing to do.
+/// the last connection are gone. Where a host of this name runs already there is nothing to do, which a line says.
 #[derive(Args)]
 pub struct Host {
-    /// The network specification, such as tap:t0,ip=10.97.0.2/24,gw=10.97.0.1
-    #[arg(long, value_name = "SPECIFICATION")]
-    pub net: String,
-    /// The stack's name [default: derived from the device]
-    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
-    pub stack: String,
+    /// The network specification, such as tap:t0,ip=10.97.0.2/24,gw=10.97.0.1 [default: SOCKEYE_NET]
+    #[arg(short, long, value_name = "SPEC")]
+    pub net: Option<String>,
+    /// The stack's name [default: SOCKEYE_STACK, else made from the device]
+    #[arg(long, value_name = "NAME")]
+    pub stack: Option<String>,
+    /// Say nothing where a host of this name runs already
+    #[arg(short, long)]
+    pub quiet: bool,
 }

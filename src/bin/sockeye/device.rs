@@ -4,14 +4,14 @@ use crate::{
     Failure,
     arguments::{Down, Up},
     ls,
-    masquerade::{self, Tool},
+    masquerade::{self, Present, Tool},
     neighbours, resolvers,
 };
 use sockeye::{
     device::tuntap::TunTap,
     host::client::Description,
     stack::{Config, Medium},
-    sys::{clock, env, fence, ifreq, passwd, tun},
+    sys::{clock, env, fence, ifreq, passwd, tun, tun_owner},
 };
 use std::{
     fmt::Write,
@@ -31,6 +31,13 @@ const DEFAULT_IP: &str = "10.97.0.1/24";
 struct Side {
     addr: Ipv4Addr,
     prefix: u8,
+}
+
+impl Side {
+    /// Its network, as `10.97.0.0/24`.
+    fn network(self) -> String {
+        format!("{}/{}", neighbours::network(self.addr, self.prefix), self.prefix)
+    }
 }
 
 /// Makes the device as asked, and tells what was done. Nothing is left behind when it fails.
@@ -55,17 +62,18 @@ pub fn up(arguments: &Up) -> Result<String, Failure> {
         say(&mut said, name, &format!("made, a {} device that stays; user {owner} may open it", title(medium)));
     } else {
         check_kind(name, medium)?;
-        if let Some(owner) = owner {
-            give(name, medium, owner)?;
-        }
-        let of = owner.map_or(String::new(), |owner| format!("; user {owner} may open it now"));
-        say(&mut said, name, &format!("is there already, a {} device{of}", title(medium)));
+        let whose = match owner {
+            Some(owner) => give(name, medium, owner).map(|()| format!("user {owner} may open it now"))?,
+            None => whose(name)?,
+        };
+        say(&mut said, name, &format!("is there already, a {} device; {whose}", title(medium)));
     }
     let completed = complete(name, wanted, ip.is_some(), &mut said).and_then(|side| match tool {
-        Some(tool) => masquerade(name, side, tool, &mut said),
-        None => Ok(side),
+        Some(tool) => masquerade(name, side, tool, &mut said).map(|()| (side, true)),
+        None if is_new => Ok((side, false)),
+        None => is_let_out(name, side, &mut said).map(|is_let_out| (side, is_let_out)),
     });
-    let side = completed.inspect_err(|_| {
+    let (side, is_let_out) = completed.inspect_err(|_| {
         // The first failure is the one to tell.
         if is_new {
             let _ = remove(name, medium);
@@ -73,10 +81,44 @@ pub fn up(arguments: &Up) -> Result<String, Failure> {
     })?;
     if let Some(stack) = neighbours::other_host(side.addr, side.prefix) {
         let (kind, Side { addr, prefix }) = (title(medium).to_lowercase(), side);
-        let dns = if *nat { name_servers(name, &mut said) } else { String::new() };
+        let dns = if is_let_out { name_servers(name, &mut said) } else { String::new() };
         let _ = writeln!(said, "SOCKEYE_NET={kind}:{name},ip={stack}/{prefix},gw={addr}{dns}");
     }
     Ok(said)
+}
+
+/// Who may open a device that was made before: it stays his.
+fn whose(name: &str) -> Result<String, Failure> {
+    let owner = tun_owner::owner(name).map_err(|error| failed(name, "reading whose it is", &error))?;
+    let asking = caller();
+    Ok(match owner {
+        None => "every user may open it; --user gives it to one".to_owned(),
+        Some(owner) if owner == asking || asking == 0 => format!("user {owner} may open it"),
+        Some(owner) => format!("user {owner} may open it; --user {asking} gives it to user {asking}"),
+    })
+}
+
+/// Whether an earlier `up --nat` lets the device's network out, which a line says.
+fn is_let_out(name: &str, side: Side, said: &mut String) -> Result<bool, Failure> {
+    match masquerade::present(name) {
+        Present::No => Ok(false),
+        Present::Unseen => {
+            let line = format!("whether it is masqueraded is root's to see; `sudo sockeye up {name}` says so");
+            say(said, name, &line);
+            Ok(false)
+        }
+        Present::By(tool) => {
+            let is_forwarding = masquerade::is_forwarding().map_err(|why| format!("{name}: {why}"))?;
+            let forwarding = if is_forwarding { "is on" } else { "is off: --nat turns it on" };
+            let network = side.network();
+            say(
+                said,
+                name,
+                &format!("{network} goes out masqueraded already (by {tool}); IPv4 forwarding {forwarding}"),
+            );
+            Ok(true)
+        }
+    }
 }
 
 /// The key `dns=` with the machine's name servers, which a stack reaches that is let out; nothing if there are none,
@@ -110,7 +152,7 @@ pub fn down(arguments: &Down) -> Result<String, Failure> {
             }
             return Err(format!("{name}: there is no such device; `ip link` lists those there are"));
         }
-        _ => return Err(format!("{name}: is no TAP or TUN device; remove it with `ip link del {name}` if you must")),
+        _ => return Err(format!("{name}: is no TAP or TUN device; `sockeye down` removes no other")),
     };
     await_stack(name)?;
     let mut said = String::new();
@@ -158,7 +200,8 @@ fn parse_side(name: &str, ip: &str) -> Result<Side, Failure> {
     if ip.contains([',', '+']) {
         return Err(format!("--ip: `{ip}` is not one address; give it as --ip 10.97.0.1/24"));
     }
-    let config = Config::parse(&format!("tap:{name},ip={ip}")).map_err(|error| format!("--{error}"))?;
+    let config = Config::parse(&format!("tap:{name},ip={ip}"));
+    let config = config.map_err(|error| error.told_of("--ip", "--ip 10.97.0.1/24").to_string())?;
     match config.addresses.first().map(|cidr| (cidr.addr, cidr.prefix)) {
         Some((IpAddr::V4(addr), prefix)) => Ok(Side { addr, prefix }),
         _ => Err(format!("--ip: `{ip}` is no IPv4 address; give it as --ip 10.97.0.1/24")),
@@ -262,12 +305,12 @@ fn complete(name: &str, wanted: Side, is_told: bool, said: &mut String) -> Resul
     Ok(side)
 }
 
-fn masquerade(name: &str, side: Side, tool: Tool, said: &mut String) -> Result<Side, Failure> {
-    let network = format!("{}/{}", neighbours::network(side.addr, side.prefix), side.prefix);
+fn masquerade(name: &str, side: Side, tool: Tool, said: &mut String) -> Result<(), Failure> {
+    let network = side.network();
     let turned_on = tool.set(name, &network).map_err(|why| format!("{name}: {why}"))?;
     let forwarding = if turned_on { "IPv4 forwarding is turned on" } else { "IPv4 forwarding was on" };
     say(said, name, &format!("{network} goes out masqueraded (by {tool}); {forwarding}"));
-    Ok(side)
+    Ok(())
 }
 
 fn undo_masquerade(name: &str, said: &mut String) -> Result<bool, Failure> {

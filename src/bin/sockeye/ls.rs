@@ -26,9 +26,10 @@ pub fn all() -> Result<Vec<(String, Description)>, Failure> {
 }
 
 fn table(arguments: &Ls, found: &[(String, Description)]) -> String {
-    let titles = ["Stack", "Device", "Addresses", "Programs", "Sockets", "PID", "Age", "Specification"];
+    let titles = ["Stack", "Device", "Addresses", "Programs", "Sockets", "PID", "Age", "Warnings", "Specification"];
     let mut rows = vec![titles.map(str::to_owned)];
-    for (name, Description { pid, age, programs, sockets, device, addresses, net, is_inside: _ }) in found {
+    for (name, description) in found {
+        let Description { pid, age, programs, sockets, warnings, device, addresses, net, is_inside: _ } = description;
         let addresses = if addresses.is_empty() { "-".to_owned() } else { addresses.join("+") };
         rows.push([
             name.clone(),
@@ -38,11 +39,12 @@ fn table(arguments: &Ls, found: &[(String, Description)]) -> String {
             sockets.to_string(),
             pid.to_string(),
             duration(*age),
+            warnings.to_string(),
             net.clone(),
         ]);
     }
     let width = |at: usize| rows.iter().map(|row| row[at].len()).max().unwrap_or(0);
-    let widths: [usize; 8] = std::array::from_fn(width);
+    let widths: [usize; 9] = std::array::from_fn(width);
     let mut text = String::new();
     for row in rows.iter().skip(usize::from(arguments.no_header)) {
         let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
@@ -64,11 +66,11 @@ fn duration(seconds: u64) -> String {
 /// An array of objects.
 fn json(found: &[(String, Description)]) -> String {
     let object = |(name, description): &(String, Description)| {
-        let Description { pid, age, programs, sockets, device, addresses, net, is_inside: _ } = description;
+        let Description { pid, age, programs, sockets, warnings, device, addresses, net, is_inside: _ } = description;
         let addresses: Vec<String> = addresses.iter().map(|address| quoted(address)).collect();
         format!(
             "{{\"stack\":{},\"device\":{},\"addresses\":[{}],\"programs\":{programs},\"sockets\":{sockets},\
-             \"pid\":{pid},\"age\":{age},\"specification\":{}}}",
+             \"pid\":{pid},\"age\":{age},\"warnings\":{warnings},\"specification\":{}}}",
             quoted(name),
             quoted(device),
             addresses.join(","),

@@ -22,9 +22,11 @@ mod resolvers;
 mod run;
 mod ss;
 mod stop;
+mod variables;
 
 use arguments::{Arguments, Command};
 use clap::{CommandFactory, Parser};
+use sockeye::host;
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -70,12 +72,25 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(host: &arguments::Host) -> Result<String, Failure> {
+fn serve(arguments: &arguments::Host) -> Result<String, Failure> {
     let token = ss::token()?;
+    variables::check()?;
+    let net = arguments.net.clone().or_else(|| variables::value("SOCKEYE_NET")).ok_or(run::NO_NETWORK)?;
+    let name = arguments.stack.clone().or_else(variables::stack).unwrap_or_default();
     // Those of whoever started it are not meant for it.
     sockeye::sys::process::lift_limits();
-    let options = sockeye::host::Options { name: host.stack.clone(), net: host.net.clone(), token };
-    sockeye::host::run(&options).map(|()| String::new())
+    let options = host::Options { name, net, token };
+    let name = options.stack_name()?;
+    if host::run(&options)? == host::Ended::Served || arguments.quiet {
+        return Ok(String::new());
+    }
+    let shown = String::from_utf8_lossy(&name);
+    let joined = host::client::join(&name, token, options.net.as_bytes());
+    joined.map_err(|trouble| match trouble {
+        host::client::Trouble::Different(line) => line,
+        trouble => stop::failure(&shown, &trouble),
+    })?;
+    Ok(format!("{shown}: runs already, as that network; `sockeye ls` shows it\n"))
 }
 
 fn completions(shell: clap_complete::Shell) -> String {

@@ -86,6 +86,17 @@ The right to use a stack: 32 hexadecimal digits, which
 .B run
 gives to the program.
 Programs of the user whose stack it is do without.
+Those of another user are given it, except that root's go to no other user's host:
+.B sudo sockeye run
+does not join a stack that was started without
+.BR sudo .
+.TP
+.B SOCKEYE_ALLOW_KERNEL
+.BR 1 ", " on ", " yes " or " true :
+as
+.BR \-\-allow\-kernel .
+.BR 0 ", " off ", " no " or " false :
+as if it was not set.
 .TP
 .B SOCKEYE_HOST
 The program that holds stacks, instead of

@@ -1,9 +1,10 @@
 //! The way out for a device's network: source NAT by the kernel's packet filter, and IPv4 forwarding.
 //!
-//! What was done is remembered where it was done, so that it is undone in the right network namespace and is gone after a
-//! restart of the machine: every device has a chain of its own in the packet filter, and a further, empty chain says that
-//! forwarding was off before the first of them.
+//! What was done is remembered where it was done, so that it is undone in the right network namespace and is gone after
+//! a restart of the machine: every device has a chain of its own in the packet filter, and a further, empty chain says
+//! that forwarding was off before the first of them.
 
+use sockeye::sys::passwd;
 use std::{
     env, fmt, fs,
     io::{self, Write},
@@ -141,6 +142,26 @@ impl Tool {
     }
 }
 
+/// Whether a device's network is let out.
+pub enum Present {
+    No,
+    /// By one of the tools.
+    By(Tool),
+    /// A tool is there that tells this user nothing.
+    Unseen,
+}
+
+/// Whether [`Tool::set`] lets the network behind the device `name` out.
+pub fn present(name: &str) -> Present {
+    let chain = format!("{DEVICE}{name}");
+    let installed = || [Tool::Nft, Tool::Iptables].into_iter().filter(|tool| tool.path().is_some());
+    match installed().find(|tool| tool.chains().contains(&chain)) {
+        Some(tool) => Present::By(tool),
+        None if passwd::own() != 0 && installed().next().is_some() => Present::Unseen,
+        None => Present::No,
+    }
+}
+
 /// Undoes what one of the tools has done for the device `name`.
 ///
 /// # Errors
@@ -199,7 +220,11 @@ fn iptables_rules(name: &str, network: &str, was_off: bool, chains: &[String]) -
     rules
 }
 
-fn is_forwarding() -> Result<bool, String> {
+/// Whether the kernel forwards IPv4.
+///
+/// # Errors
+/// It does not say.
+pub fn is_forwarding() -> Result<bool, String> {
     let value = fs::read_to_string(FORWARDING).map_err(|error| format!("{FORWARDING}: {error}"))?;
     Ok(value.trim() != "0")
 }

@@ -3,12 +3,15 @@
 use crate::{
     arguments::Run,
     program::{self, Trouble},
-    ss,
+    ss, variables,
 };
 use sockeye::{
     host::{self, client, start},
     socket::{congestion, stacks},
-    stack::{Config, config::Kind},
+    stack::{
+        Config,
+        config::{Impairment, Kind, impairment::Form},
+    },
     sys::{entropy, env as trusted, fence},
 };
 use sockeye_shim::format::{FILLERS, Token, token_to_text};
@@ -26,6 +29,9 @@ use std::{
 
 /// Exit code of what this program itself could not do, as env(1) has it.
 pub const OWN_FAILURE: u8 = 125;
+/// What is said to who names no network.
+pub const NO_NETWORK: &str = "no network; give it as --net tap:t0,ip=10.97.0.2/24,gw=10.97.0.1, or in SOCKEYE_NET \
+                              (`sockeye up t0` makes t0)";
 const LIBRARY: &str = "libsockeye_preload.so";
 
 /// Why the program does not run.
@@ -72,10 +78,14 @@ pub fn run(arguments: &Run) -> Failure {
 
 fn prepare(arguments: &Run) -> Result<(PathBuf, Command), Failure> {
     let Run { stack, net, link, pcap, cc, allow_kernel, program } = arguments;
-    if *allow_kernel && fence::is_raised() {
-        let text = "--allow-kernel: this process is behind the fence of another stack, which stays closed; start it from outside, \
-                    or that tree with --allow-kernel";
-        return Err(Failure::Setting(text.to_owned()));
+    variables::check().map_err(Failure::Setting)?;
+    let allow_kernel = *allow_kernel || variables::allows_kernel();
+    if allow_kernel && fence::is_raised() {
+        let option = if arguments.allow_kernel { "--allow-kernel" } else { "SOCKEYE_ALLOW_KERNEL" };
+        return Err(Failure::Setting(format!(
+            "{option}: this process is behind the fence of another stack, which stays closed; start it from outside, or \
+             that tree with --allow-kernel"
+        )));
     }
     let congestion = match cc {
         Some(name) => congestion::judge("--cc", name).map(Some),
@@ -85,8 +95,8 @@ fn prepare(arguments: &Run) -> Result<(PathBuf, Command), Failure> {
     stacks::check_variables().map_err(Failure::Setting)?;
     // A joiner without a specification: what fills one must be right all the same.
     Config::new(Kind::Tap, "").fill_from_env(trusted::var).map_err(|error| Failure::Setting(error.to_string()))?;
-    let net = net.clone().or_else(|| trusted::var("SOCKEYE_NET"));
-    let stack = stack.clone().or_else(|| trusted::var("SOCKEYE_STACK"));
+    let net = net.clone().or_else(|| variables::value("SOCKEYE_NET"));
+    let stack = stack.clone().or_else(variables::stack);
     let net = specification(net, stack.is_some(), link.as_deref(), pcap.as_deref()).map_err(Failure::Setting)?;
     let named =
         host::Options { name: stack.clone().unwrap_or_default(), net: net.clone().unwrap_or_default(), token: None };
@@ -102,7 +112,7 @@ fn prepare(arguments: &Run) -> Result<(PathBuf, Command), Failure> {
     let token = find_host(&name, net.as_deref()).map_err(Failure::Setting)?;
 
     let mut command = Command::new(&path);
-    if *allow_kernel {
+    if allow_kernel {
         command.env("SOCKEYE_ALLOW_KERNEL", "1");
     } else if !fence::is_raised() {
         raise_fence(&name, token).map_err(Failure::Setting)?;
@@ -142,8 +152,8 @@ fn find_host(name: &[u8], net: Option<&str>) -> Result<Token, String> {
         fillers: FILLERS.iter().filter_map(|name| Some((*name, trusted::var(name)?))).collect(),
         token: known,
         new_token: known.unwrap_or_else(token),
-        program: trusted::var("SOCKEYE_HOST").filter(|path| !path.is_empty()).map_or(own, PathBuf::from),
-        outer: trusted::var("SOCKEYE_FENCE").filter(|name| !name.is_empty()),
+        program: variables::host()?.map_or(own, PathBuf::from),
+        outer: variables::value("SOCKEYE_FENCE"),
     };
     let shown = String::from_utf8_lossy(name);
     start::ensure(&wanted, |line| complain!("{line}")).map_err(|failure| match failure {
@@ -164,17 +174,29 @@ fn specification(
         return match (is_named, link, pcap) {
             (true, None, None) => Ok(None),
             (true, ..) => Err("--link and --pcap belong to a specification; give it as --net".to_owned()),
-            (false, ..) => {
-                Err("no network; give it as --net tap:t0,ip=10.97.0.2/24,gw=10.97.0.1 (`sockeye up t0` makes t0)"
-                    .to_owned())
-            }
+            (false, ..) => Err(NO_NETWORK.to_owned()),
         };
     };
+    let given = Config::parse(&net).map_err(|error| error.to_string())?;
+    let twice = |option: &str, value: &dyn fmt::Display| {
+        Err(format!("{option}: the specification has {}={value} already; leave one of them out", &option[2..]))
+    };
     if let Some(link) = link {
+        Impairment::parse_in("--link", Form::CommandLine, link).map_err(|error| error.to_string())?;
+        match &given.link {
+            _ if given.kind == Kind::Null => {
+                return Err("--link: a null stack has no device to impair; leave the option out".to_owned());
+            }
+            Some(link) => return twice("--link", link),
+            None => {}
+        }
         let inner: Vec<String> = link.split(',').map(|part| part.replacen('=', ":", 1)).collect();
         net.push_str(&format!(",link={}", inner.join("+")));
     }
     if let Some(pcap) = pcap {
+        if let Some(path) = &given.pcap {
+            return twice("--pcap", &path.display());
+        }
         // The host has another working directory.
         let path = path::absolute(pcap).map_err(|error| format!("--pcap: {error}"))?;
         let path = path.to_str().filter(|path| !path.contains([',', ';']));
@@ -233,8 +255,18 @@ mod tests {
         assert_eq!(net(Some("delay=20ms,loss=1%"), Some("/tmp/x.pcapng")), Ok(Some(folded.into())));
         assert!(net(None, Some("a,b")).unwrap_err().starts_with("--pcap: "));
         assert!(net(Some("no=such"), None).is_err());
-        let twice = specification(Some("null:,link=loss:1%".into()), false, Some("loss=1%"), None);
-        assert!(twice.unwrap_err().starts_with("link: is given twice"));
+        let says = |more: &str, link, pcap: Option<&str>| {
+            let spec = format!("tap:t0,ip=10.0.0.2/24{more}");
+            specification(Some(spec), false, link, pcap.map(Path::new)).unwrap_err()
+        };
+        let cure = "already; leave one of them out";
+        let twice = says(",link=loss:2%", Some("loss=1%"), None);
+        assert_eq!(twice, format!("--link: the specification has link=loss:2% {cure}"));
+        assert_eq!(says(",pcap=a", None, Some("b")), format!("--pcap: the specification has pcap=a {cure}"));
+        let bare = "--link: loss=2 could be meant in percent or as a share; write loss=1% or loss=0.01, ";
+        assert!(says("", Some("loss=2"), None).starts_with(bare));
+        let null = specification(Some("null:".into()), false, Some("loss=1%"), None).unwrap_err();
+        assert_eq!(null, "--link: a null stack has no device to impair; leave the option out");
     }
 
     #[test]

@@ -1,20 +1,18 @@
 //! `sockeye ss`: the sockets of running stacks, as ss(8) prints the kernel's.
 
-use crate::{Failure, arguments::Ss, holders::Holders};
-use sockeye::{
-    host::client::{self, Trouble},
-    sys::env,
-};
+use crate::{Failure, arguments::Ss, holders::Holders, variables};
+use sockeye::host::client::{self, Trouble};
 use sockeye_shim::{
     address::Address,
     format::{Token, token_from_text},
     report::Report,
+    variables::TOKEN,
 };
 use std::{
     collections::HashMap,
     fmt::Write,
     fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{Ipv4Addr, Ipv6Addr},
 };
 
 /// ss(8)'s names for tcp_info's states, beginning with state 1.
@@ -66,9 +64,8 @@ pub fn show(arguments: &Ss) -> Result<String, Failure> {
 
 /// The token of this environment.
 pub fn token() -> Result<Option<Token>, Failure> {
-    let Some(text) = env::var("SOCKEYE_TOKEN").filter(|text| !text.is_empty()) else { return Ok(None) };
-    let token = token_from_text(text.as_bytes());
-    Ok(Some(token.ok_or("SOCKEYE_TOKEN: is not 32 hexadecimal digits; unset it")?))
+    variables::judge(&TOKEN)?;
+    Ok(variables::value(TOKEN.name).and_then(|text| token_from_text(text.as_bytes())))
 }
 
 fn is_wanted(arguments: &Ss, socket: &Report) -> bool {
@@ -110,8 +107,8 @@ fn table(arguments: &Ss, found: &[(String, Report)], holders: &Holders) -> Strin
             (*state).to_owned(),
             socket.recv_queue.to_string(),
             socket.send_queue.to_string(),
-            endpoint(&socket.local, protocol, &services),
-            endpoint(&socket.remote, protocol, &services),
+            endpoint(&socket.local, socket.is_v6only, protocol, &services),
+            endpoint(&far_end(socket), socket.is_v6only, protocol, &services),
             holders.of(name, socket),
         ]));
     }
@@ -145,21 +142,23 @@ fn services() -> HashMap<(u16, String), String> {
     names
 }
 
-fn endpoint(address: &Address, protocol: &str, services: &HashMap<(u16, String), String>) -> String {
-    let ip = match address.to_v4() {
-        Some(v4) => IpAddr::V4(Ipv4Addr::from(v4)),
-        None => IpAddr::V6(Ipv6Addr::from(address.ip)),
-    };
+/// Its peer's address; where it has none, nobody's in the family of its own.
+fn far_end(socket: &Report) -> Address {
+    let is_bare = socket.remote == Address::NONE && socket.local.to_v4().is_some();
+    if is_bare { Address::v4([0; 4], 0) } else { socket.remote }
+}
+
+/// `*` stands for every address of both families, as in ss(8).
+fn endpoint(address: &Address, is_v6only: bool, protocol: &str, services: &HashMap<(u16, String), String>) -> String {
     let port = match (address.port, services.get(&(address.port, protocol.to_owned()))) {
         (0, _) => "*".to_owned(),
         (_, Some(name)) => name.clone(),
         (port, None) => port.to_string(),
     };
-    match ip {
-        // Nobody's address, as one without a peer has it.
-        _ if ip.is_unspecified() => format!("0.0.0.0:{port}"),
-        IpAddr::V4(v4) => format!("{v4}:{port}"),
-        IpAddr::V6(v6) => format!("[{v6}]:{port}"),
+    match address.to_v4() {
+        Some(v4) => format!("{}:{port}", Ipv4Addr::from(v4)),
+        None if address.is_unspecified() && !is_v6only => format!("*:{port}"),
+        None => format!("[{}]:{port}", Ipv6Addr::from(address.ip)),
     }
 }
 

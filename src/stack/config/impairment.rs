@@ -32,37 +32,71 @@ const LEAST_QUEUE: u128 = 64_000;
 
 pub(super) const KEYS: &str = "delay, jitter, loss, reorder, duplicate, corrupt, rate, queue, seed";
 
+/// Where an impairment is written, and so how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// In a network specification: `delay:20ms+loss:1%`.
+    Specification,
+    /// On a command line or in a variable: `delay=20ms,loss=1%`.
+    CommandLine,
+}
+
+impl Form {
+    /// An example that is written for the command line.
+    fn show(self, example: &str) -> String {
+        match self {
+            Self::CommandLine => example.to_owned(),
+            Self::Specification => example.replace('=', ":").replace(',', "+"),
+        }
+    }
+}
+
 impl Impairment {
     /// Reads either form: parts are separated by `,` or `+`, key and value by `=` or `:`.
     ///
     /// # Errors
     /// What is wrong, by the key it concerns, with the right form.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
+        Self::parse_in("link", Form::CommandLine, text)
+    }
+
+    /// As [`Impairment::parse`], of what stands behind the key, option or variable `subject`: errors show examples in
+    /// `form`.
+    ///
+    /// # Errors
+    /// As [`Impairment::parse`].
+    pub fn parse_in(subject: &'static str, form: Form, text: &str) -> Result<Self, SpecError> {
+        let bad = |problem: String| SpecError::new(subject, problem);
         let mut link = Self::default();
         let mut seen = Vec::new();
         if text.is_empty() {
-            return Err(SpecError::new("link", "is empty; give for example delay=20ms,loss=1%,seed=7"));
+            let example = form.show("delay=20ms,loss=1%,seed=7");
+            return Err(bad(format!("is empty; give for example {example}")));
         }
         for part in text.split([',', '+']) {
             let (key, value) = part.split_once(['=', ':']).unwrap_or((part, ""));
             if seen.contains(&key) {
-                return Err(SpecError::new("link", format!("{key} is given twice")));
+                return Err(bad(format!("{key} is given twice")));
             }
             seen.push(key);
-            link.set(key, value)?;
+            link.set(form, (part, key, value)).map_err(bad)?;
         }
-        link.check()?;
+        link.check(form).map_err(bad)?;
         Ok(link)
     }
 
-    fn set(&mut self, key: &str, value: &str) -> Result<(), SpecError> {
-        let bad = |form: &str| SpecError::new("link", format!("{key}={value} is not {form}"));
+    fn set(&mut self, form: Form, (part, key, value): (&str, &str, &str)) -> Result<(), String> {
+        let bad = |what: &str| match value {
+            "" => format!("{key} has no value; give {what}"),
+            _ => format!("{part} is not {what}"),
+        };
         let probability = || parse_probability(value).ok_or_else(|| bad("a share, such as 1% or 0.01"));
         let is_bare = || value.parse::<f64>().is_ok_and(|number| (1.0..=100.0).contains(&number));
         if matches!(key, "loss" | "reorder" | "duplicate" | "corrupt") && is_bare() {
-            let problem =
-                format!("{key}={value} could be meant in percent or as a share; write {key}=1% or {key}=0.01");
-            return Err(SpecError::new("link", format!("{problem}, and {key}=100% for every frame")));
+            let [percent, share, all] = ["1%", "0.01", "100%"].map(|value| form.show(&format!("{key}={value}")));
+            return Err(format!(
+                "{part} could be meant in percent or as a share; write {percent} or {share}, and {all} for every frame"
+            ));
         }
         match key {
             "delay" => self.delay = parse_duration(value).ok_or_else(|| bad("a time, such as 20ms (us, ms, s)"))?,
@@ -83,23 +117,23 @@ impl Impairment {
                     .ok_or_else(|| bad("a size, such as 250kb (b, kb, mb)"))?;
             }
             "seed" => self.seed = value.parse().map_err(|_| bad("a number, such as 7"))?,
-            _ => return Err(SpecError::new("link", format!("knows no `{key}`; it takes {KEYS}"))),
+            _ => return Err(format!("knows no `{key}`; it takes {KEYS}")),
         }
         Ok(())
     }
 
     /// Refuses what would have no effect.
-    fn check(&self) -> Result<(), SpecError> {
-        let problem = if self.jitter > self.delay {
-            "jitter is larger than delay; give a delay at least as large, such as delay=20ms,jitter=5ms"
+    fn check(&self, form: Form) -> Result<(), String> {
+        let (problem, example) = if self.jitter > self.delay {
+            ("jitter is larger than delay; give a delay at least as large", "delay=20ms,jitter=5ms")
         } else if self.reorder > 0.0 && self.delay.is_zero() {
-            "reorder needs a delay to overtake, such as delay=20ms,reorder=1%"
+            ("reorder needs a delay to overtake", "delay=20ms,reorder=1%")
         } else if self.queue > 0 && self.rate == 0 {
-            "queue needs a rate to wait for, such as rate=100mbit,queue=250kb"
+            ("queue needs a rate to wait for", "rate=100mbit,queue=250kb")
         } else {
             return Ok(());
         };
-        Err(SpecError::new("link", problem))
+        Err(format!("{problem}, such as {}", form.show(example)))
     }
 
     /// Bytes that may wait for the rate: what was given, else the product of rate and round-trip time.
@@ -242,7 +276,7 @@ mod tests {
         for (text, message) in [
             ("", "link: is empty; give for example delay=20ms,loss=1%,seed=7"),
             ("delay=20", "link: delay=20 is not a time, such as 20ms (us, ms, s)"),
-            ("delay", "link: delay= is not a time, such as 20ms (us, ms, s)"),
+            ("delay", "link: delay has no value; give a time, such as 20ms (us, ms, s)"),
             ("delay=-1ms", "link: delay=-1ms is not a time, such as 20ms (us, ms, s)"),
             ("delay=99999999999s", "link: delay=99999999999s is not a time, such as 20ms (us, ms, s)"),
             ("loss=101%", "link: loss=101% is not a share, such as 1% or 0.01"),
@@ -268,6 +302,17 @@ mod tests {
             assert_eq!(Impairment::parse(text).unwrap_err().to_string(), message);
         }
         assert!(Impairment::parse("delay=1ms,jitter=2ms").is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_specification_is_said_in_its_form() {
+        let wrong = |text| Impairment::parse_in("link", Form::Specification, text).unwrap_err().to_string();
+        assert_eq!(wrong(""), "link: is empty; give for example delay:20ms+loss:1%+seed:7");
+        assert_eq!(wrong("delay:20"), "link: delay:20 is not a time, such as 20ms (us, ms, s)");
+        assert!(wrong("loss:2").ends_with("; write loss:1% or loss:0.01, and loss:100% for every frame"));
+        assert!(wrong("reorder:1%").ends_with(", such as delay:20ms+reorder:1%"));
+        let wrong = |text| Impairment::parse_in("--link", Form::CommandLine, text).unwrap_err().to_string();
+        assert_eq!(wrong("seed=x"), "--link: seed=x is not a number, such as 7");
     }
 
     #[test]

@@ -24,11 +24,11 @@ pub struct Logging {
 }
 
 impl Logging {
-    /// Reads `LEVEL[:syslog|:/PATH]`.
+    /// Reads `LEVEL[:syslog|:/PATH]`, which `subject` has been given: a key or a variable.
     ///
     /// # Errors
     /// What is wrong, with the right form.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(subject: &str, text: &str) -> Result<Self, String> {
         let (level, whither) = text.split_once(':').map_or((text, None), |(level, whither)| (level, Some(whither)));
         let level = level
             .parse()
@@ -43,7 +43,8 @@ impl Logging {
             Some(path) if path.starts_with('/') => Whither::File(path.into()),
             Some(other) => {
                 return Err(format!(
-                    "`{other}` is no place for a log; give log=info:syslog, log=info:/path/of/a/file, or log=info alone"
+                    "`{other}` is no place for a log; give {subject}=info:syslog, {subject}=info:/path/of/a/file, or \
+                     {subject}=info alone"
                 ));
             }
         };

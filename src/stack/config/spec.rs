@@ -1,6 +1,6 @@
 //! Reading a network specification: `KIND:NAME,key=value,...`; several values of a key are joined by `+`.
 
-use super::{Config, Impairment, Kind, Logging, StaticRoute};
+use super::{Config, Impairment, Kind, Logging, StaticRoute, impairment::Form};
 use crate::{
     addr::{Cidr, width},
     tcp::{KnobError, Knobs, memory::Limits},
@@ -12,17 +12,37 @@ use std::{borrow::Cow, fmt, net::IpAddr, path::PathBuf};
 pub struct SpecError {
     subject: Cow<'static, str>,
     problem: Cow<'static, str>,
+    /// The words before the right form, and the form.
+    form: Option<(&'static str, &'static str)>,
 }
 
 impl SpecError {
     pub(super) fn new(subject: &'static str, problem: impl Into<Cow<'static, str>>) -> Self {
-        Self { subject: subject.into(), problem: problem.into() }
+        Self { subject: subject.into(), problem: problem.into(), form: None }
+    }
+
+    /// The same of a key whose name is no constant.
+    fn of_key(key: &str, problem: impl Into<Cow<'static, str>>) -> Self {
+        Self { subject: key.to_owned().into(), problem: problem.into(), form: None }
+    }
+
+    /// With the right form behind `words`.
+    fn in_form(self, words: &'static str, form: &'static str) -> Self {
+        Self { form: Some((words, form)), ..self }
+    }
+
+    /// As told to who gave the value otherwise than by a key: by the option or variable `subject`, whose right form, if
+    /// one is told, is `form`.
+    #[must_use]
+    pub fn told_of(self, subject: &'static str, form: &'static str) -> Self {
+        Self { subject: subject.into(), problem: self.problem, form: self.form.map(|(words, _)| (words, form)) }
     }
 }
 
 impl fmt::Display for SpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.subject, self.problem)
+        write!(f, "{}: {}", self.subject, self.problem)?;
+        self.form.map_or(Ok(()), |(words, form)| write!(f, "; {words} {form}"))
     }
 }
 
@@ -50,7 +70,7 @@ pub(super) fn parse(spec: &str) -> Result<Config> {
         };
         if seen.contains(&key) {
             let problem = format!("is given twice; several values are joined by `+`, as in {key}=A+B");
-            return Err(SpecError { subject: key.to_owned().into(), problem: problem.into() });
+            return Err(SpecError::of_key(key, problem));
         }
         seen.push(key);
         set(&mut config, key, value)?;
@@ -93,8 +113,8 @@ fn set(config: &mut Config, key: &str, value: &str) -> Result<()> {
     match key {
         "ip" => config.addresses = parse_list("ip", value, parse_own_address)?,
         "gw" => config.gateways = vec![parse_gateway(value)?],
-        "ip6" => return Err(SpecError::new("ip6", refuse_ip6(value, parse_cidr(value).is_some()))),
-        "gw6" => return Err(SpecError::new("gw6", refuse_ip6(value, value.parse::<IpAddr>().is_ok()))),
+        "ip6" => return Err(refuse_ip6("ip6", value, parse_cidr(value).is_some())),
+        "gw6" => return Err(refuse_ip6("gw6", value, value.parse::<IpAddr>().is_ok())),
         "route" => config.routes = parse_list("route", value, parse_route)?,
         "dns" => config.dns = parse_list("dns", value, parse_name_server)?,
         "mtu" => config.mtu = Some(parse_mtu(value)?),
@@ -102,7 +122,7 @@ fn set(config: &mut Config, key: &str, value: &str) -> Result<()> {
         "offload" => config.offload = parse_switch(value)?,
         "queues" => config.queues = parse_queues(value)?,
         "mem" => config.memory = parse_memory(value)?,
-        "link" => config.link = Some(Impairment::parse(value)?),
+        "link" => config.link = Some(Impairment::parse_in("link", Form::Specification, value)?),
         "pcap" => config.pcap = Some(parse_path("pcap", value)?),
         "log" => config.log = Some(parse_logging("log", value)?),
         "sysctl" => config.sysctl = parse_knobs(value)?,
@@ -174,26 +194,26 @@ fn parse_cidr(text: &str) -> Option<Cidr> {
     (prefix <= width(addr)).then_some(Cidr { addr, prefix })
 }
 
-/// IPv4 only: the text of the refusal for what is well-formed IPv6, and for what is not.
-fn refuse_ip6(value: &str, is_address: bool) -> String {
-    if is_address {
-        format!("`{value}` is IPv6, and this build speaks IPv4; give an IPv4 address as ip=10.0.0.2/24")
-    } else {
-        format!("`{value}` is no IPv6 address, and this build speaks IPv4; give an IPv4 address as ip=10.0.0.2/24")
-    }
+const IP_FORM: &str = "ip=10.0.0.2/24";
+
+/// IPv4 only: the refusal for what is well-formed IPv6, and for what is not.
+fn refuse_ip6(key: &'static str, value: &str, is_address: bool) -> SpecError {
+    let what = if is_address { "IPv6" } else { "no IPv6 address" };
+    let problem = format!("`{value}` is {what}, and this build speaks IPv4");
+    SpecError::new(key, problem).in_form("give an IPv4 address as", IP_FORM)
 }
 
 fn parse_own_address(text: &str) -> Result<Cidr> {
-    let bad = |problem: &str| SpecError::new("ip", format!("`{text}` {problem}; give it as ip=10.0.0.2/24"));
+    let bad = |problem: &str| SpecError::new("ip", format!("`{text}` {problem}")).in_form("give it as", IP_FORM);
     if matches!(text, "dhcp" | "auto") {
-        let problem = format!("this build has no DHCP client for `{text}`; give an address as ip=10.0.0.2/24");
-        return Err(SpecError::new("ip", problem));
+        let problem = format!("this build has no DHCP client for `{text}`");
+        return Err(SpecError::new("ip", problem).in_form("give an address as", IP_FORM));
     }
     if text.parse::<IpAddr>().is_ok() {
         return Err(bad("lacks the length of its network prefix"));
     }
     let cidr = parse_cidr(text).ok_or_else(|| bad("is no address with a prefix length"))?;
-    let IpAddr::V4(addr) = cidr.addr else { return Err(SpecError::new("ip", refuse_ip6(text, true))) };
+    let IpAddr::V4(addr) = cidr.addr else { return Err(refuse_ip6("ip", text, true)) };
     if cidr.prefix == 0 {
         return Err(bad("has a prefix of no bits; 1 to 32 are possible"));
     }
@@ -317,9 +337,10 @@ fn parse_memory(text: &str) -> Result<Limits> {
 }
 
 fn parse_path(subject: &'static str, text: &str) -> Result<PathBuf> {
-    let problem = if text.is_empty() {
-        "names no file; give it as pcap=out.pcapng"
-    } else if text.contains([',', ';', '\0']) {
+    if text.is_empty() {
+        return Err(SpecError::new(subject, "names no file").in_form("give it as", "pcap=out.pcapng"));
+    }
+    let problem = if text.contains([',', ';', '\0']) {
         "cannot name a file whose path has a `,` or `;` in it"
     } else {
         return Ok(PathBuf::from(text));
@@ -328,7 +349,7 @@ fn parse_path(subject: &'static str, text: &str) -> Result<PathBuf> {
 }
 
 fn parse_logging(subject: &'static str, text: &str) -> Result<Logging> {
-    Logging::parse(text).map_err(|problem| SpecError::new(subject, problem))
+    Logging::parse(subject, text).map_err(|problem| SpecError::new(subject, problem))
 }
 
 /// What the keys must have to do with each other, in whatever order they came.
@@ -336,8 +357,7 @@ fn check(config: &Config, seen: &[&str]) -> Result<()> {
     match config.kind {
         Kind::Null => match seen.iter().find(|key| !matches!(**key, "dns" | "log" | "mem" | "pcap" | "sysctl")) {
             Some(&key) => {
-                let problem = "a null stack has only 127.0.0.1 and no device; leave the key out".into();
-                return Err(SpecError { subject: key.to_owned().into(), problem });
+                return Err(SpecError::of_key(key, "a null stack has only 127.0.0.1 and no device; leave the key out"));
             }
             None => return Ok(()),
         },
@@ -380,7 +400,7 @@ pub(super) fn fill_from_env(config: &mut Config, get: impl Fn(&str) -> Option<St
     let lookup = |name| get(name).filter(|value| !value.is_empty());
     // What is wrong is said also where the specification has the key, and the variable would not matter.
     if let Some(text) = lookup("SOCKEYE_LINK") {
-        let link = Impairment::parse(&text).map_err(|error| SpecError::new("SOCKEYE_LINK", error.problem))?;
+        let link = Impairment::parse_in("SOCKEYE_LINK", Form::CommandLine, &text)?;
         if config.kind == Kind::Null {
             let problem = "a null stack has no device to impair; unset the variable";
             return Err(SpecError::new("SOCKEYE_LINK", problem));

@@ -171,7 +171,11 @@ const BAD: &[(&str, &str)] = &[
         "mem: `99999999999999999999G` is not a number of bytes from 256K to 1024G; give it as mem=768M",
     ),
     ("tap:t0,queues=0", "queues: `0` is no number of queues; give it as queues=1"),
-    ("tap:t0,link=delay:20", "link: delay=20 is not a time, such as 20ms (us, ms, s)"),
+    ("tap:t0,link=delay:20", "link: delay:20 is not a time, such as 20ms (us, ms, s)"),
+    (
+        "tap:t0,link=loss:2",
+        "link: loss:2 could be meant in percent or as a share; write loss:1% or loss:0.01, and loss:100% for every frame",
+    ),
     ("tap:t0,pcap=", "pcap: names no file; give it as pcap=out.pcapng"),
     ("tap:t0,log=loud", "log: `loud` is no level; the levels are off, error, warn, info, debug, trace"),
     (
@@ -249,6 +253,7 @@ fn a_bad_variable_is_named() {
     for (name, value) in [("SOCKEYE_LINK", "loss=2"), ("SOCKEYE_LOG", "loud"), ("SOCKEYE_PCAP", "a,b")] {
         assert_eq!(fill(full, name, value), fill(tap, name, value), "a specification that has the key");
     }
+    assert!(fill(tap, "SOCKEYE_LOG", "info:x").contains("; give SOCKEYE_LOG=info:syslog, SOCKEYE_LOG=info:/path/of"));
     assert!(fill(tap, "SOCKEYE_LOG", "loud").starts_with("SOCKEYE_LOG: `loud` is no level"));
     assert!(fill(tap, "SOCKEYE_PCAP", "a,b").starts_with("SOCKEYE_PCAP: cannot name a file"));
     assert!(fill("null:", "SOCKEYE_LINK", "loss=1%").starts_with("SOCKEYE_LINK: a null stack has no device"));
@@ -305,7 +310,7 @@ fn a_wrong_value_of_any_key_is_refused_with_what_is_right() {
 fn a_wrong_value_of_any_part_of_a_link_is_refused_with_what_is_right() {
     for part in impairment::KEYS.split(", ") {
         let refused = Config::parse(&format!("tap:t0,ip=10.0.0.2/24,link={part}:~")).unwrap_err().to_string();
-        assert!(refused.starts_with(&format!("link: {part}=~ is not a ")) && refused.contains("such as "), "{refused}");
+        assert!(refused.starts_with(&format!("link: {part}:~ is not a ")) && refused.contains("such as "), "{refused}");
     }
 }
 
