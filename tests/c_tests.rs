@@ -114,7 +114,7 @@ macro_rules! c_tests {
 }
 
 c_tests! {
-    accept_flags bind_conflicts cancellation chroot connect_errors counters dup_family efault epoll_edges
+    accept_flags bind_conflicts bind_to_device cancellation chroot connect_errors counters dup_family efault epoll_edges
     epoll_exclusive epoll_nested error_queue exit_drains family fcntl_ioctl fork_child
     fastopen full_duplex half_close listen_backlog many_messages nonblocking open_and_names options poll_bits pollable
     rare_options reset_semantics select_sets stack_free

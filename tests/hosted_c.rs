@@ -67,7 +67,7 @@ macro_rules! hosted {
 }
 
 hosted! {
-    bind_conflicts cancellation chroot dup_family epoll_edges epoll_exclusive epoll_nested exit_drains family
+    bind_conflicts bind_to_device cancellation chroot dup_family epoll_edges epoll_exclusive epoll_nested exit_drains family
     fcntl_ioctl
     full_duplex half_close interfaces nonblocking open_and_names rare_options reset_semantics signals threads timeouts
     udp

@@ -37,9 +37,13 @@ fn datagram_sockets_of_two_interfaces_share_a_port_and_hear_their_own() {
     let (inside, outside) = (server(&mut pair, LOOPBACK), server(&mut pair, DEVICE));
     let (stranger, own) = (pair.open(A, Protocol::Udp), pair.open(B, Protocol::Udp));
     pair.send_to(A, stranger, b"by the wire", Some(end(B, 7))).unwrap();
-    pair.send_to(B, own, b"from inside", Some(end(B, 7))).unwrap();
+    pair.send_to(B, own, b"from inside", Some(at("127.0.0.1:7"))).unwrap();
+    // As on Linux: by the interface that has the address.
+    pair.send_to(B, own, b"to the device's address", Some(end(B, 7))).unwrap();
     pair.run();
-    assert_eq!(pair.recv(B, outside), Ok(b"by the wire".to_vec()));
+    let mut got = [pair.recv(B, outside).unwrap(), pair.recv(B, outside).unwrap()];
+    got.sort_unstable();
+    assert_eq!(got, [b"by the wire".to_vec(), b"to the device's address".to_vec()]);
     assert_eq!(pair.recv(B, inside), Ok(b"from inside".to_vec()));
     assert_eq!([inside, outside].map(|id| pair.recv(B, id)), [Err(Error::WouldBlock), Err(Error::WouldBlock)]);
 }
@@ -64,14 +68,18 @@ fn a_socket_bound_to_an_interface_finds_no_way_by_the_other() {
 }
 
 #[test]
-fn a_listener_bound_to_the_device_is_closed_to_ourselves_and_its_connections_keep_to_the_device() {
+fn a_listener_bound_to_the_device_is_closed_to_the_loopback_and_its_connections_keep_to_the_device() {
     let mut pair = Pair::new();
     let listener = pair.listen(B, 80, 8);
     bind_to(&mut pair, B, listener, DEVICE);
-    let own = pair.open(B, Protocol::Tcp);
-    assert_eq!(pair.connect(B, own, end(B, 80)), Err(Error::InProgress));
-    pair.run();
-    assert_eq!(pair.connect(B, own, end(B, 80)), Err(Error::ConnectionRefused));
+    for (dest, outcome) in [(at("127.0.0.1:80"), Err(Error::ConnectionRefused)), (end(B, 80), Ok(()))] {
+        let own = pair.open(B, Protocol::Tcp);
+        assert_eq!(pair.connect(B, own, dest), Err(Error::InProgress));
+        pair.run();
+        assert_eq!(pair.connect(B, own, dest), outcome, "{dest}");
+    }
+    let now = pair.now;
+    assert!(pair.b.accept(listener, now).is_ok(), "as on Linux the device's address is the device's");
     let stranger = pair.open(A, Protocol::Tcp);
     assert_eq!(pair.connect(A, stranger, end(B, 80)), Err(Error::InProgress));
     pair.run();

@@ -3,7 +3,7 @@
 use super::{
     Protocol, SocketId, Stack,
     family::{self, Call},
-    net::{Hop, Link},
+    net::Hop,
     ports::Binding,
     route::Reach,
     sockets::{Body, Entry, Owner, Phase},
@@ -118,7 +118,7 @@ impl Stack {
         if self.net.is_foreign(bound) {
             return Err(Error::NetUnreachable);
         }
-        if source.is_loopback() && hop.link != Link::Loopback { Err(Error::Invalid) } else { Ok(source) }
+        if source.is_loopback() && !hop.link.is_loopback() { Err(Error::Invalid) } else { Ok(source) }
     }
 
     fn connect_datagram(&mut self, id: SocketId, remote: Endpoint, now: Instant) -> Result<()> {

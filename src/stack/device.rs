@@ -4,7 +4,6 @@ use super::{
     SocketId, Stack,
     iface::{Adapter, IfaceId, Medium},
     journal::Kind,
-    net::Link,
     sockets::{Body, Entry, Owner},
 };
 use crate::{error::Error, ready::Ready, tcp::State, time::Instant};
@@ -130,9 +129,9 @@ impl Stack {
 fn needs_device(entry: &Entry) -> bool {
     match &entry.body {
         Body::Connection(connection) => {
-            connection.state() != State::Closed && entry.hop.is_none_or(|hop| hop.link != Link::Loopback)
+            connection.state() != State::Closed && entry.hop.is_none_or(|hop| !hop.link.is_loopback())
         }
-        Body::Datagram(socket) if socket.remote.is_some() => entry.hop.is_none_or(|hop| hop.link != Link::Loopback),
+        Body::Datagram(socket) if socket.remote.is_some() => entry.hop.is_none_or(|hop| !hop.link.is_loopback()),
         Body::Datagram(_) | Body::Listener(_) => {
             let is_inside = entry.local.addr.is_loopback() || entry.settings.iface == Some(IfaceId::LOOPBACK);
             entry.binding.is_some() && !is_inside

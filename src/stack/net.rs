@@ -41,14 +41,21 @@ const MAX_LOCAL: usize = 4096;
 /// How a frame gets to the next hop.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Link {
-    /// It never leaves the stack.
-    Loopback,
+    /// It never leaves the stack, and seems to come in by this interface.
+    Loopback(IfaceId),
     /// It needs no address.
     Direct,
     /// To a station, or all of them.
     Station(MacAddr),
     /// To a neighbour, as soon as its address is known.
     Neighbour(NeighbourId),
+}
+
+impl Link {
+    /// Whether frames stay inside the stack.
+    pub const fn is_loopback(self) -> bool {
+        matches!(self, Self::Loopback(_))
+    }
 }
 
 /// The way to a destination.
@@ -162,7 +169,8 @@ impl Net {
         if route.iface == IfaceId::LOOPBACK {
             return Ok(Hop {
                 epoch: self.epoch(),
-                link: Link::Loopback,
+                // As Linux's inet_iif: the interface that was asked for, or else the one that has the address.
+                link: Link::Loopback(iface.unwrap_or_else(|| self.home(dest))),
                 source: route.source,
                 reach: route.reach,
                 path: Path { mtu: LOOPBACK_MTU, link_mtu: LOOPBACK_MTU, max_frame: LOOPBACK_MTU },
@@ -195,15 +203,21 @@ impl Net {
         })
     }
 
+    /// The interface that has an address of ours.
+    fn home(&self, addr: IpAddr) -> IfaceId {
+        let is_devices = self.device.is_some() && self.table.addresses().iter().any(|own| own.addr == addr);
+        if is_devices { IfaceId::DEVICE } else { IfaceId::LOOPBACK }
+    }
+
     /// Sends a datagram on its way: gives the frame for the device, unless it stays in the stack or has to wait.
     #[must_use]
     pub fn forward(&mut self, frame: Frame, link: Link, cx: &mut Cx<'_>) -> Option<Frame> {
         match link {
-            Link::Loopback => {
+            Link::Loopback(iface) => {
                 if let Some(overheard) = &mut self.overheard {
                     overheard.push_back(frame.clone());
                 }
-                self.deliver_locally(&frame, IfaceId::LOOPBACK, cx);
+                self.deliver_locally(&frame, iface, cx);
                 None
             }
             Link::Direct => Some(frame),

@@ -249,7 +249,7 @@ impl Stack {
         self.timers.arm(id.index, connection.poll_deadline());
         if !entry.dirty {
             entry.dirty = true;
-            let is_local = entry.hop.is_some_and(|hop| hop.link == Link::Loopback);
+            let is_local = entry.hop.is_some_and(|hop| hop.link.is_loopback());
             if is_local { self.dirty_local.push_back(id) } else { self.dirty.push_back(id) }
         }
         if let Owner::Listener(parent, stage) = owner {

@@ -36,17 +36,27 @@ pub fn sysctl(program: &str) -> &'static [(&'static str, &'static [u32])] {
     }
 }
 
-/// A stack without a device, with what [`sysctl`] says.
+/// The address of the device `t0` that a program of `c-tests/` has beside the loopback; most have none.
+fn device(program: &str) -> Option<&'static str> {
+    (program == "bind_to_device").then_some("10.97.0.2/24")
+}
+
+/// A stack with the program's [`device`], and what [`sysctl`] says.
 pub fn stack_for(program: &str) -> String {
     let numbers = |numbers: &[u32]| numbers.iter().map(u32::to_string).collect::<Vec<_>>().join("/");
     let set: Vec<_> = sysctl(program).iter().map(|(name, value)| format!("{name}:{}", numbers(value))).collect();
-    if set.is_empty() { "null:".to_owned() } else { format!("null:,sysctl={}", set.join("+")) }
+    let net = device(program).map_or_else(|| "null:".to_owned(), |ip| format!("tap:t0,ip={ip}"));
+    if set.is_empty() { net } else { format!("{net},sysctl={}", set.join("+")) }
 }
 
 /// A command of the shell that runs the program `$0` in a fresh network namespace: without IPv6, as the stack is, and
-/// with what [`sysctl`] says.
+/// with its [`device`] and what [`sysctl`] says.
 pub fn on_the_kernel(program: &str) -> String {
     let mut script = "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 && ip link set lo up".to_owned();
+    if let Some(ip) = device(program) {
+        script += " && ip tuntap add dev t0 mode tap && ip address add ";
+        script += &format!("{ip} dev t0 && ip link set t0 up");
+    }
     for (name, value) in sysctl(program) {
         let value = value.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
         write!(script, " && echo {value} >/proc/sys/net/ipv4/{name}").unwrap();
