@@ -78,6 +78,8 @@ counters! {
     arp_out = "ArpOut",
     /// Addresses that could not be resolved.
     arp_failed = "ArpFailed",
+    /// Datagrams dropped because too much waited for an address to be resolved.
+    arp_unresolved_discards = "ArpUnresolvedDiscards",
     /// Datagrams delivered to sockets.
     udp_in_datagrams = "UdpInDatagrams",
     /// Datagrams to a port without a socket.

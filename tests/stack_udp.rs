@@ -446,6 +446,19 @@ fn what_is_sent_leaves_when_the_address_is_ours_and_not_before() {
 }
 
 #[test]
+fn of_a_burst_as_much_waits_for_a_neighbour_as_on_linux_and_the_rest_is_counted() {
+    let mut pair = Pair::new();
+    let client = pair.udp(A, 9);
+    for _ in 0..1000 {
+        assert_eq!(pair.send_to(A, client, &[0; 100], Some(end(B, 7))), Ok(100));
+    }
+    let counters = pair.a.counters();
+    assert_eq!((counters.arp_unresolved_discards, counters.ip_out_discards), (744, 744));
+    pair.run();
+    assert_eq!(frames(&pair, A, ethernet::EtherType::IPV4), 256);
+}
+
+#[test]
 fn two_that_start_together_and_look_for_each_other_both_get_their_addresses() {
     let mut pair = Pair::new();
     let now = pair.now;

@@ -225,7 +225,9 @@ impl Net {
             Link::Neighbour(id) => match self.neighbours.resolve(id, cx.now) {
                 Some(to) => self.dispatch(frame, to, cx),
                 None => {
-                    cx.mib.ip_out_discards += self.neighbours.enqueue(id, frame) as u64;
+                    let dropped = self.neighbours.enqueue(id, frame) as u64;
+                    cx.mib.ip_out_discards += dropped;
+                    cx.mib.arp_unresolved_discards += dropped;
                     self.pump_neighbours(cx);
                     None
                 }
