@@ -59,6 +59,34 @@ int main(void) {
   SAY("that part came %d", back == total);
   free(big);
 
+  PART("where no packet can go");
+  // The last may stand for a network's broadcast address.
+  const char *const nowhere[] = {"192.0.2.1",       "10.1.2.3",        "224.0.0.1",
+                                 "255.255.255.255", "127.255.255.255", "192.0.2.255"};
+  for (size_t i = 0; i < sizeof nowhere / sizeof *nowhere; i++) {
+    struct sockaddr_in far = at(nowhere[i], 9);
+    int s = MUST(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    SAY("%s", nowhere[i]);
+    SHOW(connect(s, ADDR(far)));
+    SAY("%s, %s", bits(look(s)), pending(s));
+    SHOW(connect(s, ADDR(far)));
+    // It is none the worse for it.
+    SHOW(connect(s, ADDR(where)));
+    SAY("%s", bits(settled(s, POLLOUT)));
+    MUST(close(s)), MUST(close(MUST(accept(l, NULL, NULL))));
+    s = MUST(socket(AF_INET, SOCK_STREAM, 0));
+    SHOW(connect(s, ADDR(far)));
+    MUST(close(s));
+    // Told of options, and bound.
+    s = MUST(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    struct sockaddr_in here = at("127.0.0.1", 0);
+    set(s, SOL_SOCKET, SO_RCVBUF, 10000);
+    MUST(bind(s, ADDR(here)));
+    SHOW(connect(s, ADDR(far)));
+    SAY("bound to %s still, port %d", ip_of(local(s)), local(s).sin_port != 0);
+    MUST(close(s));
+  }
+
   PART("between duplicates it is shared");
   int c = MUST(dup(a));
   MUST(fcntl(c, F_SETFL, 0));

@@ -19,7 +19,7 @@ use crate::{
 };
 use sockeye_shim::{
     address::Address,
-    format::{DATA, Data, Fault, MEANT, NO_REPLY, Op, REUSEADDR, Request, Response, SIOCOUTQNSD},
+    format::{BEGIN, DATA, Data, Fault, MEANT, NO_REPLY, Op, REUSEADDR, Request, Response, SIOCOUTQNSD},
     name::Meaning,
     tag::Tag,
 };
@@ -29,6 +29,8 @@ use std::{
     os::fd::AsFd,
 };
 
+/// Not unicast to any network that a stack may be in, so it is the default route that leads there.
+pub const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254));
 /// net.core.somaxconn.
 const SOMAXCONN: i32 = 4096;
 
@@ -127,13 +129,7 @@ impl Host {
         self.settle_datagrams(request.id);
         let data = |bytes: &[u8]| Data::of(bytes).map(|data| Response { data, ..nothing }).ok_or(Error::MessageTooLong);
         match request.op {
-            Op::Join => {
-                let lost = self.engine.lost_address();
-                match super::join::objection(lost.as_ref(), &self.config, &self.name, meant) {
-                    Some(line) => Ok(Response { data: line, ..Response::new(libc::EINVAL) }),
-                    None => data(&self.guard.token),
-                }
-            }
+            Op::Join => Ok(self.admit(meant)),
             Op::Bind => self.bind(request).map(|local| Response { local, ..nothing }),
             Op::Listen => self.listen(request, uid).map(|()| nothing),
             Op::Result => Ok(self.result(request.id)),
@@ -173,10 +169,22 @@ impl Host {
             Op::Queued => data(&self.count_queued(request)?.to_ne_bytes()),
             Op::Interfaces => Ok(Response { data: self.interfaces(), ..nothing }),
             Op::Datagram => self.open_datagram(request),
+            Op::Associate if request.value == BEGIN => self.judge_connect(request).map(|()| nothing),
             Op::Associate => self.associate(request),
             Op::Stop => data(&self.stop()),
             Op::Sockets | Op::Counters | Op::Describe | Op::Log => Err(Error::Invalid),
         }
+    }
+
+    /// The answer to who comes to the stack: its token, or why it is not to be used.
+    fn admit(&self, meant: &[u8]) -> Response {
+        let lost = self.engine.lost_address();
+        if let Some(line) = super::join::objection(lost.as_ref(), &self.config, &self.name, meant) {
+            return Response { data: line, ..Response::new(libc::EINVAL) };
+        }
+        let routed = self.engine.with(|stack, now| stack.has_route(ANYWHERE, now));
+        let data = Data::of(&[&self.guard.token[..], &[u8::from(routed)]].concat());
+        Response { data: data.unwrap_or(Data::NONE), ..Response::new(0) }
     }
 
     fn family(request: &Request) -> (Family, Protocol) {
