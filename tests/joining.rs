@@ -3,21 +3,25 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait for the machine's clock")]
 
 mod build;
+#[path = "joining/lost.rs"]
+mod lost;
 #[allow(dead_code, reason = "other tests use the rest")]
 mod netns;
 mod place;
+#[path = "joining/strangers.rs"]
+mod strangers;
 
 use place::{NOBODY, PATIENCE, Place, Running, command, fine, install, installed};
 use sockeye::sys::unix::{self, Kind};
 use std::{
-    env, fs,
-    io::{self, ErrorKind, Read, Write},
-    net::{TcpListener, TcpStream},
+    fs,
+    io::ErrorKind,
+    net::TcpStream,
     os::{
-        fd::{AsFd, FromRawFd},
+        fd::AsFd,
         unix::{fs::PermissionsExt, net::UnixDatagram},
     },
-    process::{self, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -129,110 +133,6 @@ fn a_stack_of_another_user_is_one_line() {
     assert_eq!((code, err.as_str()), (Some(0), ""), "root may end it: {out}");
     assert!(host.child.wait().expect("the host").success());
 }
-
-/// The kernel's side of `t0`, frame by frame.
-fn wire(place: &Place) -> fs::File {
-    // SAFETY: the address is a whole sockaddr_ll of the length that is told, and the descriptor is a fresh one.
-    place.0.inside(|| unsafe {
-        let fd = libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, i32::from(ETH_P_ALL.to_be()));
-        assert!(fd >= 0, "a packet socket: {}", io::Error::last_os_error());
-        let mut at: libc::sockaddr_ll = std::mem::zeroed();
-        at.sll_family = libc::AF_PACKET as u16;
-        at.sll_protocol = ETH_P_ALL.to_be();
-        at.sll_ifindex = libc::if_nametoindex(c"t0".as_ptr()) as i32;
-        let bound = libc::bind(fd, (&raw const at).cast(), size_of_val(&at) as u32);
-        assert_eq!(bound, 0, "{}", io::Error::last_os_error());
-        fs::File::from_raw_fd(fd)
-    })
-}
-
-const ETH_P_ALL: u16 = libc::ETH_P_ALL as u16;
-/// Our address, and its place in a frame as the target of an ARP packet.
-const OURS: [u8; 4] = [10, 97, 0, 2];
-const TARGET: std::ops::Range<usize> = 38..42;
-
-/// The sender's address in a frame; `None` if that is neither ARP nor IPv4.
-fn sender(frame: &[u8]) -> Option<[u8; 4]> {
-    let at = match frame.get(12..14)? {
-        [8, 6] => 28,
-        [8, 0] => 26,
-        _ => return None,
-    };
-    frame.get(at..at + 4)?.try_into().ok()
-}
-
-/// Whether a frame is an ARP probe for our address.
-fn is_probe(frame: &[u8]) -> bool {
-    frame[12..14] == [8, 6] && sender(frame) == Some([0; 4]) && frame.get(TARGET) == Some(&OURS)
-}
-
-#[test]
-fn a_program_runs_at_once_and_its_address_is_not_on_the_link_before_it_is_its_own() {
-    let place = Place::new();
-    let mut wire = wire(&place);
-    let listener = place.0.inside(|| TcpListener::bind("10.97.0.1:0")).expect("a listener");
-    let port = listener.local_addr().expect("a port").port();
-    let mut dial = place.start(&format!("@sockeye run --net tap:t0,ip=10.97.0.2/24 -- @dial {port}"), &[]);
-    assert_eq!(dial.line(), "0\n", "the first connect(2) is made");
-    drop(listener.accept().expect("a connection"));
-    dial.rest();
-    let mut frames: Vec<Vec<u8>> = Vec::new();
-    while frames.last().is_none_or(|frame| frame[12..14] != [8, 0]) {
-        let mut frame = vec![0; 2048];
-        let len = wire.read(&mut frame).expect("a frame");
-        frame.truncate(len);
-        // What the kernel sends is here, too.
-        if is_probe(&frame) || frames.first().is_some_and(|first| first[6..12] == frame[6..12]) {
-            frames.push(frame);
-        }
-    }
-    let told: Vec<_> = frames.iter().map(|frame| (sender(frame).unwrap_or_default(), is_probe(frame))).collect();
-    assert_eq!(told[..4], [([0; 4], true), ([0; 4], true), ([0; 4], true), (OURS, false)]);
-    assert_eq!(frames[3].get(TARGET), Some(&OURS[..]), "an announcement");
-}
-
-#[test]
-fn an_address_that_turns_out_to_be_another_hosts_takes_the_network_down() {
-    let place = Place::new();
-    let mut wire = wire(&place);
-    // It is slow: nothing comes upon the first probe.
-    thread::spawn(move || {
-        let mut probes = 0;
-        let mut frame = vec![0; 2048];
-        loop {
-            let len = wire.read(&mut frame).expect("a frame");
-            probes += u32::from(is_probe(&frame[..len]));
-            if is_probe(&frame[..len]) && probes > 1 {
-                let asked = frame[6..12].to_vec();
-                let head = [8, 6, 0, 1, 8, 0, 6, 4, 0, 2];
-                let answer = [&asked[..], &THIEF, &head, &THIEF, &OURS, &asked, &[0; 4]].concat();
-                wire.write_all(&answer).expect("it is sent");
-            }
-        }
-    });
-    let said = "10.97.0.2 is in use on the link by 02:00:00:00:00:42; choose another address (ip=)";
-    let errors = env::temp_dir().join(format!("sockeye-joining-{}-lost", process::id()));
-    let output = fs::File::create(&errors).expect("a file");
-    let mut dial = command("@sockeye run --net tap:t0,ip=10.97.0.2/24 -- @dial 9", &[]);
-    dial.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(output);
-    let mut dial = Running::new(place.0.inside(|| dial.spawn()).expect("it starts"));
-    match dial.line().as_str() {
-        // The machine was so slow that the program had not begun.
-        "" => assert_eq!(dial.child.wait().expect("it ends").code(), Some(125)),
-        line => assert_eq!(line, format!("{}\n", libc::ENETDOWN)),
-    }
-    let end = Instant::now() + PATIENCE;
-    while !fs::read_to_string(&errors).expect("text").contains(said) {
-        assert!(Instant::now() < end, "{:?}", fs::read_to_string(&errors));
-        thread::sleep(Duration::from_millis(5));
-    }
-    fs::remove_file(&errors).expect("it is there");
-    // Who comes now is told before it begins.
-    place.refuses("tap:t0,ip=10.97.0.2/24", said);
-}
-
-/// A host that has our address.
-const THIEF: [u8; 6] = [2, 0, 0, 0, 0, 0x42];
 
 #[test]
 fn a_user_without_the_token_does_not_join_roots_stack() {

@@ -30,7 +30,10 @@ pub fn raise(settings: &Settings, host: &Host<'_>) -> Result<()> {
             Ok(Raised::Held(tree)) => {
                 let held = host.hold(tree);
                 let _ = kernel::close(tree);
-                held?;
+                if held.is_err() {
+                    say(b"the stack's host has ended; start the program again");
+                    return held;
+                }
             }
             Ok(Raised::Unheld) => {}
             Err(errno @ Errno(libc::EMFILE | libc::ENFILE)) => return Err(errno),

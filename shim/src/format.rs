@@ -77,7 +77,8 @@ pub enum Op {
     /// same packet, by up to [`MEANT`] bytes: the network specification, or nothing, and, each after a NUL, those of
     /// `SOCKEYE_LINK=...`, `SOCKEYE_PCAP=...`, `SOCKEYE_LOG=...` and `SOCKEYE_CC=...` that are set. Answer: `data` is
     /// the stack's [`Token`] (16 bytes), and a byte that is 1 if there is a route to every unicast address. EINVAL: the
-    /// stack is another, or has no such congestion control, and `data` says so in a line for the user.
+    /// stack is another, has no such congestion control, or no network any more, and `data` says so in a line for the
+    /// user.
     Join = 1,
     /// `id`, `flags`, `address`: reserve the address, port 0 for any. A second time: EINVAL. Answer: `local`.
     Bind = 2,
@@ -122,7 +123,7 @@ pub enum Op {
     Queued = 15,
     /// A second packet on the same connection carries a descriptor (SCM_RIGHTS) that hangs up when a tree of programs
     /// has ended: the host lives as long. See [`crate::fence`]. Answer: nothing; EINVAL if the descriptor cannot be
-    /// watched.
+    /// watched, or if the stack has no network any more, as `data` says in a line for the user.
     Tree = 16,
     /// For programs behind the fence, where no host can be born: the host is to start another one. In the same packet
     /// up to [`MEANT`] bytes follow the request: folder, network specification and name of the stack, each ended by a
@@ -144,7 +145,8 @@ pub enum Op {
     /// `id` 0, or what the last answer said: what the stack is. Answer: `data`, `id` for the next request (8 bytes,
     /// 0: there is no more), and the next piece of a text of lines, each a key, `=` and a value: `home`, which is
     /// `host`, or `process` for a stack that one process alone uses, `pid`, `age` in
-    /// seconds, `programs`, `sockets`, `device`, `addresses` with a blank between them, `net` the specification.
+    /// seconds, `programs`, `sockets`, `device`, `addresses` with a blank between them, `net` the specification, and
+    /// `lost`, if it has no network any more: why.
     Describe = 35,
     /// `id` 0, or what the last answer said: the log's last lines. Answer: `data`, `id` for the next request (8 bytes),
     /// and the text before it, in UTF-8 as a whole; none where there is no more yet. Text that is asked for and gone is

@@ -2,7 +2,7 @@
 
 use crate::{
     Errno, Result,
-    format::{Fault, MEANT, NO_REPLY, Op, Request, Response, Token},
+    format::{Data, Fault, MEANT, NO_REPLY, Op, Request, Response, Token},
     kernel,
     name::Meaning,
 };
@@ -37,6 +37,8 @@ const DOWN: Errno = Errno(libc::ENETDOWN);
 const FOREIGN: &[u8] =
     b"the stack of that name is another user's, and programs go to hosts of their own user and of root alone; start \
     this program as that user (without sudo, if that is you), or use another stack (SOCKEYE_STACK)";
+/// The host ended while it was asked.
+const ENDED: Errno = Errno(libc::ECONNRESET);
 const ANOTHERS: &[u8] =
     b"the stack of that name is another user's, and SOCKEYE_TOKEN is not its token; what that user starts on it \
     has the token in its environment: have it from there, or use another stack (SOCKEYE_STACK)";
@@ -49,9 +51,11 @@ impl Host<'_> {
     /// The response's errno; ENETDOWN if there is no host, it is another user's, or of another version; what socket(2)
     /// says.
     pub fn ask(&self, request: &Request) -> Result<Response> {
-        match self.exchange(&request.to_bytes())? {
-            response if response.errno == 0 => Ok(response),
-            response => Err(Errno(response.errno)),
+        match self.exchange(&request.to_bytes()) {
+            Ok(response) if response.errno == 0 => Ok(response),
+            Ok(response) => Err(Errno(response.errno)),
+            Err(ENDED) => Err(DOWN),
+            Err(errno) => Err(errno),
         }
     }
 
@@ -62,10 +66,15 @@ impl Host<'_> {
     ///
     /// ENETDOWN after a line that says why: the stack is another, or another user's; what [`Host::ask`] says.
     pub fn join(&self, meant: &[u8]) -> Result<(Token, bool)> {
-        let mut response = self.present(self.token, meant)?;
+        let mut response = match self.present(self.token, meant) {
+            // The next one is another.
+            Err(ENDED) => self.present(self.token, meant),
+            other => other,
+        }
+        .map_err(|errno| if errno == ENDED { DOWN } else { errno })?;
         if response.errno == libc::EACCES && self.token != [0; 16] {
             // The token may be another stack's.
-            response = self.present([0; 16], meant)?;
+            response = self.present([0; 16], meant).map_err(|errno| if errno == ENDED { DOWN } else { errno })?;
         }
         match (response.errno, response.data.as_bytes().split_first_chunk()) {
             (0, Some((token, routed))) => return Ok((*token, routed == [1])),
@@ -81,16 +90,19 @@ impl Host<'_> {
         self.exchange(joined(&Request::new(Op::Join, token, 0), meant, &mut packet)?)
     }
 
-    /// Sends a packet and waits for the response.
+    /// Sends a packet and waits for the response; `ENDED` if none came.
     fn exchange(&self, packet: &[u8]) -> Result<Response> {
         let socket = self.control()?;
-        kernel::send(socket.0, packet).map_err(|_| DOWN)?;
+        kernel::send(socket.0, packet).map_err(|_| ENDED)?;
         self.response(&socket)
     }
 
     fn response(&self, socket: &Socket) -> Result<Response> {
         let mut bytes = [0; Response::SIZE];
-        let len = kernel::recv(socket.0, &mut bytes).map_err(|_| DOWN)?;
+        let len = kernel::recv(socket.0, &mut bytes).map_err(|_| ENDED)?;
+        if len == 0 {
+            return Err(ENDED);
+        }
         match Response::from_bytes(&bytes[..len]) {
             Ok(response) => Ok(response),
             Err(Fault::Version(_)) => {
@@ -116,7 +128,7 @@ impl Host<'_> {
     ///
     /// # Errors
     ///
-    /// As [`Host::ask`].
+    /// As [`Host::ask`]; ENETDOWN after a line that says why, if the stack has no network any more.
     pub fn hold(&self, listener: i32) -> Result<()> {
         self.hand_over(&Request::new(Op::Tree, self.token, 0), &[], listener)
     }
@@ -137,9 +149,14 @@ impl Host<'_> {
         let socket = self.reach()?;
         kernel::send(socket.0, joined(request, meant, &mut packet)?).map_err(|_| DOWN)?;
         kernel::send_descriptor(socket.0, descriptor).map_err(|_| DOWN)?;
-        match self.response(&socket)?.errno {
-            0 => Ok(()),
-            errno => Err(Errno(errno)),
+        match self.response(&socket) {
+            Ok(response) if response.errno == 0 => Ok(()),
+            Ok(response) if response.data != Data::NONE => {
+                (self.say)(response.data.as_bytes());
+                Err(DOWN)
+            }
+            Ok(response) => Err(Errno(response.errno)),
+            Err(_) => Err(DOWN),
         }
     }
 

@@ -7,6 +7,7 @@
 mod drive;
 mod helper;
 mod lead;
+mod loss;
 mod park;
 mod port;
 pub mod ready;
@@ -14,6 +15,7 @@ mod said;
 pub mod virtual_time;
 
 pub use drive::{drive_once, if_cancelled, spin_limit, wait};
+pub use loss::Loss;
 
 use crate::{
     counters::Counters,
@@ -31,12 +33,9 @@ use parking_lot::{Mutex, RwLock};
 use port::Port;
 use ready::{Hub, Watcher};
 use said::Said;
-use std::{
-    net::IpAddr,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
 };
 
 /// How long a stack that stops waits for the thread that was roused to leave the device.
@@ -48,8 +47,8 @@ const DRAIN_LOOK: Duration = Duration::from_millis(10);
 /// Why an engine does not start.
 #[derive(Debug)]
 pub enum StartError {
-    /// Another host on the link has the address: the one with this MAC.
-    AddressInUse(IpAddr, [u8; 6]),
+    /// There is no network from the start.
+    Lost(Loss),
     /// Its thread cannot be started.
     NoThread(std::io::Error),
 }
@@ -58,7 +57,7 @@ impl StartError {
     /// What a call that wanted the stack fails with.
     pub fn error(&self) -> Error {
         match self {
-            Self::AddressInUse(..) => Error::AddrInUse,
+            Self::Lost(loss) => loss.error(),
             Self::NoThread(_) => Error::NoMemory,
         }
     }
@@ -67,10 +66,7 @@ impl StartError {
 impl std::fmt::Display for StartError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::AddressInUse(addr, mac) => {
-                let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
-                write!(f, "{addr} is in use on the link by {mac}; choose another address (ip=)")
-            }
+            Self::Lost(loss) => loss.fmt(f),
             Self::NoThread(error) => write!(
                 f,
                 "cannot start the stack's thread: {error}; raise the limits of processes and memory (ulimit -u, ulimit -v)"
@@ -88,8 +84,8 @@ pub struct Engine {
     said: Said,
     lead: Lead,
     helper: &'static Place,
-    /// An own address that another host has, and its MAC: the stack has no network.
-    lost: OnceLock<(IpAddr, [u8; 6])>,
+    /// Why the stack has no network any more.
+    lost: OnceLock<Loss>,
     /// Whoever started it has it, and learns of what happens by the log.
     started: AtomicBool,
     /// Its sockets are no more: calls on them fail.
@@ -142,7 +138,7 @@ pub fn now() -> Instant {
 impl Engine {
     /// Makes a stack for `config` on `device` (none for `null`) and starts its helper thread. For `patience` at most,
     /// or without a limit, waits until the addresses are known to be nobody else's. One that turns out to be later
-    /// takes the network down ([`Engine::lost_address`]); until then what is sent waits.
+    /// takes the network down ([`Engine::loss`]); until then what is sent waits.
     ///
     /// # Errors
     /// What stood in the way, with the cure.
@@ -210,27 +206,33 @@ impl Engine {
         if self.port.read().as_ref().is_some_and(Port::is_up) {
             let until = patience.map_or(Instant::FAR_FUTURE, |patience| now() + patience);
             self.with(Stack::probe_addresses);
-            while now() < until && self.with(|stack, _| stack.is_probing()) {
+            // What has come is read once at least, however late it is: whoever answers at once is heard.
+            while self.with(|stack, _| stack.is_probing()) {
                 self.step(Place::mine(), Some(until));
+                if now() >= until {
+                    break;
+                }
             }
             self.lead.leave(Place::mine());
         }
         self.started.store(true, Ordering::Release);
-        self.lost_address().map_or(Ok(()), Err)
+        self.loss().map_or(Ok(()), |loss| Err(StartError::Lost(loss.clone())))
     }
 
-    /// Another host has this own address.
-    fn on_address_lost(&self, leader: Option<&'static Place>, lost: (IpAddr, [u8; 6])) {
-        let (addr, mac) = *self.lost.get_or_init(|| lost);
+    /// The stack has no network any more: whoever waits for it is told, and who resides ([`Engine::reside`]).
+    fn lose(&self, leader: Option<&'static Place>, loss: Loss) {
+        let loss = self.lost.get_or_init(|| loss);
         if self.started.load(Ordering::Acquire) {
-            log::error!("{}; sockets that need the device fail with ENETDOWN", StartError::AddressInUse(addr, mac));
+            log::error!("{loss}; sockets that need the device fail with ENETDOWN");
         }
         self.turn(leader, Stack::on_device_gone);
+        self.lead.rouse();
     }
 
-    /// That another host has an own address, as was found out by probing for it: the stack has no network for good.
-    pub fn lost_address(&self) -> Option<StartError> {
-        self.lost.get().map(|&(addr, mac)| StartError::AddressInUse(addr, mac))
+    /// Why the stack has no network any more, if that is so: the device is gone, or another host has an own address, as
+    /// was found out by probing for it. It never has one again.
+    pub fn loss(&self) -> Option<&Loss> {
+        self.lost.get()
     }
 
     /// The configuration the stack was made with.
@@ -340,7 +342,7 @@ impl Engine {
             }
             (result, during, rouse, until)
         };
-        let lost = port.as_ref().is_some_and(|port| {
+        let lost = port.as_ref().and_then(|port| {
             port.flush(now);
             // The device may have kept a frame to send it before the leader would look.
             rouse |= until != 0 && port.deadline().is_some_and(|at| at.as_nanos() < until);
@@ -357,9 +359,7 @@ impl Engine {
         if rouse {
             self.lead.rouse();
         }
-        if lost {
-            self.turn(leader, Stack::on_device_gone);
-        }
+        lost.into_iter().for_each(|said| self.lose(leader, Loss::Device(said)));
         (result, epoch)
     }
 
@@ -398,7 +398,7 @@ impl Engine {
             batch.drain(..).for_each(|packet| stack.receive(IfaceId::DEVICE, packet, now));
             stack.poll_lost_address()
         });
-        lost.into_iter().for_each(|lost| self.on_address_lost(leader, lost));
+        lost.into_iter().for_each(|(addr, mac)| self.lose(leader, Loss::Address(addr, mac)));
         true
     }
 

@@ -12,7 +12,10 @@ use std::{
     collections::VecDeque,
     io::{self, ErrorKind},
     os::fd::RawFd,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 /// Frames read in one go at most: more would only leave the cache.
@@ -39,6 +42,8 @@ pub(super) struct Port {
     /// The link refused a frame and has not been heard of since.
     down: AtomicBool,
     gone: AtomicBool,
+    /// What it said when it went.
+    last_words: OnceLock<String>,
     /// The loss of the device has been handed on.
     told: AtomicBool,
     dropped: AtomicU64,
@@ -73,6 +78,7 @@ impl Port {
             empty_at: AtomicU64::new(0),
             down: AtomicBool::new(false),
             gone: AtomicBool::new(false),
+            last_words: OnceLock::new(),
             told: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
         }
@@ -104,9 +110,10 @@ impl Port {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// Whether the device is gone and nobody was told yet.
-    pub(super) fn take_loss(&self) -> bool {
-        self.is_gone() && !self.told.swap(true, Ordering::AcqRel)
+    /// What the device said when it went, unless it is there, or that was told before.
+    pub(super) fn take_loss(&self) -> Option<String> {
+        let is_news = self.is_gone() && !self.told.swap(true, Ordering::AcqRel);
+        self.last_words.get().filter(|_| is_news).cloned()
     }
 
     /// Frames the device did not take.
@@ -174,9 +181,8 @@ impl Port {
     }
 
     fn lose(&self, error: &io::Error) {
-        if !self.gone.swap(true, Ordering::AcqRel) {
-            log::error!("the device is gone: {error}; sockets that need it fail with ENETDOWN");
-        }
+        self.last_words.get_or_init(|| error.to_string());
+        self.gone.store(true, Ordering::Release);
     }
 
     /// Whether the link was down and is heard of again.

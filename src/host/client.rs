@@ -8,7 +8,6 @@ use sockeye_shim::{
     format::{Fault, Op, Request, Response, Token},
     kernel,
     name::Meaning,
-    report::Report,
 };
 use std::{
     fmt, io,
@@ -17,7 +16,7 @@ use std::{
 };
 
 /// How long a host may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +33,10 @@ pub enum Trouble {
     Different(String),
     /// It has the name and says nothing, or nothing that can be understood.
     Silent,
+    /// The same, and nobody knows that it is this user's or root's: it need not be a host.
+    Stranger,
+    /// It ended while it was asked.
+    Ended,
     /// This process cannot ask.
     Unable(String),
 }
@@ -59,6 +62,8 @@ impl fmt::Display for Trouble {
             ),
             Self::Different(line) => f.write_str(line),
             Self::Silent => f.write_str("its host does not answer; end that process, or use another stack (--stack)"),
+            Self::Stranger => f.write_str("whoever has its name does not answer, and need not be a host"),
+            Self::Ended => f.write_str("its host has just ended; try again"),
             Self::Unable(why) => write!(f, "its host cannot be asked: {why}"),
         }
     }
@@ -68,7 +73,7 @@ impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Absent,
-            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Silent,
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Ended,
             _ => Self::Unable(error.to_string()),
         }
     }
@@ -83,33 +88,47 @@ impl Asked {
     /// Sends a request to the host of the stack called `name`, and `more` behind it.
     ///
     /// # Errors
-    /// `Absent`, `Another`; `Unable`.
+    /// `Absent`, `Another`, `Silent`, `Ended`; `Unable`.
     pub fn new(name: &[u8], request: &Request, more: &[u8]) -> Result<Self, Trouble> {
-        let control = Meaning::Control.name(name).ok_or(Trouble::Absent)?;
-        let socket = unix::open(Kind::Packets)?;
-        let mut connected = unix::connect(socket.as_fd(), control.as_bytes());
         for _ in 0..500 {
-            if !matches!(&connected, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-                break;
+            if let Some(asked) = Self::try_new(name, request, more)? {
+                return Ok(asked);
             }
-            // Its queue is full.
             std::thread::sleep(Duration::from_millis(10));
-            connected = unix::connect(socket.as_fd(), control.as_bytes());
         }
-        connected.map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => Trouble::Silent,
-            _ => error.into(),
-        })?;
+        Err(Trouble::Silent)
+    }
+
+    /// The same, or nothing while the host's queue is full.
+    ///
+    /// # Errors
+    /// As [`Asked::new`].
+    pub(super) fn try_new(name: &[u8], request: &Request, more: &[u8]) -> Result<Option<Self>, Trouble> {
+        let control = Meaning::Control.name(name).ok_or(Trouble::Absent)?;
+        let asked = Self { socket: unix::open(Kind::Packets)? };
+        match unix::connect(asked.as_fd(), control.as_bytes()) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            connected => connected?,
+        }
         // An abstract name is whoever's bound it first: a program and its token are for nobody but our own host, or
         // root's. Without a token, the host may be looked at all the same.
         let is_secret = request.op == Op::Join || request.token != [0; 16];
-        let owner = unix::peer(socket.as_fd()).map(|peer| peer.uid);
-        if is_secret && owner != Some(0) && owner != Some(unix::own_uid()) {
-            return Err(owner.map_or(Trouble::Another, Trouble::Foreign));
+        if is_secret && !asked.is_trusted() {
+            return Err(asked.owner().map_or(Trouble::Another, Trouble::Foreign));
         }
         let packet = [&request.to_bytes()[..], more].concat();
-        unix::send(socket.as_fd(), &packet, 0)?;
-        Ok(Self { socket })
+        unix::send(asked.as_fd(), &packet, 0)?;
+        Ok(Some(asked))
+    }
+
+    /// The user who is asked.
+    fn owner(&self) -> Option<u32> {
+        unix::peer(self.as_fd()).map(|peer| peer.uid)
+    }
+
+    /// Whether who is asked is root, or this process's own user.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.owner().is_some_and(|owner| owner == 0 || owner == unix::own_uid())
     }
 
     /// As [`Asked::new`], and a descriptor in a packet of its own.
@@ -125,18 +144,18 @@ impl Asked {
         Ok(asked)
     }
 
-    /// The next packet of the answer.
+    /// The next packet of the answer, if it is there.
     ///
     /// # Errors
-    /// `Silent`: it has closed, or says nothing.
-    pub fn packet<const N: usize>(&self) -> Result<([u8; N], usize), Trouble> {
+    /// `Ended`: it has closed.
+    pub(super) fn try_packet<const N: usize>(&self) -> Result<Option<([u8; N], usize)>, Trouble> {
         let mut bytes = [0; N];
-        if !readiness::wait_readable(self.socket.as_fd(), PATIENCE) {
-            return Err(Trouble::Silent);
-        }
-        match unix::recv(self.socket.as_fd(), &mut bytes, 0)? {
-            0 => Err(Trouble::Silent),
-            n => Ok((bytes, n)),
+        match unix::recv(self.as_fd(), &mut bytes, 0) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            received => match received? {
+                0 => Err(Trouble::Ended),
+                n => Ok(Some((bytes, n))),
+            },
         }
     }
 
@@ -145,8 +164,17 @@ impl Asked {
     /// # Errors
     /// Why there is none.
     pub fn response(&self) -> Result<Response, Trouble> {
-        let (bytes, n) = self.packet::<{ Response::SIZE }>()?;
+        if !readiness::wait_readable(self.as_fd(), PATIENCE) {
+            return Err(Trouble::Silent);
+        }
+        let (bytes, n) = self.try_packet::<{ Response::SIZE }>()?.ok_or(Trouble::Silent)?;
         judge(Response::from_bytes(&bytes[..n]))
+    }
+}
+
+impl AsFd for Asked {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 
@@ -202,138 +230,6 @@ fn with_token<R>(token: Option<Token>, ask: impl Fn(Token) -> Result<R, Trouble>
         Err(Trouble::Another | Trouble::Foreign(_)) => ask([0; 16]),
         other => other,
     }
-}
-
-/// All sockets of the stack called `name`.
-///
-/// # Errors
-/// Why this is not possible.
-pub fn sockets(name: &[u8], token: Option<Token>) -> Result<Vec<Report>, Trouble> {
-    with_token(token, |token| {
-        let (mut found, mut from) = (Vec::new(), 0);
-        loop {
-            let asked = Asked::new(name, &Request::new(Op::Sockets, token, from), &[])?;
-            let last = loop {
-                let (bytes, n) = asked.packet::<{ Response::SIZE + Report::SIZE }>()?;
-                match Report::from_bytes(&bytes[..n]) {
-                    Ok(report) => found.push(report),
-                    Err(_) => break judge(Response::from_bytes(&bytes[..n]))?,
-                }
-            };
-            from = last.data.as_bytes().try_into().map(u64::from_le_bytes).map_err(|_| Trouble::Silent)?;
-            if from == 0 {
-                return Ok(found);
-            }
-        }
-    })
-}
-
-/// What a stack has counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Count {
-    /// What nstat(8) calls it.
-    pub name: String,
-    /// Since the stack began.
-    pub value: u64,
-    /// What it was when it was marked last.
-    pub marked: u64,
-}
-
-/// What the stack called `name` has counted; `mark` makes it what later calls compare with.
-///
-/// # Errors
-/// Why this is not possible.
-pub fn counters(name: &[u8], token: Option<Token>, mark: bool) -> Result<Vec<Count>, Trouble> {
-    with_token(token, |token| {
-        let (mut found, mut from) = (Vec::new(), 0);
-        loop {
-            let mut request = Request::new(Op::Counters, token, from);
-            request.value = mark.into();
-            let response = Asked::new(name, &request, &[])?.response()?;
-            match take_counts(response.data.as_bytes(), &mut found) {
-                Some(0) => return Ok(found),
-                Some(next) if next > from => from = next,
-                _ => return Err(Trouble::Silent),
-            }
-        }
-    })
-}
-
-/// Reads counters ([`Op::Counters`]), and where to go on.
-fn take_counts(bytes: &[u8], found: &mut Vec<Count>) -> Option<u64> {
-    let (next, mut rest) = bytes.split_first_chunk()?;
-    while let Some((value, after)) = rest.split_first_chunk() {
-        let (marked, after) = after.split_first_chunk()?;
-        let (len, after) = after.split_first()?;
-        let (name, after) = after.split_at_checked(usize::from(*len))?;
-        let name = String::from_utf8_lossy(name).into_owned();
-        found.push(Count { name, value: u64::from_le_bytes(*value), marked: u64::from_le_bytes(*marked) });
-        rest = after;
-    }
-    rest.is_empty().then_some(u64::from_le_bytes(*next))
-}
-
-/// What a stack is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Description {
-    /// The process that holds it.
-    pub pid: u32,
-    /// For how many seconds it has run.
-    pub age: u64,
-    /// How many processes use it.
-    pub programs: usize,
-    /// How many sockets they have.
-    pub sockets: usize,
-    /// How many lines of its log are warnings or worse.
-    pub warnings: u64,
-    /// The device's name, or its kind where it has none.
-    pub device: String,
-    /// The stack's addresses with their prefixes.
-    pub addresses: Vec<String>,
-    /// The network specification.
-    pub net: String,
-    /// It is inside the process, which alone can use it.
-    pub is_inside: bool,
-}
-
-/// What the stack called `name` is.
-///
-/// # Errors
-/// Why this is not possible.
-pub fn describe(name: &[u8], token: Option<Token>) -> Result<Description, Trouble> {
-    with_token(token, |token| {
-        let (mut text, mut from) = (Vec::new(), 0);
-        loop {
-            let response = Asked::new(name, &Request::new(Op::Describe, token, from), &[])?.response()?;
-            let (next, piece) = response.data.as_bytes().split_first_chunk().ok_or(Trouble::Silent)?;
-            text.extend_from_slice(piece);
-            match u64::from_le_bytes(*next) {
-                0 => return Ok(read_description(&String::from_utf8_lossy(&text))),
-                next if next > from => from = next,
-                _ => return Err(Trouble::Silent),
-            }
-        }
-    })
-}
-
-/// Reads what [`Op::Describe`] answers. A line that is not known is of a later version, and passed over.
-fn read_description(text: &str) -> Description {
-    let mut read = Description::default();
-    for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
-        match key {
-            "home" => read.is_inside = value == "process",
-            "pid" => read.pid = value.parse().unwrap_or(0),
-            "age" => read.age = value.parse().unwrap_or(0),
-            "programs" => read.programs = value.parse().unwrap_or(0),
-            "sockets" => read.sockets = value.parse().unwrap_or(0),
-            "warnings" => read.warnings = value.parse().unwrap_or(0),
-            "device" => value.clone_into(&mut read.device),
-            "addresses" => read.addresses = value.split_whitespace().map(str::to_owned).collect(),
-            "net" => value.clone_into(&mut read.net),
-            _ => {}
-        }
-    }
-    read
 }
 
 /// A part of a stack's log.
@@ -393,15 +289,4 @@ fn is_there(name: &[u8], meaning: Meaning, kind: Kind) -> Result<bool, Trouble> 
     let name = meaning.name(name).ok_or(Trouble::Absent)?;
     let reached = unix::connect(unix::open(kind)?.as_fd(), name.as_bytes());
     Ok(!matches!(reached, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused))
-}
-
-/// The names of the stacks that run in this network namespace, sorted.
-pub fn stacks() -> Vec<String> {
-    let table = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
-    let name = |line: &str| Some(line.rsplit_once(" @sockeye/")?.1.strip_suffix("/ctl")?.to_owned());
-    let mut names: Vec<String> = table.lines().filter_map(name).collect();
-    names.sort();
-    // A connection that waits to be accepted has its listener's name.
-    names.dedup();
-    names
 }

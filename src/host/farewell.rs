@@ -81,12 +81,15 @@ fn wake_datagrams(end: &OwnedFd) -> io::Result<()> {
 }
 
 impl Host {
-    /// Tells all who wait: the host is about to end by request.
-    pub fn take_leave(&mut self) {
-        for slot in self.slots.values() {
+    /// Tells all who wait: the host ends, by request or because its stack has no network any more. The stack was freed
+    /// before. Names and device are free by then: who is told, or was turned away, may want the next host.
+    pub fn take_leave(self) {
+        let Self { gate, name, slots, .. } = self;
+        drop(gate);
+        for slot in slots.values() {
             match &slot.item {
                 Item::Held(held) if held.listening => {
-                    let _ = held.name.as_ref().map(|name| wake_listener(&self.name, name));
+                    let _ = held.name.as_ref().map(|listener| wake_listener(&name, listener));
                 }
                 Item::Datagram(datagram) => _ = wake_datagrams(datagram.end()),
                 _ => {}

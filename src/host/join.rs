@@ -1,7 +1,7 @@
 //! Joining: a program says which stack it means, and the host whether its own is that one.
 
 use crate::{
-    engine::StartError,
+    engine::Loss,
     socket::{congestion, stacks},
     stack::{Config, config::Kind},
 };
@@ -12,7 +12,7 @@ use sockeye_shim::format::{DATA, Data};
 /// a stack that has `lost` its network is told why.
 ///
 /// [`Op::Join`]: sockeye_shim::format::Op::Join
-pub fn objection(lost: Option<&StartError>, config: &Config, name: &[u8], meant: &[u8]) -> Option<Data> {
+pub fn objection(lost: Option<&Loss>, config: &Config, name: &[u8], meant: &[u8]) -> Option<Data> {
     let line = lost.map(ToString::to_string).or_else(|| judge(config, name, meant))?;
     let mut end = line.len().min(DATA);
     while !line.is_char_boundary(end) {

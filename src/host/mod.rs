@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `gate.rs` | the names programs come to, and who may use the stack |
 //! | `serve.rs` `slot.rs` `end.rs` | the loop: one thread moves the bytes and reads the device; what it is told, once |
-//! | `start.rs` `client.rs` | what others see: starting a host, asking it |
+//! | `start.rs` `client.rs` `survey.rs` | what others see: starting a host, asking it, asking all |
 //! | `join.rs` | whether the stack is the one that a program means |
 //! | `request.rs` | what is asked: bind, listen, options, names |
 //! | `connect.rs` `listener.rs` | connections that are made, and taken |
@@ -37,6 +37,7 @@ mod resolve;
 mod serve;
 mod slot;
 pub mod start;
+pub mod survey;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -118,13 +119,15 @@ pub fn run(options: &Options) -> Result<Ended, String> {
     let served = gate.open().and_then(|()| {
         let mut host = slot::Host::new(stack, engine, (name, config), gate, options.token)?;
         host.serve();
-        host.take_leave();
         Ok(host)
     });
     // The stack was made above and is freed here alone. A host that ends by itself has nothing left to drain; what one
     // that is stopped has open is reset, and then so are programs' ends.
     let _freed_once = stacks::free(stack, Some(Duration::ZERO));
-    served.map(|_| Ended::Served)
+    served.map(|host| {
+        host.take_leave();
+        Ended::Served
+    })
 }
 
 fn last_error() -> String {

@@ -36,7 +36,13 @@ impl Host {
     /// What the stack is, from that byte of the text on.
     pub fn describe(&self, from: u64) -> Response {
         let sockets = self.slots.values().filter(|slot| slot.item.socket().is_some()).count();
-        inspect::description("host", &self.config, self.life.began(), (self.programs(), sockets), from)
+        inspect::description(
+            "host",
+            (&self.config, self.engine.loss()),
+            self.life.began(),
+            (self.programs(), sockets),
+            from,
+        )
     }
 
     /// How many processes use the stack: those that have asked something and have not ended meanwhile. Of a tree behind

@@ -90,6 +90,8 @@ impl Host {
                             self.note_user(pid);
                             return self.on_linger(asker, &request);
                         }
+                        // Its program shall not begin on a stack that leads nowhere.
+                        Op::Tree if self.engine.loss().is_some() => self.admit(&[]),
                         Op::Tree | Op::Start => {
                             self.note_user(pid);
                             return self.await_gift(number, asker, &request, (meant, uid), is_new);
@@ -178,8 +180,7 @@ impl Host {
 
     /// The answer to who comes to the stack: its token, or why it is not to be used.
     fn admit(&self, meant: &[u8]) -> Response {
-        let lost = self.engine.lost_address();
-        if let Some(line) = super::join::objection(lost.as_ref(), &self.config, &self.name, meant) {
+        if let Some(line) = super::join::objection(self.engine.loss(), &self.config, &self.name, meant) {
             return Response { data: line, ..Response::new(libc::EINVAL) };
         }
         let routed = self.engine.with(|stack, now| stack.has_route(ANYWHERE, now));

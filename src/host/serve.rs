@@ -28,12 +28,18 @@ impl Default for Round {
 }
 
 impl Host {
-    /// Serves until nobody uses the stack any more.
+    /// Serves until nobody uses the stack any more, or it has no network any more: the next program shall have a new
+    /// host, and no program a stack that leads nowhere.
     pub fn serve(&mut self) {
         let mut round = Round::default();
         self.engine.reside();
         while !self.life.is_stopped() {
             self.parker.prepare();
+            if self.engine.loss().is_some() {
+                // Attempts to connect fail with their reason, and who has asked is answered.
+                self.go_round(&mut round);
+                return;
+            }
             if self.go_round(&mut round) {
                 continue;
             }

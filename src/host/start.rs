@@ -61,7 +61,8 @@ pub fn ensure(wanted: &Wanted, mut say: impl FnMut(&str)) -> Result<Token, Failu
     let Wanted { name, net, new_token, program, .. } = wanted;
     let meant = wanted.meant();
     match client::join(name, wanted.token, &meant) {
-        Err(Trouble::Absent) => {}
+        // One that has just ended has left its name, or does so now.
+        Err(Trouble::Absent | Trouble::Ended) => {}
         joined => return joined.map_err(Failure::Join),
     }
     let net = net.as_deref().ok_or(Failure::NoNetwork)?;
@@ -86,6 +87,7 @@ fn await_host(wanted: &Wanted, meant: &[u8], words: &File, say: &mut impl FnMut(
     let (mut said, mut is_open) = (Vec::new(), true);
     while clock::now() < until {
         let joined = client::join(&wanted.name, Some(wanted.new_token), meant);
+        let joined = if joined == Err(Trouble::Ended) { Err(Trouble::Absent) } else { joined };
         if is_open {
             let wait = if joined == Err(Trouble::Absent) { STEP } else { Duration::ZERO };
             is_open = hear(words, wait, &mut said);

@@ -4,7 +4,7 @@
 use crate::{
     addr::Endpoint,
     counters::Counters,
-    engine::Engine,
+    engine::{Engine, Loss},
     stack::{Config, Protocol, SocketId, diag::Standing},
     sys::{log, plain, unix},
     time::Instant,
@@ -72,13 +72,13 @@ pub fn counters(engine: &'static Engine, marked: &mut Counters, from: u64, mark:
 /// What the stack is, from the byte `from` of the text on. `home` is `host`, or `process` for one that no other uses.
 pub fn description(
     home: &str,
-    config: &Config,
+    (config, loss): (&Config, Option<&Loss>),
     began: Instant,
     (programs, sockets): (usize, usize),
     from: u64,
 ) -> Response {
     let addresses: Vec<String> = config.addresses.iter().map(ToString::to_string).collect();
-    let text = format!(
+    let mut text = format!(
         "home={home}\npid={}\nage={}\nprograms={programs}\nsockets={sockets}\nwarnings={}\ndevice={}\n\
          addresses={}\nnet={config}\n",
         std::process::id(),
@@ -87,6 +87,7 @@ pub fn description(
         device(config),
         addresses.join(" "),
     );
+    text.extend(loss.map(|loss| format!("lost={loss}\n")));
     let rest = usize::try_from(from).ok().and_then(|from| text.as_bytes().get(from..)).unwrap_or_default();
     let piece = &rest[..rest.len().min(DATA - 8)];
     let next = if piece.len() < rest.len() { from + piece.len() as u64 } else { 0 };

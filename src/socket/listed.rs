@@ -154,7 +154,7 @@ impl Inside {
             Op::Counters => inspect::counters(engine, &mut self.marked, request.id, request.value == 1),
             Op::Describe => {
                 let sockets = engine.with(|stack, now| inspect::ids(&stack.standings(0, usize::MAX, now).0).count());
-                inspect::description("process", engine.config(), self.began, (1, sockets), request.id)
+                inspect::description("process", (engine.config(), engine.loss()), self.began, (1, sockets), request.id)
             }
             Op::Log => inspect::log(request.id),
             _ => {

@@ -16,7 +16,7 @@ impl Stack {
     ///
     /// # Errors
     /// `AddrInUse`, `AddrNotAvailable`, `Invalid` (bound already, and as [`family::may_bind`] says),
-    /// `FamilyNotSupported`.
+    /// `FamilyNotSupported`; `NetDown`: the device is gone.
     pub fn bind(&mut self, id: SocketId, local: Endpoint, now: Instant) -> Result<()> {
         let entry = self.sockets.owned(id)?;
         if entry.bound.addr.is_ipv4() && local.addr.is_ipv6() {
@@ -32,6 +32,8 @@ impl Stack {
         if self.net.is_foreign(local.addr) && !entry.settings.ip.freebind {
             return Err(Error::AddrNotAvailable);
         }
+        self.may_serve(id, local.addr)?;
+        let entry = self.sockets.owned(id)?;
         if local.port == 0 && entry.settings.ip.bind_address_no_port {
             let entry = self.sockets.owned_mut(id)?;
             (entry.local, entry.bound) = (local, local);

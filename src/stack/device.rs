@@ -6,7 +6,12 @@ use super::{
     journal::Kind,
     sockets::{Body, Entry, Owner},
 };
-use crate::{error::Error, ready::Ready, tcp::State, time::Instant};
+use crate::{
+    error::{Error, Result},
+    ready::Ready,
+    tcp::State,
+    time::Instant,
+};
 use std::net::IpAddr;
 
 impl Stack {
@@ -75,6 +80,16 @@ impl Stack {
         self.settle(now);
     }
 
+    /// Whether a socket that is bound to `addr` could hear of anybody. As those that were bound when the device went
+    /// ([`needs_device`]) it would wait for ever.
+    ///
+    /// # Errors
+    /// `NetDown`.
+    pub(super) fn may_serve(&self, id: SocketId, addr: IpAddr) -> Result<()> {
+        let by = self.sockets.lookup(id).and_then(|entry| entry.settings.iface);
+        if self.net.is_gone() && !is_inside(addr, by) { Err(Error::NetDown) } else { Ok(()) }
+    }
+
     /// Resets a connection.
     pub(super) fn cut(&mut self, id: SocketId, now: Instant) {
         if let Some(Entry { body: Body::Connection(connection), .. }) = self.sockets.lookup_mut(id) {
@@ -133,9 +148,13 @@ fn needs_device(entry: &Entry) -> bool {
         }
         Body::Datagram(socket) if socket.remote.is_some() => entry.hop.is_none_or(|hop| !hop.link.is_loopback()),
         Body::Datagram(_) | Body::Listener(_) => {
-            let is_inside = entry.local.addr.is_loopback() || entry.settings.iface == Some(IfaceId::LOOPBACK);
-            entry.binding.is_some() && !is_inside
+            entry.binding.is_some() && !is_inside(entry.local.addr, entry.settings.iface)
         }
         Body::Idle(_) => false,
     }
+}
+
+/// Whether what is bound to `addr`, and to an interface, is reached from inside alone.
+fn is_inside(addr: IpAddr, iface: Option<IfaceId>) -> bool {
+    addr.is_loopback() || iface == Some(IfaceId::LOOPBACK)
 }

@@ -78,7 +78,7 @@ impl Stack {
     /// listen(2). A second call changes the backlog.
     ///
     /// # Errors
-    /// `NotSupported` (datagram), `Invalid` (connected), `AddrInUse`.
+    /// `NotSupported` (datagram), `Invalid` (connected), `AddrInUse`, `NetDown` (the device is gone).
     pub fn listen(&mut self, id: SocketId, backlog: usize, now: Instant) -> Result<()> {
         let entry = self.sockets.owned_mut(id)?;
         match &mut entry.body {
@@ -93,6 +93,7 @@ impl Stack {
         self.make_idle(id, now);
         if self.sockets.owned(id)?.binding.is_none() {
             let bound = self.sockets.owned(id)?.bound;
+            self.may_serve(id, bound.addr)?;
             self.bind_to(id, bound, now)?;
         }
         self.rebind(id, |binding| binding.listening = true)?;

@@ -144,6 +144,11 @@ impl Net {
         self.on_routes_changed();
     }
 
+    /// Whether the device is gone, and nothing comes or goes any more but what stays inside.
+    pub fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+
     /// What the device's frames start with; `None` without a device.
     pub fn medium(&self) -> Option<Medium> {
         self.device.map(|device| device.medium)

@@ -28,17 +28,22 @@ pub fn look(fds: &mut [PollFd]) {
 
 /// Waits until `fd` can be read, or has come to its end; false when the time is up.
 pub fn wait_readable(fd: BorrowedFd<'_>, limit: Duration) -> bool {
+    wait(&mut [libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 }], limit)
+}
+
+/// Waits until one of `fds` is ready, and sets their revents; false when the time is up.
+pub fn wait(fds: &mut [PollFd], limit: Duration) -> bool {
     let until = clock::now() + limit;
-    let mut fds = [libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
     loop {
         let left = until.since(clock::now());
         let millis = c_int::try_from(left.as_micros().div_ceil(1000)).unwrap_or(c_int::MAX);
-        // SAFETY: one pollfd.
-        if unsafe { libc::poll(fds.as_mut_ptr(), 1, millis) } > 0 {
+        // SAFETY: `fds` is a slice of pollfd.
+        if unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, millis) } > 0 {
             return true;
         }
         // A signal may have come before the time was up.
         if left.is_zero() {
+            fds.iter_mut().for_each(|fd| fd.revents = 0);
             return false;
         }
     }

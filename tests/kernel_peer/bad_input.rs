@@ -182,6 +182,42 @@ fn a_device_that_is_deleted_under_us_takes_the_network_down() {
 }
 
 #[test]
+fn whoever_waits_is_told_that_the_device_was_deleted() {
+    for (waits, told) in [
+        ("accept LISTENER", "-1 ENETDOWN"),
+        ("recvfrom DATAGRAMS", "-1 ENETDOWN"),
+        ("poll 20000 LISTENER:in", "LISTENER:in|err|hup"),
+        ("poll 20000 DATAGRAMS:in", "DATAGRAMS:in|err|hup"),
+        ("wait EPOLL 20000", "LISTENER:in|err|hup"),
+        ("connect STREAM 10.97.0.77 9", "-1 ENETDOWN"),
+    ] {
+        let namespace = Namespace::new();
+        let mut app = Puppet::new(&namespace, "");
+        let (listener, datagrams, stream) = (app.listening(7, 5), app.number("socket udp"), app.number("socket tcp"));
+        app.gives(format!("bind {datagrams} 0.0.0.0 7"), "0");
+        let epoll = app.number("epoll");
+        app.gives(format!("watch {epoll} {listener} in"), "0");
+        let named = |text: &str| {
+            let text = text.replace("LISTENER", &listener.to_string()).replace("DATAGRAMS", &datagrams.to_string());
+            text.replace("EPOLL", &epoll.to_string()).replace("STREAM", &stream.to_string())
+        };
+        app.begin(named(waits));
+        sleep(Duration::from_millis(200));
+        namespace.ip("link delete t0");
+        assert_eq!(app.answer(), named(told), "{waits}");
+        // Nobody waits later either, but for what is inside.
+        app.gives(format!("accept {listener}"), "-1 ENETDOWN");
+        let later = app.number("socket tcp");
+        app.gives(format!("listen {later} 5"), "-1 ENETDOWN");
+        app.gives(format!("bind {later} 0.0.0.0 8"), "-1 ENETDOWN");
+        app.gives(format!("bind {later} 127.0.0.1 8"), "0");
+        app.gives(format!("listen {later} 5"), "0");
+        let inside = app.number("socket tcp");
+        app.gives(format!("connect {inside} 127.0.0.1 8"), "0");
+    }
+}
+
+#[test]
 fn out_of_descriptors_no_stack_is_made_and_nothing_is_left() {
     let namespace = Namespace::new();
     let mut app = Puppet::with(&namespace, &[]);

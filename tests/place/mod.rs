@@ -82,6 +82,27 @@ int main(int argc, char **argv) {
     return 0;
 }"#;
 
+/// Waits for a connection, or for a datagram, by the call that it is told or by poll(2) before it; prints the error
+/// number of the first call that fails.
+const WAIT: &str = r#"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+int main(int argc, char **argv) {
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(7) };
+    int is_stream = argc > 1 && !strcmp(argv[1], "accept"), polls = argc > 2;
+    int fd = socket(AF_INET, is_stream ? SOCK_STREAM : SOCK_DGRAM, 0);
+    struct pollfd set = { .fd = fd, .events = POLLIN };
+    char byte;
+    int failed = fd < 0 || bind(fd, (void *)&at, sizeof at) || (is_stream && listen(fd, 5))
+        || (polls && poll(&set, 1, -1) < 0) || (is_stream ? accept(fd, 0, 0) : recv(fd, &byte, 1, 0)) < 0;
+    printf("%d\n", failed ? errno : 0);
+    return 0;
+}"#;
+
 /// Our program, the preload library and the programs above, in a folder that every user may read.
 struct Installed(PathBuf);
 
@@ -97,6 +118,7 @@ static INSTALLED: LazyLock<Installed> = LazyLock::new(|| {
         ("hold", HOLD, "-O1"),
         ("talk", TALK, "-O1"),
         ("dial", DIAL, "-O1"),
+        ("wait", WAIT, "-O1"),
         ("static", OPEN, "-static"),
     ] {
         compile(&place.join(name), source, option);

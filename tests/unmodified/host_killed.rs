@@ -21,10 +21,10 @@ except OSError as error:
 ";
 
 /// Makes a new socket.
-const CONNECTS: &str = "import socket, sys; socket.create_connection((sys.argv[1], 9000)); print('connected')";
+pub const CONNECTS: &str = "import socket, sys; socket.create_connection((sys.argv[1], 9000)); print('connected')";
 
 /// Waits for a connection, and then for another.
-const ACCEPTS: &str = "
+pub const ACCEPTS: &str = "
 import socket
 s = socket.create_server(('0.0.0.0', 9001))
 print('listening', flush=True)
@@ -36,7 +36,7 @@ except OSError as error: print(type(error).__name__)
 ";
 
 /// Waits for a datagram.
-const RECEIVES: &str = "
+pub const RECEIVES: &str = "
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(('0.0.0.0', 9002))
@@ -46,7 +46,7 @@ except OSError as error: print(error.errno)
 ";
 
 /// Waits in epoll for connections, and says how often it was woken in two seconds, from the first time on.
-const POLLS: &str = "
+pub const POLLS: &str = "
 import select, socket, time
 s = socket.create_server(('0.0.0.0', 9003))
 s.setblocking(False)
@@ -64,7 +64,7 @@ print('woken', woken)
 ";
 
 /// What a program says whose host is gone.
-const GONE: &str = "sockeye: the stack's host is gone: nobody comes to what this program listens at any more\n";
+pub const GONE: &str = "sockeye: the stack's host is gone: nobody comes to what this program listens at any more\n";
 
 both_ways! {
     fn who_waits_is_told(home: &Home) {

@@ -43,6 +43,7 @@ macro_rules! both_ways {
 
 mod curl;
 mod descriptors;
+mod device_gone;
 mod dual_stack;
 mod fence;
 mod home;

@@ -9,7 +9,7 @@ use crate::{
 };
 use sockeye::{
     device::tuntap::TunTap,
-    host::client::Description,
+    host::survey::Description,
     stack::{Config, Medium},
     sys::{clock, env, fence, ifreq, passwd, tun, tun_owner},
 };
@@ -79,6 +79,7 @@ pub fn up(arguments: &Up) -> Result<String, Failure> {
             let _ = remove(name, medium);
         }
     })?;
+    name_the_lost(name, &mut said)?;
     if let Some(stack) = neighbours::other_host(side.addr, side.prefix) {
         let (kind, Side { addr, prefix }) = (title(medium).to_lowercase(), side);
         let dns = if is_let_out { name_servers(name, &mut said) } else { String::new() };
@@ -167,7 +168,7 @@ pub fn down(arguments: &Down) -> Result<String, Failure> {
 fn await_stack(device: &str) -> Result<(), Failure> {
     let until = clock::now() + GRACE;
     loop {
-        let holder = ls::all()?.into_iter().find(|(_, stack)| stack.device == device && !stack.addresses.is_empty());
+        let holder = ls::all()?.into_iter().find(|(_, stack)| has_device(stack, device));
         let Some((stack, Description { pid, programs, is_inside, .. })) = holder else { return Ok(()) };
         if is_inside {
             return Err(format!("{device}: stack {stack} has it, inside process {pid}; end that process"));
@@ -180,6 +181,23 @@ fn await_stack(device: &str) -> Result<(), Failure> {
         }
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Whether a stack has this very device: one may have had an earlier one of the name.
+fn has_device(stack: &Description, device: &str) -> bool {
+    stack.device == device && !stack.addresses.is_empty() && stack.lost.is_none()
+}
+
+/// Tells of stacks that have lost an earlier device of this name, and do not come to this one.
+fn name_the_lost(device: &str, said: &mut String) -> Result<(), Failure> {
+    for (stack, Description { pid, device: had, lost, .. }) in ls::all()? {
+        if had == device
+            && let Some(why) = lost
+        {
+            say(said, device, &format!("is not that of stack {stack}, process {pid}: {why}; start that program again"));
+        }
+    }
+    Ok(())
 }
 
 fn say(said: &mut String, name: &str, what: &str) {

@@ -1,35 +1,65 @@
 //! `sockeye ls`: the stacks that run.
 
 use crate::{Failure, arguments::Ls, ss};
-use sockeye::host::client::{self, Description, Trouble};
+use sockeye::host::{
+    client::Trouble,
+    survey::{self, Describe, Description},
+};
 use std::fmt::Write;
 
-/// The table of the stacks that this user may look at.
+/// Names that are shown of those that nobody answers for.
+const SHOWN: usize = 3;
+
+/// The table of the stacks that this user may look at. Those without a network are told on standard error, too.
 pub fn show(arguments: &Ls) -> Result<String, Failure> {
-    let found = all()?;
+    let found = answers(survey::all(ss::token()?, &Describe::default()));
+    for (name, Description { pid, lost, .. }) in &found {
+        if let Some(why) = lost {
+            complain!(
+                "sockeye: stack {name} has no network any more: {why}; end process {pid}, or have it free the stack"
+            );
+        }
+    }
     Ok(if arguments.json { json(&found) } else { table(arguments, &found) })
 }
 
-/// Every stack of this user, by name. One that does not answer is told on standard error, and stops no other.
+/// Every stack of this user that answers, by name.
 pub fn all() -> Result<Vec<(String, Description)>, Failure> {
-    let token = ss::token()?;
-    let describe = |name: String| match client::describe(name.as_bytes(), token) {
-        Ok(description) => Some((name, description)),
-        // Another user's, or one that has just ended: not this user's.
-        Err(Trouble::Another | Trouble::Absent) => None,
-        Err(trouble) => {
-            complain!("sockeye: {}", crate::stop::failure(&name, &trouble));
-            None
+    let asked = survey::all(ss::token()?, &Describe::default());
+    Ok(asked.into_iter().filter_map(|(name, answer)| Some((name, answer.ok()?))).collect())
+}
+
+/// What was answered. Who does not answer is told on standard error, and stops no other; strangers in one line.
+pub fn answers<A>(asked: Vec<(String, Result<A, Trouble>)>) -> Vec<(String, A)> {
+    let (mut found, mut strangers) = (Vec::new(), Vec::new());
+    for (name, answer) in asked {
+        match answer {
+            Ok(answer) => found.push((name, answer)),
+            // Another user's, or one that has just ended: not this user's.
+            Err(Trouble::Another | Trouble::Foreign(_) | Trouble::Absent | Trouble::Ended) => {}
+            Err(Trouble::Stranger) => strangers.push(name),
+            Err(trouble) => complain!("sockeye: {}", crate::stop::failure(&name, &trouble)),
         }
-    };
-    Ok(client::stacks().into_iter().filter_map(describe).collect())
+    }
+    if !strangers.is_empty() {
+        complain!("sockeye: {}", of_strangers(&strangers));
+    }
+    found
+}
+
+fn of_strangers(names: &[String]) -> String {
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len() {
+        1 => format!("stack {shown}: {}", Trouble::Stranger),
+        n if n > SHOWN => format!("stacks {shown} and {} more: {}", n - SHOWN, Trouble::Stranger),
+        _ => format!("stacks {shown}: {}", Trouble::Stranger),
+    }
 }
 
 fn table(arguments: &Ls, found: &[(String, Description)]) -> String {
     let titles = ["Stack", "Device", "Addresses", "Programs", "Sockets", "PID", "Age", "Warnings", "Specification"];
     let mut rows = vec![titles.map(str::to_owned)];
-    for (name, description) in found {
-        let Description { pid, age, programs, sockets, warnings, device, addresses, net, is_inside: _ } = description;
+    for (name, Description { pid, age, programs, sockets, warnings, device, addresses, net, .. }) in found {
         let addresses = if addresses.is_empty() { "-".to_owned() } else { addresses.join("+") };
         rows.push([
             name.clone(),
@@ -66,15 +96,17 @@ fn duration(seconds: u64) -> String {
 /// An array of objects.
 fn json(found: &[(String, Description)]) -> String {
     let object = |(name, description): &(String, Description)| {
-        let Description { pid, age, programs, sockets, warnings, device, addresses, net, is_inside: _ } = description;
+        let Description { pid, age, programs, sockets, warnings, device, addresses, net, is_inside: _, lost } =
+            description;
         let addresses: Vec<String> = addresses.iter().map(|address| quoted(address)).collect();
         format!(
             "{{\"stack\":{},\"device\":{},\"addresses\":[{}],\"programs\":{programs},\"sockets\":{sockets},\
-             \"pid\":{pid},\"age\":{age},\"warnings\":{warnings},\"specification\":{}}}",
+             \"pid\":{pid},\"age\":{age},\"warnings\":{warnings},\"specification\":{},\"lost\":{}}}",
             quoted(name),
             quoted(device),
             addresses.join(","),
-            quoted(net)
+            quoted(net),
+            lost.as_ref().map_or_else(|| "null".to_owned(), |why| quoted(why)),
         )
     };
     format!("[{}]\n", found.iter().map(object).collect::<Vec<_>>().join(","))
@@ -107,7 +139,15 @@ mod tests {
     fn json_is_escaped() {
         let description = Description { net: "tap:t\"0\\\n".to_owned(), ..Description::default() };
         let text = json(&[("t0".to_owned(), description)]);
-        assert!(text.ends_with("\"specification\":\"tap:t\\\"0\\\\\\u000a\"}]\n"), "{text}");
+        assert!(text.ends_with("\"specification\":\"tap:t\\\"0\\\\\\u000a\",\"lost\":null}]\n"), "{text}");
         assert_eq!(json(&[]), "[]\n");
+    }
+
+    #[test]
+    fn strangers_are_one_line() {
+        let line = |count: usize| of_strangers(&(0..count).map(|n| format!("x{n}")).collect::<Vec<_>>());
+        assert!(line(1).starts_with("stack x0: whoever "), "{}", line(1));
+        assert!(line(3).starts_with("stacks x0, x1, x2: "), "{}", line(3));
+        assert!(line(100).starts_with("stacks x0, x1, x2 and 97 more: "), "{}", line(100));
     }
 }

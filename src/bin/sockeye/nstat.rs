@@ -1,30 +1,20 @@
 //! `sockeye nstat`: what running stacks have counted, as nstat(8) prints what the kernel has.
 
-use crate::{Failure, arguments::Nstat, ss};
-use sockeye::host::client::{self, Count, Trouble};
+use crate::{Failure, arguments::Nstat, ls, ss};
+use sockeye::host::survey::{self, Count, Counters};
 use std::fmt::Write;
 
 /// The counts of the stacks that are asked for.
 pub fn show(arguments: &Nstat) -> Result<String, Failure> {
-    let mark = !arguments.no_update;
+    let question = Counters::marking(!arguments.no_update);
     let token = ss::token()?;
-    let mut found = Vec::new();
-    match &arguments.stack {
+    let found = match &arguments.stack {
         Some(name) => {
-            let counts = client::counters(name.as_bytes(), token, mark);
-            found.push((name.clone(), counts.map_err(|trouble| crate::stop::failure(name, &trouble))?));
+            let counts = survey::one(name.as_bytes(), token, question);
+            vec![(name.clone(), counts.map_err(|trouble| crate::stop::failure(name, &trouble))?)]
         }
-        None => {
-            for name in client::stacks() {
-                match client::counters(name.as_bytes(), token, mark) {
-                    Ok(counts) => found.push((name, counts)),
-                    // Another user's, or one that has just ended: not this user's.
-                    Err(Trouble::Another | Trouble::Absent) => {}
-                    Err(trouble) => return Err(crate::stop::failure(&name, &trouble)),
-                }
-            }
-        }
-    }
+        None => ls::answers(survey::all(token, &question)),
+    };
     Ok(if arguments.json { json(arguments, &found) } else { table(arguments, &found) })
 }
 

@@ -138,8 +138,10 @@ fn raise_fence(name: &[u8], token: Token) -> Result<(), String> {
         format!("the kernel's network cannot be closed to the program: seccomp: {error}; --allow-kernel leaves it open")
     })?;
     let Some(tree) = tree else { return Ok(()) };
-    client::hold(name, token, tree.as_fd())
-        .map_err(|trouble| format!("stack {}: {trouble}", String::from_utf8_lossy(name)))
+    client::hold(name, token, tree.as_fd()).map_err(|trouble| match trouble {
+        client::Trouble::Different(line) => line,
+        trouble => format!("stack {}: {trouble}", String::from_utf8_lossy(name)),
+    })
 }
 
 /// Joins the stack called `name`, or starts it. Returns its token.

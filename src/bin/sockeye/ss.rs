@@ -1,7 +1,7 @@
 //! `sockeye ss`: the sockets of running stacks, as ss(8) prints the kernel's.
 
-use crate::{Failure, arguments::Ss, holders::Holders, variables};
-use sockeye::host::client::{self, Trouble};
+use crate::{Failure, arguments::Ss, holders::Holders, ls, variables};
+use sockeye::host::survey::{self, Sockets};
 use sockeye_shim::{
     address::Address,
     format::{Token, token_from_text},
@@ -37,26 +37,15 @@ const LISTEN: i32 = 10;
 /// The table.
 pub fn show(arguments: &Ss) -> Result<String, Failure> {
     let token = token()?;
-    let mut found = Vec::new();
-    match &arguments.stack {
+    let asked = match &arguments.stack {
         Some(name) => {
-            let sockets = client::sockets(name.as_bytes(), token);
-            found.extend(
-                sockets.map_err(|trouble| crate::stop::failure(name, &trouble))?.into_iter().map(|s| (name.clone(), s)),
-            );
+            let sockets = survey::one(name.as_bytes(), token, Sockets::default());
+            vec![(name.clone(), sockets.map_err(|trouble| crate::stop::failure(name, &trouble))?)]
         }
-        None => {
-            let names = client::stacks();
-            for name in names {
-                match client::sockets(name.as_bytes(), token) {
-                    Ok(sockets) => found.extend(sockets.into_iter().map(|socket| (name.clone(), socket))),
-                    // Another user's, or one that has just ended: not this user's.
-                    Err(Trouble::Another | Trouble::Absent) => {}
-                    Err(trouble) => return Err(crate::stop::failure(&name, &trouble)),
-                }
-            }
-        }
-    }
+        None => ls::answers(survey::all(token, &Sockets::default())),
+    };
+    let of_one = |(name, sockets): (String, Vec<Report>)| sockets.into_iter().map(move |socket| (name.clone(), socket));
+    let mut found: Vec<_> = asked.into_iter().flat_map(of_one).collect();
     found.retain(|(_, socket)| is_wanted(arguments, socket));
     let holders = if arguments.processes { Holders::now()? } else { Holders::default() };
     Ok(table(arguments, &found, &holders))

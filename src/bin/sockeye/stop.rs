@@ -1,7 +1,10 @@
 //! `sockeye stop`: ends the host of a stack.
 
 use crate::{Failure, arguments::Stop, ss};
-use sockeye::host::client::{self, Stopped, Trouble};
+use sockeye::host::{
+    client::{self, Stopped, Trouble},
+    survey::{self, Describe},
+};
 
 /// Why nothing came of what was asked of a stack.
 pub fn failure(name: &str, trouble: &Trouble) -> Failure {
@@ -27,10 +30,13 @@ pub fn one(named: Option<&String>) -> Result<String, Failure> {
     if let Some(name) = named {
         return Ok(name.clone());
     }
-    // What a process has for itself is no host's.
-    let token = ss::token()?;
-    let is_inside = |name: &String| client::describe(name.as_bytes(), token).is_ok_and(|stack| stack.is_inside);
-    let mut names: Vec<_> = client::stacks().into_iter().filter(|name| !is_inside(name)).collect();
+    // What a process has for itself is no host's, and what a stranger has need not be.
+    let is_hosts = |answer: &Result<survey::Description, Trouble>| match answer {
+        Ok(stack) => !stack.is_inside,
+        Err(trouble) => !matches!(trouble, Trouble::Stranger | Trouble::Absent | Trouble::Ended),
+    };
+    let asked = survey::all(ss::token()?, &Describe::default());
+    let mut names: Vec<_> = asked.into_iter().filter(|(_, answer)| is_hosts(answer)).map(|(name, _)| name).collect();
     match (names.pop(), names.as_slice()) {
         (None, _) => Err("no stack is running".to_owned()),
         (Some(name), []) => Ok(name),
