@@ -148,3 +148,29 @@ fn the_operator_sees_stacks_inside_a_process() {
     drop(app);
     assert_eq!(operator(&namespace, "ls -H", &[]).1, "");
 }
+
+#[test]
+fn the_operator_is_told_which_stack_has_lost_its_device() {
+    let (namespace, app) = two();
+    namespace.ip("link delete t0");
+    let end = Instant::now() + Duration::from_secs(20);
+    let told = loop {
+        let (code, rows, err) = operator(&namespace, "ls -H", &[]);
+        assert_eq!((code, rows.lines().count()), (Some(0), 2), "{rows}");
+        if !err.is_empty() {
+            break err;
+        }
+        assert!(Instant::now() < end, "nobody is told");
+        thread::sleep(Duration::from_millis(5));
+    };
+    assert_eq!(told.lines().count(), 1, "{told}");
+    let why = " has no network any more: the device is gone: tap t0 was deleted; end process ";
+    assert!(told.starts_with("sockeye: stack t0@") && told.contains(why), "{told}");
+    // A device that is made anew is not that of the stack, and may go again.
+    let (code, said, err) = operator(&namespace, "up t0 --ip 10.97.0.1/24", &[]);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{said}");
+    assert!(said.contains("t0: is not that of stack t0@"), "{said}");
+    let (code, _, err) = operator(&namespace, "down t0", &[]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    drop(app);
+}
