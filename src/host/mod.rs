@@ -97,6 +97,8 @@ pub fn run(options: &Options) -> Result<(), String> {
     let name = options.stack_name()?;
     log::take_stdout();
     process::raise_descriptor_limit(DESCRIPTORS);
+    // The helper and whoever resolves names do little: one thread does the rest.
+    process::use_one_arena();
     let gate = match Gate::claim(&name)? {
         Claim::Ours(gate) => gate,
         Claim::Another => return Ok(()),

@@ -506,7 +506,7 @@ mod tests {
     #[test]
     fn those_being_resolved_outlast_the_others_and_who_is_used_outlasts_who_is_not() {
         let (mut cache, mut rng) = setup();
-        let addr = |i: u32| IpAddr::V4(std::net::Ipv4Addr::from(0x0a00_0000 + i));
+        let addr = |i: u32| IpAddr::V4(std::net::Ipv4Addr::from(0x0a01_0000 + i));
         let sought = cache.entry(PEER, at(0));
         assert_eq!(cache.resolve(sought, at(0)), None);
         cache.on_heard(addr(0), MAC, Heard::Asked, &mut rng, at(0));

@@ -14,6 +14,7 @@ pub mod ifreq;
 pub mod kernel;
 pub mod log;
 pub mod machine;
+pub mod memory;
 pub mod panics;
 pub mod passwd;
 pub mod placeholder;
