@@ -15,6 +15,7 @@ pub mod error;
 pub mod host;
 pub mod icmp;
 pub mod ip;
+pub mod line;
 pub mod neigh;
 pub mod ready;
 pub mod rng;

@@ -97,6 +97,11 @@ impl Socket {
         true
     }
 
+    /// Memory held by what waits, bytes, as it counts against SO_RCVBUF.
+    pub fn footprint(&self) -> usize {
+        self.footprint
+    }
+
     /// An error concerns this socket: it is pending until a call takes it.
     pub fn on_error(&mut self, error: Error) {
         self.error = Some(error);

@@ -86,6 +86,27 @@ fn the_other_members_are_in_order() {
     assert!(wrong.is_empty(), "{} violations:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// Where numbers come from others: a cast that can cut one is refused by clippy, unless a reason stands beside it.
+const UNCUT: [&str; 1] = ["src/wire/mod.rs"];
+
+#[test]
+fn no_number_of_others_is_cut_without_a_reason() {
+    const LINT: &str = "clippy::cast_possible_truncation";
+    let rule = format!("#![cfg_attr(not(test), warn({LINT}))]");
+    for path in UNCUT {
+        let text = fs::read_to_string(root().join(path)).unwrap();
+        assert!(text.lines().any(|line| line == rule), "{path} does not say {rule}");
+        let mut files = Vec::new();
+        rust_files(root().join(path).parent().unwrap(), &mut files);
+        for file in files {
+            let text = fs::read_to_string(&file).unwrap();
+            let exempts = text.lines().filter(|line| line.contains(LINT) && **line != *rule);
+            let unexplained = exempts.filter(|line| !line.contains("expect(") || !text.contains("reason = "));
+            assert_eq!(unexplained.count(), 0, "{}: #[expect({LINT}, reason = \"...\")]", file.display());
+        }
+    }
+}
+
 /// The first sentence of a file's documentation.
 fn first_sentence(text: &str) -> String {
     let docs =

@@ -13,19 +13,18 @@ const BLOCK: usize = 64 * 1024;
 /// Size of a block for a first small write, so that an idle connection that sent a little holds a little.
 const SMALL: usize = 2 * 1024;
 
+/// Size of a block for more than that and less than a full one's worth.
+const MEDIUM: usize = 8 * 1024;
+
 /// A block with less than this in it is not worth handing over whole.
 const WORTHY: usize = BLOCK / 4;
 
-/// Full blocks of all ropes of the process come from here: at most 16 MiB are kept unused.
-fn pool() -> &'static Pool {
-    static POOL: OnceLock<Pool> = OnceLock::new();
-    POOL.get_or_init(|| Pool::new(BLOCK, 256))
-}
-
-/// Small ones from here: at most 1 MiB is kept unused.
-fn small_pool() -> &'static Pool {
-    static POOL: OnceLock<Pool> = OnceLock::new();
-    POOL.get_or_init(|| Pool::new(SMALL, 512))
+/// A block for `len` bytes, or the first of them, from the pools for all ropes of the process.
+fn block_for(len: usize) -> Buf {
+    static POOLS: [OnceLock<Pool>; 3] = [const { OnceLock::new() }; 3];
+    let sizes = [SMALL, MEDIUM, BLOCK];
+    let fits = sizes.iter().position(|size| len <= *size).unwrap_or(sizes.len() - 1);
+    POOLS[fits].get_or_init(|| Pool::new(sizes[fits])).take()
 }
 
 /// Bytes that are written once: the filled part of a block never changes while a [`Slice`] of it lives.
@@ -72,6 +71,8 @@ impl Deref for Slice {
 pub struct Rope {
     /// Blocks with the position of their first byte, counted from the first byte ever pushed.
     blocks: VecDeque<(u64, Arc<Block>)>,
+    /// Memory of all blocks.
+    footprint: usize,
     /// Position of the first byte that is not released.
     head: u64,
     /// Position behind the last byte.
@@ -91,7 +92,15 @@ impl Rope {
 
     /// Memory held, in bytes.
     pub fn footprint(&self) -> usize {
-        self.blocks.iter().map(|(_, block)| block.bytes.len()).sum()
+        self.footprint
+    }
+
+    /// Adds a block at the back.
+    fn add(&mut self, block: Arc<Block>) {
+        let filled = block.filled;
+        self.footprint += block.bytes.len();
+        self.blocks.push_back((self.tail, block));
+        self.tail += filled as u64;
     }
 
     /// Copies `data` to the back of the queue.
@@ -105,9 +114,9 @@ impl Rope {
                     taken
                 }
                 _ => {
-                    let small = self.is_empty() && data.len() <= SMALL;
-                    let bytes = if small { small_pool().take() } else { pool().take() };
-                    self.blocks.push_back((self.tail, Arc::new(Block { bytes, filled: 0 })));
+                    // Behind what is queued there will be more.
+                    let bytes = block_for(self.len() + data.len());
+                    self.add(Arc::new(Block { bytes, filled: 0 }));
                     0
                 }
             };
@@ -125,7 +134,7 @@ impl Rope {
         want: usize,
         read: impl FnOnce(&mut [IoSliceMut<'_>]) -> Result<usize, E>,
     ) -> Result<usize, E> {
-        let mut blocks: Vec<Buf> = (0..want.div_ceil(BLOCK)).map(|_| pool().take()).collect();
+        let mut blocks: Vec<Buf> = (0..want.div_ceil(BLOCK)).map(|_| block_for(want)).collect();
         let mut room = want;
         let mut slices = Vec::with_capacity(blocks.len());
         for block in &mut blocks {
@@ -137,8 +146,7 @@ impl Rope {
         for (index, bytes) in blocks.into_iter().enumerate() {
             let filled = done.saturating_sub(index * BLOCK).min(BLOCK);
             if filled > 0 {
-                self.blocks.push_back((self.tail, Arc::new(Block { bytes, filled })));
-                self.tail += filled as u64;
+                self.add(Arc::new(Block { bytes, filled }));
             }
         }
         Ok(done)
@@ -155,8 +163,7 @@ impl Rope {
                 break;
             }
             if skipped == 0 && n == block.filled && n >= WORTHY {
-                self.blocks.push_back((self.tail, Arc::clone(block)));
-                self.tail += n as u64;
+                self.add(Arc::clone(block));
             } else {
                 let block = Arc::clone(block);
                 self.push(&block.bytes[skipped..skipped + n]);
@@ -171,7 +178,8 @@ impl Rope {
     pub fn release(&mut self, n: usize) {
         self.head += n.min(self.len()) as u64;
         while self.blocks.front().is_some_and(|(at, block)| at + block.filled as u64 <= self.head) {
-            self.blocks.pop_front();
+            let block = self.blocks.pop_front();
+            self.footprint -= block.map_or(0, |(_, block)| block.bytes.len());
         }
         if self.blocks.is_empty() {
             self.blocks = VecDeque::new();
@@ -253,6 +261,26 @@ mod tests {
         assert!(from.is_empty() && read(&to, 0, 5) == b"first" && read(&to, 5, 200_000) == data);
         assert_eq!(from.fill(10, |_| Err("no")), Err("no"));
         assert_eq!(from.footprint(), 0);
+    }
+
+    #[test]
+    fn little_is_held_for_little() {
+        let mut rope = Rope::default();
+        rope.push(&[1; 100]);
+        assert_eq!(rope.footprint(), SMALL);
+        rope.push(&[1; 4000]);
+        assert_eq!(rope.footprint(), SMALL + MEDIUM);
+        rope.push(&[1; 60_000]);
+        assert_eq!((rope.len(), rope.footprint()), (64_100, SMALL + MEDIUM + BLOCK));
+        rope.release(2000);
+        assert_eq!(rope.footprint(), SMALL + MEDIUM + BLOCK);
+        rope.release(48);
+        assert_eq!(rope.footprint(), MEDIUM + BLOCK);
+        let mut other = Rope::default();
+        assert_eq!(other.fill(5000, |room| Ok::<_, ()>(room[0].len())), Ok(5000));
+        assert_eq!(other.footprint(), MEDIUM);
+        rope.release(usize::MAX);
+        assert_eq!(rope.footprint(), 0);
     }
 
     #[test]

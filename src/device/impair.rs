@@ -15,8 +15,8 @@ use std::{collections::BTreeMap, io, os::fd::RawFd};
 
 /// Bytes that are under way in one direction at most, whatever delay and rate: more are dropped.
 const UNDER_WAY: usize = 64 << 20;
-/// Frames taken from the device in one call at most.
-const BATCH: usize = 4_096;
+/// Frames taken from the device, or handed to it, in one call at most: the rest waits there, or is due at once.
+const BATCH: usize = 256;
 
 /// A device behind an impaired link.
 pub struct Impair {
@@ -208,9 +208,10 @@ impl Impair {
     }
 
     /// Hands over what has passed the link. The first failure is reported, but only a device that is gone ends it.
-    fn release(&self, lane: &mut Lane<Frame>, now: Instant) -> io::Result<()> {
+    fn release(&self, lane: &mut Lane<Frame>, most: usize, now: Instant) -> io::Result<()> {
         let mut result = Ok(());
-        while let Some(frame) = lane.arrived(now) {
+        for _ in 0..most {
+            let Some(frame) = lane.arrived(now) else { break };
             result = result.and(self.inner.send(&frame, now));
         }
         result
@@ -247,7 +248,7 @@ impl Device for Impair {
             Ok(())
         };
         let split = segment::split(frame, self.medium, each);
-        split.and(self.release(&mut lane, now))
+        split.and(self.release(&mut lane, BATCH, now))
     }
 
     fn poll_fd(&self) -> Option<RawFd> {
@@ -260,7 +261,7 @@ impl Device for Impair {
     }
 
     fn on_timer(&self, now: Instant) -> io::Result<()> {
-        self.inner.on_timer(now).and(self.release(&mut self.sending.lock(), now))
+        self.inner.on_timer(now).and(self.release(&mut self.sending.lock(), BATCH, now))
     }
 
     fn is_up(&self) -> bool {
@@ -273,7 +274,7 @@ impl Device for Impair {
 
     fn flush(&self) {
         // What is on the way when its sender is gone still arrives. Nobody is left to be told of a failure.
-        let _ = self.release(&mut self.sending.lock(), Instant::FAR_FUTURE);
+        let _ = self.release(&mut self.sending.lock(), usize::MAX, Instant::FAR_FUTURE);
         self.inner.flush();
     }
 }

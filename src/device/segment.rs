@@ -85,7 +85,7 @@ impl Layout {
             let half = |range: Range<usize>| <[u8; 4]>::try_from(&ip[range]).unwrap_or_default();
             (Ipv4Addr::from(half(12..16)).into(), Ipv4Addr::from(half(16..20)).into())
         };
-        checksum::fold(checksum::pseudo_header(src, dst, if self.tcp { TCP } else { UDP }, len as u32))
+        checksum::fold(checksum::pseudo_header(src, dst, if self.tcp { TCP } else { UDP }, len))
     }
 
     /// Writes the lengths that follow from `len` bytes of transport header and payload, the identification (IPv4) and

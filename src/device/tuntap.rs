@@ -27,8 +27,6 @@ use std::{
 
 /// A buffer takes the virtio-net header, an Ethernet header with VLAN tags, and the largest IP packet.
 const BUFFER: usize = 65_536 + 128;
-/// Buffers kept while nobody uses them: 16 MiB.
-const KEEP: usize = 256;
 /// Frames up to this many bytes are copied out, so that the buffer is read into again at once.
 const SMALL: usize = 2_048;
 /// Slices of a frame that are handed to writev(2) without allocating.
@@ -71,6 +69,9 @@ struct Reading {
     datagrams: VecDeque<Packet>,
 }
 
+/// Frames passed over in one call at most because they are none.
+const UNFIT: u32 = 32;
+
 /// How often, and how long apart, a busy device is tried again.
 const TRIES: u32 = 20;
 const BETWEEN_TRIES: Duration = Duration::from_millis(5);
@@ -95,7 +96,7 @@ impl TunTap {
             None => ifreq::mtu(name).map_err(other("reading its MTU"))?.clamp(68, LARGEST),
         };
         log::debug!("{kind} {name} is open, mtu {mtu}, {offloads:?}");
-        let reading = Reading { pool: Pool::new(BUFFER, KEEP), buf: None, datagrams: VecDeque::new() };
+        let reading = Reading { pool: Pool::new(BUFFER), buf: None, datagrams: VecDeque::new() };
         Ok(Self {
             kind,
             name: name.to_owned(),
@@ -240,7 +241,7 @@ impl Device for TunTap {
             self.has_datagrams.store(!reading.datagrams.is_empty(), Relaxed);
             return Ok(Some(packet));
         }
-        loop {
+        for _ in 0..UNFIT {
             let mut buf = reading.buf.take().unwrap_or_else(|| reading.pool.take());
             let Some(len) = self.read(&mut buf)? else {
                 reading.buf = Some(buf);
@@ -251,6 +252,8 @@ impl Device for TunTap {
                 return Ok(Some(packet));
             }
         }
+        // What is there shows by its descriptor.
+        Ok(None)
     }
 
     fn send(&self, frame: &Frame, _now: Instant) -> io::Result<()> {

@@ -24,6 +24,8 @@ use std::{
 
 /// Stacks one wait leads at most; further ones are left to their helpers.
 const MAX_ENGINES: usize = 4;
+/// Turns that whoever drives takes at most for timers that are due, before it looks at the device again.
+const TURNS: usize = 8;
 /// Descriptors one wait polls without an allocation.
 const INLINE_FDS: usize = 24;
 
@@ -43,11 +45,12 @@ impl Engine {
         mut attempt: impl FnMut(&mut Stack, Instant) -> Result<R>,
     ) -> Result<R> {
         let me = Place::mine();
-        let mut watching = false;
+        let (mut watching, mut is_late) = (false, false);
         let result = loop {
             me.prepare();
             let (result, epoch) = self.turn(None, &mut attempt);
             match result {
+                Err(Error::WouldBlock) if is_late => break Err(Error::WouldBlock),
                 Err(Error::WouldBlock) => {}
                 result => break result,
             }
@@ -60,7 +63,8 @@ impl Engine {
                 continue;
             }
             match wait.sleep(&mut []) {
-                Woke::Changed => {}
+                // Frames for others may come without an end.
+                Woke::Changed => is_late = wait.is_late(),
                 Woke::TimedOut => break Err(Error::WouldBlock),
                 Woke::Interrupted => break Err(Error::Interrupted),
             }
@@ -102,6 +106,7 @@ impl Engine {
         if deadline.is_some_and(|at| at <= super::now()) {
             self.turn(Some(me), Stack::on_timer);
         }
+        self.keep_house(super::now());
         had_frames
     }
 
@@ -113,9 +118,12 @@ impl Engine {
     /// Runs what is due and commits to sleep: from here on whoever makes something ready, or a deadline come sooner,
     /// rouses the leader. Returns until when; `None` when something has changed since `seen`, or another thread leads.
     fn commit(&'static self, me: &'static Place, seen: Option<u64>, limit: Instant) -> Option<Instant> {
-        let held = self.port.read().as_ref().and_then(|port| port.deadline());
+        let mut turns = 0;
         loop {
             let now = super::now();
+            self.keep_house(now);
+            let held = self.port.read().as_ref().and_then(|port| port.deadline());
+            let house = self.house.deadline();
             let mut inner = self.inner.lock();
             let Inner { stack, epoch, sleeps_until, sleeper, wants_events } = &mut *inner;
             // Asked under the stack's lock: whoever takes the lead after this commits after this.
@@ -123,14 +131,15 @@ impl Engine {
                 return None;
             }
             let deadline = stack.next_deadline().unwrap_or(Instant::FAR_FUTURE);
-            if deadline > now {
-                let until = deadline.min(held.unwrap_or(Instant::FAR_FUTURE)).min(limit);
+            if deadline > now || turns == TURNS {
+                let until = held.into_iter().chain(house).fold(deadline.min(limit), Instant::min);
                 *sleeps_until = until.as_nanos().max(1);
                 *sleeper = Some(me);
                 *wants_events = seen.is_some();
                 return Some(until);
             }
             drop(inner);
+            turns += 1;
             self.turn(Some(me), Stack::on_timer);
             if me.is_notified() {
                 return None;
@@ -171,6 +180,11 @@ impl<'a> Wait<'a> {
         self.engines.len() <= MAX_ENGINES && self.leading[..self.engines.len()].iter().all(|leading| *leading)
     }
 
+    /// Whether its deadline has passed.
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|at| at <= super::now())
+    }
+
     fn led(&self) -> impl Iterator<Item = &'static Engine> {
         self.engines.iter().zip(&self.leading).filter_map(|(engine, leading)| leading.then_some(*engine))
     }
@@ -203,7 +217,7 @@ impl<'a> Wait<'a> {
             Slept::Ready(0) => {}
             Slept::Ready(_) => return Woke::Changed,
         }
-        if self.deadline.is_some_and(|at| at <= super::now()) { Woke::TimedOut } else { Woke::Changed }
+        if self.is_late() { Woke::TimedOut } else { Woke::Changed }
     }
 
     /// The sleep itself, and the reading after it.
@@ -286,7 +300,10 @@ pub fn wait(
         }
         wait.lead();
         match wait.sleep(extra) {
-            Woke::Changed if !me.is_notified() && extra.iter().all(|fd| fd.revents == 0) => {}
+            Woke::Changed if me.is_notified() || extra.iter().any(|fd| fd.revents != 0) => break Woke::Changed,
+            // Frames for others may come without an end.
+            Woke::Changed if wait.is_late() => break Woke::TimedOut,
+            Woke::Changed => {}
             woke => break woke,
         }
     };

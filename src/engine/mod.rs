@@ -6,27 +6,33 @@
 
 mod drive;
 mod helper;
+mod house;
 mod lead;
 mod loss;
 mod park;
 mod port;
 pub mod ready;
 mod said;
+#[cfg(test)]
+mod tests;
 pub mod virtual_time;
 
 pub use drive::{drive_once, if_cancelled, spin_limit, wait};
 pub use loss::Loss;
 
 use crate::{
+    buf::pool,
     counters::Counters,
     device::Device,
     error::{Error, Result},
     ready::Ready,
     rng::SeededRng,
     stack::{Config, IfaceId, SocketId, Stack, config::Kind},
-    sys::{clock, entropy, fork, panics},
+    sys::{clock, entropy, fork, memory, panics},
+    tcp::memory::Limits,
     time::{Duration, Instant},
 };
+use house::House;
 use lead::Lead;
 use park::Place;
 use parking_lot::{Mutex, RwLock};
@@ -40,6 +46,12 @@ use std::sync::{
 
 /// How long a stack that stops waits for the thread that was roused to leave the device.
 const DEPARTURE: Duration = Duration::from_millis(200);
+
+/// Which part of what connections may hold each pool of buffers may keep beside it.
+const KEPT: usize = 16;
+
+/// Frames that the stack gives in one turn at most, while others want to come in. The rest is for whoever drives.
+const SHARE: usize = 512;
 
 /// How often a thread that drains looks whether it is done.
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
@@ -83,6 +95,7 @@ pub struct Engine {
     hub: Hub,
     said: Said,
     lead: Lead,
+    house: House,
     helper: &'static Place,
     /// Why the stack has no network any more.
     lost: OnceLock<Loss>,
@@ -177,7 +190,14 @@ impl Engine {
         panics::log_caught();
         let real = device.as_ref().filter(|_| config.kind != Kind::Null);
         let capabilities = real.map(|device| device.capabilities());
-        let stack = Stack::new(&config, capabilities, Box::new(SeededRng::new(seed)), now());
+        let limits = config.memory.unwrap_or_else(|| {
+            let share = memory::share(Limits::default().high).max(Config::LEAST_MEMORY);
+            log::debug!("all connections may hold {share} bytes");
+            Limits::at_most(share)
+        });
+        pool::keep_at_most(limits.high / KEPT);
+        let bounded = Config { memory: Some(limits), ..config.clone() };
+        let stack = Stack::new(&bounded, capabilities, Box::new(SeededRng::new(seed)), now());
         let helper = Place::new();
         Box::leak(Box::new(Self {
             config,
@@ -186,6 +206,7 @@ impl Engine {
             hub: Hub::default(),
             said: Said::default(),
             lead: Lead::new(helper),
+            house: House::default(),
             helper,
             lost: OnceLock::new(),
             started: AtomicBool::new(false),
@@ -322,19 +343,25 @@ impl Engine {
             let mut inner = self.inner.lock();
             leader.into_iter().for_each(|me| inner.rise(me));
             let Inner { stack, epoch, sleeps_until, sleeper: _, wants_events } = &mut *inner;
+            let before = stack.memory_used();
             let result = act(stack, now);
             let during = *epoch;
             match &*port {
                 Some(port) => {
-                    port.enqueue(|| stack.poll_transmit(now));
+                    port.enqueue(SHARE, || stack.poll_transmit(now));
                     port.overhear(|| stack.poll_overheard());
                 }
-                None => while stack.poll_transmit(now).is_some() {},
+                None => _ = std::iter::from_fn(|| stack.poll_transmit(now)).take(SHARE).count(),
+            }
+            self.house.note(stack.memory_used());
+            if stack.memory_used() != before {
+                self.house.stir(now);
             }
             events.extend(std::iter::from_fn(|| stack.poll_event()));
             self.said.take(stack);
             *epoch += u64::from(!events.is_empty());
-            let sooner = || stack.next_deadline().is_some_and(|at| at.as_nanos() < *sleeps_until);
+            let deadlines = || stack.next_deadline().into_iter().chain(self.house.deadline());
+            let sooner = || deadlines().any(|at| at.as_nanos() < *sleeps_until);
             let rouse = *sleeps_until != 0 && (*wants_events && !events.is_empty() || sooner());
             let until = *sleeps_until;
             if rouse {
@@ -390,6 +417,7 @@ impl Engine {
         if batch.is_empty() && !port.is_gone() {
             return false;
         }
+        self.house.stir(now());
         let came_up = port.came_up();
         let (lost, _) = self.turn(leader, |stack, now| {
             if came_up {

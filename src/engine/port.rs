@@ -4,6 +4,7 @@
 use crate::{
     buf::{Frame, Packet},
     device::Device,
+    shrink,
     sys::fork,
     time::{Duration, Instant},
 };
@@ -22,6 +23,11 @@ use std::{
 const BATCH: usize = 8;
 /// A frame at least this large announces more of its kind.
 const BULK: usize = 4096;
+/// In so many reads there is one after which the device is not read again at once: timers, and what else its reader
+/// waits for, have their turn, however fast frames come.
+const STREAK: u32 = 16;
+/// Frames sent in one go at most: others may go on queueing them. The rest is for whoever drives.
+const SHARE: usize = 1024;
 /// While a device was found empty less than this ago, a call that does not wait does not look again.
 const FRESH: Duration = Duration::from_micros(20);
 
@@ -35,6 +41,8 @@ pub(super) struct Port {
     recording: Mutex<()>,
     /// Held by who sends; what it guards is the batch being sent, kept for its memory.
     sending: Mutex<VecDeque<Frame>>,
+    /// Whoever sent last has left frames behind.
+    has_left: AtomicBool,
     /// Held by who reads.
     reading: Mutex<Reader>,
     /// When the device was last found empty, nanoseconds.
@@ -74,6 +82,7 @@ impl Port {
             has_overheard: AtomicBool::new(false),
             recording: Mutex::default(),
             sending: Mutex::default(),
+            has_left: AtomicBool::new(false),
             reading: Mutex::default(),
             empty_at: AtomicU64::new(0),
             down: AtomicBool::new(false),
@@ -103,7 +112,7 @@ impl Port {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.device.deadline()
+        if self.has_left.load(Ordering::Acquire) { Some(Instant::ZERO) } else { self.device.deadline() }
     }
 
     pub(super) fn is_gone(&self) -> bool {
@@ -121,12 +130,20 @@ impl Port {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Queues frames while the stack is locked.
-    pub(super) fn enqueue(&self, mut next: impl FnMut() -> Option<Frame>) {
+    /// Queues up to `most` frames, at least one if there is one, while the stack is locked.
+    pub(super) fn enqueue(&self, most: usize, mut next: impl FnMut() -> Option<Frame>) {
         let Some(first) = next() else { return };
         let mut queue = self.queue.lock();
         queue.push_back(first);
-        queue.extend(std::iter::from_fn(next));
+        queue.extend(std::iter::from_fn(next).take(most.saturating_sub(1)));
+    }
+
+    /// What the queues grew by in a rush is given back.
+    pub(super) fn shrink(&self) {
+        shrink::queue(&mut self.queue.lock());
+        if let Some(mut batch) = self.sending.try_lock() {
+            shrink::queue(&mut batch);
+        }
     }
 
     /// Keeps copies of what passed over the loopback, while the stack is locked.
@@ -148,17 +165,28 @@ impl Port {
         }
     }
 
-    /// Sends what is queued, unless another thread is at it, which then looks again after letting go.
+    /// Sends what is queued, unless another thread is at it, which then looks again after letting go. Who has sent its
+    /// [`SHARE`] leaves the rest to whoever drives ([`Port::deadline`]).
     pub(super) fn flush(&self, now: Instant) {
         self.record(now);
+        let mut share = SHARE;
         loop {
-            if self.queue.lock().is_empty() {
+            if !self.has_left.load(Ordering::Acquire) && self.queue.lock().is_empty() {
                 return;
             }
             let Some(mut batch) = self.sending.try_lock() else { return };
-            std::mem::swap(&mut *self.queue.lock(), &mut batch);
-            for frame in batch.drain(..) {
-                self.send(&frame, now);
+            if batch.is_empty() {
+                std::mem::swap(&mut *self.queue.lock(), &mut batch);
+            }
+            let count = share.min(batch.len());
+            batch.drain(..count).for_each(|frame| self.send(&frame, now));
+            share -= count;
+            self.has_left.store(!batch.is_empty(), Ordering::Release);
+            drop(batch);
+            if share == 0 {
+                // Looked at after letting go: who queued meanwhile relies on it.
+                self.has_left.fetch_or(!self.queue.lock().is_empty(), Ordering::AcqRel);
+                return;
             }
         }
     }
@@ -192,12 +220,15 @@ impl Port {
 
     /// Whether frames that were held back may come or go now.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.device.deadline().is_some_and(|at| at <= now)
+        self.deadline().is_some_and(|at| at <= now)
     }
 
-    /// Frames that were held back leave.
+    /// Frames that were held back leave, and those that were left behind.
     pub(super) fn on_timer(&self, now: Instant) {
-        if self.is_due(now)
+        if self.has_left.load(Ordering::Acquire) {
+            self.flush(now);
+        }
+        if self.device.deadline().is_some_and(|at| at <= now)
             && let Err(error) = self.device.on_timer(now)
         {
             self.on_error(&error);
@@ -220,8 +251,13 @@ impl Port {
         // One read is enough for a request that comes alone. More are tried when the first frame was bulk or the last
         // round found more than one, and once in a while to find out.
         reader.rounds = reader.rounds.wrapping_add(1);
-        let mut more = reader.eager || reader.rounds.is_multiple_of(16);
+        let more = reader.eager || reader.rounds.is_multiple_of(16);
         reader.eager = false;
+        self.fill(reader, now, more);
+        reader.eager &= !reader.rounds.is_multiple_of(STREAK);
+    }
+
+    fn fill(&self, reader: &mut Reader, now: Instant, mut more: bool) {
         while reader.batch.len() < BATCH && !self.is_gone() {
             match self.device.recv(now) {
                 Ok(Some(packet)) => {

@@ -11,6 +11,9 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+/// How often who prints looks again at most: others go on saying things. What is left is printed in the next turn.
+const ROUNDS: usize = 16;
+
 #[derive(Default)]
 pub(super) struct Said {
     lines: Mutex<VecDeque<Line>>,
@@ -31,7 +34,10 @@ impl Said {
     /// Prints it, unless another thread is at it, which then looks again after letting go: a program's own logger may
     /// well use the stack.
     pub(super) fn print(&self) {
-        while self.is_waiting.load(Ordering::Acquire) {
+        for _ in 0..ROUNDS {
+            if !self.is_waiting.load(Ordering::Acquire) {
+                return;
+            }
             let Some(_turn) = self.printing.try_lock() else { return };
             self.is_waiting.store(false, Ordering::Release);
             let lines = std::mem::take(&mut *self.lines.lock());

@@ -39,6 +39,11 @@ const SLICES: usize = 64;
 /// Chunks that one connection moves each way before it is the others' turn.
 const ROUNDS: usize = 8;
 
+/// What a connection costs the host beside what it costs the stack, bytes: the bridge, its slot, and its id's.
+pub const COST: usize = size_of::<Bridge>() + 512;
+/// How much what is kept may change before the stack is told.
+const WORTHY: usize = 4096;
+
 /// What becomes of a bridge after a turn.
 #[must_use]
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -118,6 +123,8 @@ pub struct Bridge {
     /// The connection is broken; what is kept for the program is still delivered.
     broken: bool,
     farewell: Farewell,
+    /// What the stack knows of the memory that is kept here, bytes.
+    told: usize,
 }
 
 impl Bridge {
@@ -139,6 +146,20 @@ impl Bridge {
             urgent_down: None,
             broken: false,
             farewell: Farewell::None,
+            told: 0,
+        }
+    }
+
+    /// Tells the stack how much memory is kept here, which counts as the connection's.
+    pub fn tell_memory(&mut self) {
+        let kept = self.up.footprint() + self.down.footprint();
+        if kept.abs_diff(self.told) >= WORTHY || (kept == 0 && self.told > 0) {
+            self.told = kept;
+            // A connection that is gone holds nothing.
+            let _ = self.socket.with(|stack, id, now| {
+                stack.note_outside(id, kept, now);
+                Ok(())
+            });
         }
     }
 

@@ -105,6 +105,8 @@ pub enum Ended {
 pub fn run(options: &Options) -> Result<Ended, String> {
     let name = options.stack_name()?;
     process::raise_descriptor_limit(DESCRIPTORS);
+    // The helper and whoever resolves names do little: one thread does the rest.
+    process::use_one_arena();
     let gate = match Gate::claim(&name)? {
         Claim::Ours(gate) => gate,
         Claim::Another => return Ok(Ended::Another),

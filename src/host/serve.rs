@@ -124,6 +124,7 @@ impl Host {
                 let now = self.engine.now();
                 drop(bridge.closer.take_if(|closer| closer.is_late(now)));
                 let verdict = bridge.turn(&mut self.buffer, &self.pins);
+                bridge.tell_memory();
                 if verdict == Verdict::More {
                     self.again.push(number);
                 }

@@ -206,6 +206,7 @@ impl Host {
         for (fd, slot) in [(&gate.control, CONTROL), (&gate.connect, CONNECT)] {
             interest.add(fd, libc::EPOLLIN, slot).map_err(|error| format!("cannot wait for programs: {error}"))?;
         }
+        engine.with(|stack, _| stack.charge_each_connection(super::bridge::COST));
         let parker = Parker::current();
         let token = token.unwrap_or_else(|| {
             let [high, low] = entropy::seed();

@@ -25,13 +25,20 @@ struct Rate {
 struct Bucket(Instant);
 
 impl Bucket {
-    fn take(&mut self, rate: Rate, now: Instant) -> bool {
+    /// When it will be full after a token was taken, if there is one.
+    fn after(self, rate: Rate, now: Instant) -> Option<Instant> {
         let full_at = self.0.max(now) + rate.interval;
-        let granted = full_at.since(now) <= rate.interval * rate.burst;
-        if granted {
-            self.0 = full_at;
-        }
-        granted
+        (full_at.since(now) <= rate.interval * rate.burst).then_some(full_at)
+    }
+
+    fn has(self, rate: Rate, now: Instant) -> bool {
+        self.after(rate, now).is_some()
+    }
+
+    fn take(&mut self, rate: Rate, now: Instant) -> bool {
+        let after = self.after(rate, now);
+        self.0 = after.unwrap_or(self.0);
+        after.is_some()
     }
 }
 
@@ -39,19 +46,29 @@ impl Bucket {
 pub struct Limiter {
     global: Bucket,
     by_dest: HashMap<IpAddr, Bucket, Key>,
+    /// While all places are taken: before this none of them is free.
+    full_until: Instant,
 }
 
 impl Limiter {
     /// All buckets are full.
     pub fn new(key: Key) -> Self {
-        Self { global: Bucket(Instant::ZERO), by_dest: HashMap::with_hasher(key) }
+        Self { global: Bucket(Instant::ZERO), by_dest: HashMap::with_hasher(key), full_until: Instant::ZERO }
     }
 
     /// Whether an error may be sent to `dest` now; if so, it counts as sent.
     pub fn admits(&mut self, dest: IpAddr, now: Instant) -> bool {
+        // Nothing is gone through for who gets nothing.
+        if !self.global.has(GLOBAL, now) {
+            return false;
+        }
         if self.by_dest.len() >= MAX_DESTS && !self.by_dest.contains_key(&dest) {
+            if now < self.full_until {
+                return false;
+            }
             self.by_dest.retain(|_, bucket| bucket.0 > now);
             if self.by_dest.len() >= MAX_DESTS {
+                self.full_until = self.by_dest.values().map(|bucket| bucket.0).min().unwrap_or(now);
                 return false;
             }
         }

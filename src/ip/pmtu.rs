@@ -1,7 +1,10 @@
 //! The path MTU of each destination that is smaller than the link's (RFC 1191).
 
 use crate::{rng::Key, time::Duration, time::Instant};
-use std::{collections::HashMap, net::IpAddr};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+};
 
 /// The least an ICMP message may bring the path MTU down to, bytes. RFC 1191 allows 68; Linux's min_pmtu is followed,
 /// because a path that small is an attack.
@@ -24,14 +27,14 @@ pub struct PathMtu {
 /// The cache.
 pub struct PathMtus {
     by_dest: HashMap<IpAddr, PathMtu, Key>,
-    /// No entry ends before this.
-    earliest: Instant,
+    /// Which entry ends when.
+    ends: BTreeSet<(Instant, IpAddr)>,
 }
 
 impl PathMtus {
     /// An empty cache.
     pub fn new(key: Key) -> Self {
-        Self { by_dest: HashMap::with_hasher(key), earliest: Instant::FAR_FUTURE }
+        Self { by_dest: HashMap::with_hasher(key), ends: BTreeSet::new() }
     }
 
     /// What is known of `dest`.
@@ -46,29 +49,34 @@ impl PathMtus {
         if self.lookup(dest).is_some_and(|old| old.mtu <= entry.mtu && (old.locked || !entry.locked)) {
             return false;
         }
-        if self.by_dest.len() >= LIMIT && !self.by_dest.contains_key(&dest) {
-            let oldest = self.by_dest.iter().min_by_key(|(_, entry)| entry.until).map(|(dest, _)| *dest);
-            oldest.map(|dest| self.by_dest.remove(&dest));
+        if self.by_dest.len() >= LIMIT
+            && !self.by_dest.contains_key(&dest)
+            && let Some((_, oldest)) = self.ends.pop_first()
+        {
+            self.by_dest.remove(&oldest);
         }
-        self.earliest = self.earliest.min(entry.until);
-        self.by_dest.insert(dest, entry);
+        if let Some(old) = self.by_dest.insert(dest, entry) {
+            self.ends.remove(&(old.until, dest));
+        }
+        self.ends.insert((entry.until, dest));
         true
     }
 
     /// Forgets what is too old. Returns whether anything was.
     pub fn on_timer(&mut self, now: Instant) -> bool {
-        if now < self.earliest {
-            return false;
-        }
         let before = self.by_dest.len();
-        self.by_dest.retain(|_, entry| entry.until > now);
-        self.earliest = self.by_dest.values().map(|entry| entry.until).min().unwrap_or(Instant::FAR_FUTURE);
+        while let Some((until, dest)) = self.ends.first().copied()
+            && until <= now
+        {
+            self.ends.pop_first();
+            self.by_dest.remove(&dest);
+        }
         self.by_dest.len() < before
     }
 
     /// When [`PathMtus::on_timer`] wants to be called.
     pub fn poll_deadline(&self) -> Option<Instant> {
-        (!self.by_dest.is_empty()).then_some(self.earliest)
+        self.ends.first().map(|(until, _)| *until)
     }
 }
 
@@ -111,6 +119,6 @@ mod tests {
             let now = Instant::ZERO + Duration::from_millis(u64::from(i));
             cache.on_too_big(IpAddr::V4(std::net::Ipv4Addr::from(0x0a00_0000 + i)), 1000, now);
         }
-        assert_eq!(cache.by_dest.len(), LIMIT);
+        assert_eq!((cache.by_dest.len(), cache.ends.len()), (LIMIT, LIMIT));
     }
 }

@@ -2,12 +2,13 @@
 
 use crate::{
     buf::Frame,
+    line::{Line, Links},
     rng::{Key, Rng},
     time::{Duration, Instant},
     wire::ethernet::MacAddr,
 };
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     net::IpAddr,
 };
 
@@ -93,7 +94,8 @@ struct Entry {
     /// When a request was sent last: failing and starting again does not send faster.
     asked: Option<Instant>,
     changed: Instant,
-    used: Instant,
+    /// It stands among those being resolved.
+    is_sought: bool,
     queue: VecDeque<Frame>,
     /// The [`weight`] of what is in it.
     queued_bytes: usize,
@@ -104,9 +106,14 @@ pub struct Neighbours {
     entries: Vec<Entry>,
     by_addr: HashMap<IpAddr, u32, Key>,
     epoch: u32,
+    /// Those being resolved, and the others, each the longer not used the further in front.
+    sought: Line,
+    others: Line,
+    links: Links,
+    /// When whose timer fires: each step takes little however many entries there are.
+    timers: BTreeSet<(Instant, u32)>,
     /// The [`weight`] of what is in all queues.
     queued: usize,
-    deadline: Instant,
     solicits: VecDeque<Solicit>,
     released: VecDeque<(Frame, MacAddr)>,
     failed: VecDeque<Frame>,
@@ -119,8 +126,11 @@ impl Neighbours {
             entries: Vec::new(),
             by_addr: HashMap::with_hasher(key),
             epoch: 0,
+            sought: Line::default(),
+            others: Line::default(),
+            links: Links::default(),
+            timers: BTreeSet::new(),
             queued: 0,
-            deadline: Instant::FAR_FUTURE,
             solicits: VecDeque::new(),
             released: VecDeque::new(),
             failed: VecDeque::new(),
@@ -145,37 +155,68 @@ impl Neighbours {
             solicits: 0,
             asked: None,
             changed: now,
-            used: now,
+            is_sought: false,
             queue: VecDeque::new(),
             queued_bytes: 0,
         };
-        let index = if self.entries.len() < MAX_ENTRIES {
-            self.entries.push(entry);
-            self.entries.len() - 1
-        } else {
-            let index = self.victim();
-            let old = std::mem::replace(&mut self.entries[index], entry);
-            self.by_addr.remove(&old.addr);
-            self.queued -= old.queued_bytes;
-            self.failed.extend(old.queue);
-            self.epoch = self.epoch.wrapping_add(1);
-            index
+        // The entry that is missed least: the one used longest ago, those being resolved last.
+        let victim = self.others.first().or(self.sought.first()).filter(|_| self.entries.len() >= MAX_ENTRIES);
+        let index = match victim {
+            None => {
+                self.entries.push(entry);
+                self.entries.len() as u32 - 1
+            }
+            Some(index) => {
+                self.leave_line(index);
+                let old = std::mem::replace(&mut self.entries[index as usize], entry);
+                old.timer.inspect(|timer| _ = self.timers.remove(&(*timer, index)));
+                self.by_addr.remove(&old.addr);
+                self.queued -= old.queued_bytes;
+                self.failed.extend(old.queue);
+                self.epoch = self.epoch.wrapping_add(1);
+                index
+            }
         };
-        self.by_addr.insert(addr, index as u32);
-        NeighbourId(index as u32)
+        self.join_line(index);
+        self.by_addr.insert(addr, index);
+        NeighbourId(index)
     }
 
-    /// The entry that is missed least: the one used longest ago, those being resolved last.
-    fn victim(&self) -> usize {
-        let worth = |entry: &Entry| (entry.state == State::Incomplete, entry.used);
-        self.entries.iter().enumerate().min_by_key(|(_, entry)| worth(entry)).map_or(0, |(index, _)| index)
+    fn leave_line(&mut self, index: u32) {
+        let is_sought = self.entries[index as usize].is_sought;
+        let line = if is_sought { &mut self.sought } else { &mut self.others };
+        self.links.remove(line, index);
+    }
+
+    /// An entry that stands in no line goes to the end of the one it belongs to.
+    fn join_line(&mut self, index: u32) {
+        let entry = &mut self.entries[index as usize];
+        entry.is_sought = entry.state == State::Incomplete;
+        let line = if entry.is_sought { &mut self.sought } else { &mut self.others };
+        self.links.push(line, index);
+    }
+
+    /// An entry has changed, whose timer was to fire `before`.
+    fn follow(&mut self, index: u32, before: Option<Instant>) {
+        let entry = &self.entries[index as usize];
+        if entry.timer != before {
+            before.inspect(|timer| _ = self.timers.remove(&(*timer, index)));
+            self.timers.extend(entry.timer.map(|timer| (timer, index)));
+        }
+        if entry.is_sought != (entry.state == State::Incomplete) {
+            self.leave_line(index);
+            self.join_line(index);
+        }
     }
 
     /// The link-layer address to send to now. `None`: it is being asked for, and the frame belongs into
     /// [`Neighbours::enqueue`].
     pub fn resolve(&mut self, id: NeighbourId, now: Instant) -> Option<MacAddr> {
+        // Used just now.
+        self.leave_line(id.0);
+        self.join_line(id.0);
         let entry = &mut self.entries[id.0 as usize];
-        entry.used = now;
+        let before = entry.timer;
         match entry.state {
             State::Reachable(until) if now < until => return Some(entry.mac),
             State::Delay | State::Probe => return Some(entry.mac),
@@ -191,10 +232,8 @@ impl Neighbours {
             }
         }
         let usable = (entry.state == State::Delay).then_some(entry.mac);
-        self.deadline = self.deadline.min(entry.timer.unwrap_or(Instant::FAR_FUTURE));
-        if self.deadline <= now {
-            self.on_timer(now);
-        }
+        self.follow(id.0, before);
+        self.on_timer(now);
         usable
     }
 
@@ -238,7 +277,7 @@ impl Neighbours {
         if !known && how == Heard::Announced && entry.state == State::Failed {
             return false;
         }
-        let news = !known || entry.mac != mac;
+        let (news, before) = (!known || entry.mac != mac, entry.timer);
         if news {
             entry.changed = now;
         }
@@ -252,6 +291,7 @@ impl Neighbours {
         }
         self.queued -= std::mem::take(&mut entry.queued_bytes);
         self.released.extend(std::mem::take(&mut entry.queue).into_iter().map(|frame| (frame, mac)));
+        self.follow(id.0, before);
         news
     }
 
@@ -262,7 +302,8 @@ impl Neighbours {
             State::Reachable(until) if until.since(now) > REACHABLE_TIME / 4 => {}
             State::Reachable(_) | State::Stale | State::Delay | State::Probe => {
                 entry.state = State::Reachable(now + reachable_time(rng));
-                entry.timer = None;
+                let before = entry.timer.take();
+                self.follow(id.0, before);
             }
             State::Incomplete | State::Failed => {}
         }
@@ -270,27 +311,22 @@ impl Neighbours {
 
     /// The time of [`Neighbours::poll_deadline`] has come.
     pub fn on_timer(&mut self, now: Instant) {
-        if now < self.deadline {
-            return;
+        while let Some(&(timer, index)) = self.timers.first()
+            && timer <= now
+        {
+            let entry = &mut self.entries[index as usize];
+            let queued = entry.queued_bytes;
+            let (solicit, failed) = entry.on_timer(now);
+            self.queued -= queued - entry.queued_bytes;
+            self.solicits.extend(solicit);
+            self.failed.extend(failed);
+            self.follow(index, Some(timer));
         }
-        let mut next = Instant::FAR_FUTURE;
-        for entry in &mut self.entries {
-            let Some(timer) = entry.timer else { continue };
-            if timer <= now {
-                let queued = entry.queued_bytes;
-                let (solicit, failed) = entry.on_timer(now);
-                self.queued -= queued - entry.queued_bytes;
-                self.solicits.extend(solicit);
-                self.failed.extend(failed);
-            }
-            next = next.min(entry.timer.unwrap_or(Instant::FAR_FUTURE));
-        }
-        self.deadline = next;
     }
 
     /// When [`Neighbours::on_timer`] wants to be called.
     pub fn poll_deadline(&self) -> Option<Instant> {
-        (self.deadline < Instant::FAR_FUTURE).then_some(self.deadline)
+        self.timers.first().map(|(timer, _)| *timer)
     }
 
     /// Takes the next request to be sent.
@@ -306,6 +342,11 @@ impl Neighbours {
     /// Takes the next frame whose neighbour cannot be reached.
     pub fn poll_failed(&mut self) -> Option<Frame> {
         self.failed.pop_front()
+    }
+
+    /// Whether there is one.
+    pub fn has_failed(&self) -> bool {
+        !self.failed.is_empty()
     }
 
     /// The state of the entry of `addr`, if there is one.
@@ -481,6 +522,28 @@ mod tests {
         assert_eq!(cache.resolve(id, at(500)), Some(MAC), "the first claim wins for a second");
         cache.on_heard(PEER, OTHER, Heard::Announced, &mut rng, at(1500));
         assert_eq!(cache.resolve(id, at(1500)), Some(OTHER));
+    }
+
+    #[test]
+    fn those_being_resolved_outlast_the_others_and_who_is_used_outlasts_who_is_not() {
+        let (mut cache, mut rng) = setup();
+        let addr = |i: u32| IpAddr::V4(std::net::Ipv4Addr::from(0x0a01_0000 + i));
+        let sought = cache.entry(PEER, at(0));
+        assert_eq!(cache.resolve(sought, at(0)), None);
+        cache.on_heard(addr(0), MAC, Heard::Asked, &mut rng, at(0));
+        let used = cache.entry(addr(0), at(0));
+        for i in 1..5 * MAX_ENTRIES as u32 {
+            cache.on_heard(addr(i), OTHER, Heard::Asked, &mut rng, at(1));
+            assert_eq!(cache.resolve(used, at(1)), Some(MAC));
+        }
+        assert_eq!(cache.state(PEER), Some(State::Incomplete));
+        assert_eq!((cache.entries.len(), cache.by_addr.len(), cache.timers.len()), (MAX_ENTRIES, MAX_ENTRIES, 2));
+        // And when all are being resolved the oldest of them goes.
+        for i in 0..MAX_ENTRIES as u32 {
+            let id = cache.entry(IpAddr::V4(std::net::Ipv4Addr::from(0x0b00_0000 + i)), at(2));
+            cache.resolve(id, at(2));
+        }
+        assert_eq!((cache.state(PEER), cache.timers.len()), (None, MAX_ENTRIES));
     }
 
     #[test]

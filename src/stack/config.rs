@@ -83,8 +83,8 @@ pub struct Config {
     pub offload: bool,
     /// Number of device queues (`queues=`).
     pub queues: usize,
-    /// Memory of all TCP connections together (`mem=`).
-    pub memory: Limits,
+    /// Memory of all TCP connections together if given (`mem=`), else what the process's own limits leave for it.
+    pub memory: Option<Limits>,
     /// Impaired link (`link=`).
     pub link: Option<Impairment>,
     /// Capture file (`pcap=`).
@@ -96,6 +96,10 @@ pub struct Config {
 }
 
 impl Config {
+    /// The least memory a stack may be given, bytes: with less it could not even hold one connection's first flight in both
+    /// directions.
+    pub const LEAST_MEMORY: usize = 256 << 10;
+
     /// A device without an address, everything else at its default.
     pub fn new(kind: Kind, name: &str) -> Self {
         Self {
@@ -109,7 +113,7 @@ impl Config {
             mac: None,
             offload: true,
             queues: 1,
-            memory: Limits::default(),
+            memory: None,
             link: None,
             pcap: None,
             log: None,
@@ -221,7 +225,7 @@ impl fmt::Display for Config {
         joined(f, "mac", mac.map(|[a, b, c, d, e, g]| format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")))?;
         joined(f, "offload", (!offload).then_some("off"))?;
         joined(f, "queues", (*queues != 1).then_some(queues))?;
-        joined(f, "mem", (*memory != Limits::default()).then_some(memory.high))?;
+        joined(f, "mem", memory.map(|memory| memory.high))?;
         joined(f, "link", link)?;
         joined(f, "pcap", pcap.as_ref().map(|path| path.display()))?;
         joined(f, "log", log)?;

@@ -56,6 +56,9 @@ impl Stack {
     fn start_connection(&mut self, id: SocketId, remote: Endpoint, now: Instant) -> Result<()> {
         let entry = self.sockets.owned(id)?;
         let Body::Idle(settings) = &entry.body else { return Err(Error::Invalid) };
+        if !self.memory.admits() {
+            return Err(Error::NoBuffers);
+        }
         let settings = tcp::Settings { knobs: self.knobs.clone(), ..(**settings).clone() };
         let local = entry.local;
         let (hop, source) = self.stream_way(id, remote.addr, now)?;

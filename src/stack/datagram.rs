@@ -31,6 +31,9 @@ use std::{
     net::IpAddr,
 };
 
+/// The part of what connections may hold that waits in all datagram sockets together at most: a quarter.
+const DATAGRAMS: usize = 4;
+
 impl Stack {
     /// A UDP datagram came in; `packet` starts with its IP header of `len` bytes.
     pub(super) fn on_udp(
@@ -81,7 +84,12 @@ impl Stack {
     fn deliver_datagram(&mut self, id: SocketId, meta: udp::Meta, packet: Packet) {
         let Some(entry) = self.sockets.lookup_mut(id) else { return };
         let Body::Datagram(socket) = &mut entry.body else { return };
-        if socket.on_datagram(meta, packet, entry.settings.recv_buffer) {
+        // All together hold no more than a part; each gets one datagram in whatever the others hold.
+        let is_full = self.datagram_memory >= self.memory.limits().high / DATAGRAMS;
+        let (limit, before) = (if is_full { 0 } else { entry.settings.recv_buffer }, socket.footprint());
+        let is_taken = socket.on_datagram(meta, packet, limit);
+        self.datagram_memory += socket.footprint() - before;
+        if is_taken {
             self.world.mib.udp_in_datagrams += 1;
         } else {
             self.world.mib.udp_rcvbuf_errors += 1;
@@ -281,7 +289,10 @@ impl Stack {
         }
         let is_down = entry.is_down;
         let down = |error| if error == Error::WouldBlock && is_down { Error::NetDown } else { error };
-        let Some((len, full_len, meta)) = socket.recv(out, flags.peek).map_err(down)? else {
+        let before = socket.footprint();
+        let received = socket.recv(out, flags.peek);
+        self.datagram_memory -= before - socket.footprint();
+        let Some((len, full_len, meta)) = received.map_err(down)? else {
             return Ok(Received::default());
         };
         let udp::Meta { from, to, iface, ttl, tos, at } = meta;
@@ -293,7 +304,7 @@ impl Stack {
 fn datagram_frame(flow: &Flow, data: &[IoSlice<'_>]) -> Frame {
     let payload: usize = data.iter().map(|part| part.len()).sum();
     let len = (wire_udp::HEADER + payload).min(65_535) as u16;
-    let sum = checksum::pseudo_header(flow.local.addr, flow.remote.addr, protocol::UDP, u32::from(len));
+    let sum = checksum::pseudo_header(flow.local.addr, flow.remote.addr, protocol::UDP, usize::from(len));
     let (src_port, dst_port) = (flow.local.port, flow.remote.port);
     let mut frame = Frame::new();
     let header = wire_udp::Header { src_port, dst_port, len, checksum: checksum::fold(sum) };

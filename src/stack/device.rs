@@ -14,6 +14,10 @@ use crate::{
 };
 use std::net::IpAddr;
 
+/// Sockets whose timers run in one call at most, and things of each other kind that are over: the rest is due at once,
+/// and others may come in between.
+const SHARE: usize = 256;
+
 impl Stack {
     /// The device came up: announce the addresses again (RFC 5227), if they are ours.
     pub fn on_link_up(&mut self, now: Instant) {
@@ -100,7 +104,7 @@ impl Stack {
 
     /// The time of [`Stack::next_deadline`] has come.
     pub fn on_timer(&mut self, now: Instant) {
-        for _ in 0..self.timers.len() {
+        for _ in 0..self.timers.len().min(SHARE) {
             let Some(slot) = self.timers.poll_due(now) else { break };
             if let Some(id) = self.sockets.id_at(slot) {
                 self.guarded(id, now, |stack| stack.on_connection_timer(id, now));
@@ -123,15 +127,19 @@ impl Stack {
             self.net.on_routes_changed();
         }
         self.net.pump_neighbours(&mut self.world.cx(now));
-        self.expire_reassemblies(now);
-        self.expire_time_waits(now);
+        self.expire_reassemblies(SHARE, now);
+        self.expire_time_waits(SHARE, now);
     }
 
     /// When [`Stack::on_timer`] wants to be called.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        if !self.net.local.is_empty() || !self.dirty_local.is_empty() {
-            return Some(Instant::ZERO); // More than one call's budget goes from ourselves to ourselves.
+        // More than one call's budget goes from ourselves to ourselves, leaves, or has found no neighbour.
+        let is_behind = !(self.net.local.is_empty() && self.dirty_local.is_empty())
+            || !(self.net.out.is_empty() && self.dirty.is_empty())
+            || self.net.neighbours.has_failed();
+        if is_behind {
+            return Some(Instant::ZERO);
         }
         let services = self.net.poll_deadline().into_iter().chain(self.time_waits.poll_deadline()).min();
         let services = services.map(|at| at.max(self.services_rest_until));

@@ -92,8 +92,9 @@ impl Stack {
     }
 
     /// Reassemblies that have waited too long (RFC 792: told only if the first fragment is here).
-    pub(super) fn expire_reassemblies(&mut self, now: Instant) {
-        while let Some((_, quote)) = self.net.reassembly.poll_expired(now) {
+    pub(super) fn expire_reassemblies(&mut self, share: usize, now: Instant) {
+        for _ in 0..share {
+            let Some((_, quote)) = self.net.reassembly.poll_expired(now) else { return };
             self.world.mib.ip_reasm_timeout += 1;
             self.world.mib.ip_reasm_fails += 1;
             let Some(quote) = quote else { continue };

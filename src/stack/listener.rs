@@ -150,15 +150,22 @@ impl Stack {
         }
         let Some(entry) = self.sockets.lookup_mut(id) else { return };
         let Body::Listener(listener) = &mut entry.body else { return };
-        let is_flooded = listener.is_syn_queue_full();
+        let has_no_room = !self.memory.admits();
+        // Who has shown by a cookie that it is there comes before those who have shown nothing.
+        let is_reserved = self.memory.is_crowded() && self.knobs.syncookies != 0;
+        let is_flooded = listener.is_syn_queue_full() || has_no_room || is_reserved;
         if listener.is_full() || (is_flooded && self.knobs.syncookies == 0) {
             self.world.mib.tcp_listen_overflows += u64::from(listener.is_full());
             self.world.mib.tcp_req_q_full_drop += u64::from(!listener.is_full());
             self.world.mib.tcp_listen_drops += 1;
-            let queue = if listener.is_full() { "accept" } else { "SYN" };
+            let why = match (listener.is_full(), has_no_room) {
+                (true, _) => "the accept queue",
+                (false, true) => "the memory",
+                (false, false) => "the SYN queue",
+            };
             self.journal.say(Kind::Refused, now, || {
                 let Flow { local, remote } = flow;
-                format!("{remote} has to wait: the {queue} queue of the listener at {local} is full")
+                format!("{remote} has to wait: {why} of the listener at {local} is full")
             });
             return;
         }
@@ -198,6 +205,10 @@ impl Stack {
         now: Instant,
     ) -> Option<SocketId> {
         let stage = if connection.is_fast_passive() { Stage::Queued } else { Stage::Embryo };
+        if !self.memory.admits() {
+            self.world.mib.tcp_listen_drops += 1;
+            return None;
+        }
         // The child keeps its listener's address, but nobody bound the port for it: should it let go of its peer
         // (connect(2) with AF_UNSPEC), then the port is the listener's alone.
         let bound = Endpoint::new(self.sockets.lookup(id)?.bound.addr, 0);

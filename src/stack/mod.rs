@@ -33,7 +33,7 @@ mod input;
 mod io;
 pub mod journal;
 mod listener;
-mod memory;
+pub mod memory;
 mod net;
 mod output;
 mod ports;
@@ -54,7 +54,7 @@ pub use settings::{IpSettings, Ipv6Settings, MtuDiscover, SocketSettings, Via};
 use crate::{
     addr::Endpoint,
     counters::Counters,
-    error::Result,
+    error::{Error, Result},
     ready::Ready,
     rng::{Key, Rng},
     tcp::Knobs,
@@ -173,6 +173,8 @@ pub struct Stack {
     fast_call: bool,
     /// Memory of all connections.
     memory: crate::tcp::memory::Account,
+    /// Memory of what waits in all datagram sockets, bytes.
+    datagram_memory: usize,
     /// Connections without an owner.
     orphans: usize,
     /// Those of them with something unacknowledged.
@@ -204,7 +206,8 @@ impl Stack {
             servers: fastopen::Servers::default(),
             fast_keys: vec![(u128::from(rng.u64()) << 64 | u128::from(rng.u64())).to_be_bytes()],
             fast_call: false,
-            memory: crate::tcp::memory::Account::new(config.memory),
+            memory: memory::account(config.memory.unwrap_or_default()),
+            datagram_memory: 0,
             orphans: 0,
             draining: 0,
             services_rest_until: Instant::ZERO,
@@ -217,8 +220,11 @@ impl Stack {
     /// Opens a socket.
     ///
     /// # Errors
-    /// `NoBuffers` at the limit of sockets.
+    /// `NoBuffers` at the limit of sockets, and when there is no memory for another.
     pub fn open(&mut self, family: Family, protocol: Protocol) -> Result<SocketId> {
+        if !self.has_room_for_socket() {
+            return Err(Error::NoBuffers);
+        }
         let addr = match family {
             Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),

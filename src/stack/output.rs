@@ -15,7 +15,8 @@ use crate::{
     wire::{checksum, ipv4},
 };
 
-/// Datagrams and segments moved inside the stack in one call: neither recursion nor starvation.
+/// Datagrams and segments moved inside the stack in one call, and frames whose neighbours were not found: neither
+/// recursion nor starvation.
 const LOCAL_BUDGET: usize = 128;
 
 impl Stack {
@@ -77,7 +78,8 @@ impl Stack {
                 break;
             }
         }
-        while let Some(frame) = self.net.neighbours.poll_failed() {
+        for _ in 0..LOCAL_BUDGET {
+            let Some(frame) = self.net.neighbours.poll_failed() else { break };
             self.guarded_for_nobody(|stack| stack.on_neighbour_failed(&frame, now));
         }
     }

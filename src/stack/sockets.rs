@@ -6,6 +6,9 @@ use crate::{addr::Endpoint, error::Error, tcp, udp};
 /// Sockets at most, those without an owner included.
 const LIMIT: usize = 1 << 20;
 
+/// Slots that are never worth giving back.
+const FLOOR: usize = 1024;
+
 /// Whose a socket is.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
@@ -110,6 +113,8 @@ struct Slot {
 pub struct Sockets {
     slots: Vec<Slot>,
     free: Vec<u32>,
+    /// The generation a new slot begins with: none that was there before at its index was as high.
+    newest: u32,
 }
 
 impl Sockets {
@@ -126,8 +131,9 @@ impl Sockets {
         if self.slots.len() >= LIMIT {
             return Err(Error::NoBuffers);
         }
-        self.slots.push(Slot { generation: 0, entry: Some(entry) });
-        Ok(SocketId { index: self.slots.len() as u32 - 1, generation: 0 })
+        let generation = self.newest;
+        self.slots.push(Slot { generation, entry: Some(entry) });
+        Ok(SocketId { index: self.slots.len() as u32 - 1, generation })
     }
 
     /// Takes a socket out; its id names nothing from here on. A slot whose generations are used up stays empty.
@@ -139,6 +145,30 @@ impl Sockets {
             self.free.push(id.index);
         }
         Some(entry)
+    }
+
+    /// Gives back the slots behind the last that is in use, if they are most of all.
+    pub fn shrink(&mut self) {
+        let used = self.slots.iter().rposition(|slot| slot.entry.is_some()).map_or(0, |last| last + 1);
+        if self.slots.len() < FLOOR || used > self.slots.len() / 4 {
+            return;
+        }
+        // Their ids name nothing for ever: what comes in their place begins above them. A slot whose generations are
+        // used up stays.
+        let Some(newest) = self.slots[used..].iter().map(|slot| slot.generation).max().filter(|max| *max < u32::MAX)
+        else {
+            return;
+        };
+        self.newest = self.newest.max(newest);
+        self.slots.truncate(used);
+        self.slots.shrink_to_fit();
+        self.free.retain(|index| (*index as usize) < used);
+        self.free.shrink_to_fit();
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
     }
 
     /// The socket, whoever owns it.
@@ -220,6 +250,20 @@ mod tests {
         sockets.slots[0].generation = u32::MAX;
         sockets.remove(SocketId { generation: u32::MAX, ..first });
         assert_eq!(sockets.insert(entry()).unwrap().index, 1);
+    }
+
+    #[test]
+    fn slots_that_a_rush_has_left_go_and_their_ids_name_nothing_afterwards() {
+        let mut sockets = Sockets::default();
+        let rush: Vec<SocketId> = (0..10_000).map(|_| sockets.insert(entry()).unwrap()).collect();
+        rush[1..].iter().for_each(|id| _ = sockets.remove(*id));
+        sockets.shrink();
+        assert_eq!((sockets.slots.len(), sockets.free.len(), sockets.len()), (1, 0, 1));
+        assert!(sockets.lookup(rush[0]).is_some());
+        (0..10_000).for_each(|_| assert!(sockets.insert(entry()).is_ok()));
+        assert!(rush[1..].iter().all(|id| sockets.lookup(*id).is_none()));
+        sockets.shrink();
+        assert_eq!(sockets.len(), 10_001, "what is in use stays");
     }
 
     #[test]

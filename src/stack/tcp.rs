@@ -164,7 +164,7 @@ impl Stack {
         }
         let mut frame = Frame::new();
         seg.emit(frame.append(seg.len()));
-        let sum = checksum::pseudo_header(flow.local.addr, flow.remote.addr, protocol::TCP, seg.len() as u32);
+        let sum = checksum::pseudo_header(flow.local.addr, flow.remote.addr, protocol::TCP, seg.len());
         let field = tcp::CHECKSUM_FIELD;
         frame.head_mut()[field..field + 2].copy_from_slice(&checksum::fold(sum).to_be_bytes());
         frame.set_partial_checksum(field);
@@ -277,7 +277,7 @@ impl Stack {
         if let Some(state) = time_wait {
             let binding = entry.binding.take();
             self.free(id, now);
-            let limit = self.knobs.max_tw_buckets as usize;
+            let limit = self.time_wait_limit();
             if let Err(Waiting { binding, .. }) = self.time_waits.add(flow, Waiting { state, binding }, limit) {
                 binding.iter().for_each(|binding| self.ports.remove(binding));
                 self.world.mib.tcp_time_wait_overflow += 1;
@@ -302,7 +302,10 @@ impl Stack {
                 self.note_relief(now);
                 self.demux.remove_connection(&connection.flow(), id);
             }
-            Body::Datagram(_) => self.demux.remove_datagrams(entry.local.port, id),
+            Body::Datagram(socket) => {
+                self.datagram_memory -= socket.footprint();
+                self.demux.remove_datagrams(entry.local.port, id);
+            }
             Body::Listener(_) | Body::Idle(_) => {}
         }
     }
@@ -315,8 +318,9 @@ impl Stack {
     }
 
     /// The timers of TIME-WAIT.
-    pub(super) fn expire_time_waits(&mut self, now: Instant) {
-        while let Some(waiting) = self.time_waits.poll_expired(now) {
+    pub(super) fn expire_time_waits(&mut self, share: usize, now: Instant) {
+        for _ in 0..share {
+            let Some(waiting) = self.time_waits.poll_expired(now) else { return };
             waiting.binding.iter().for_each(|binding| self.ports.remove(binding));
             self.world.mib.tcp_time_waited += 1;
         }

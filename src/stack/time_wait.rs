@@ -1,8 +1,15 @@
 //! Connections in TIME-WAIT whose owner has gone, in a few bytes each (RFC 9293 section 3.3.2).
 
 use super::{demux::FlowKey, ports::Binding};
-use crate::{addr::Flow, rng::Key, shrink, tcp::TimeWait, time::Instant};
-use std::collections::{HashMap, VecDeque};
+use crate::{
+    addr::Flow,
+    line::{Line, Links},
+    rng::Key,
+    shrink,
+    tcp::TimeWait,
+    time::Instant,
+};
+use std::collections::HashMap;
 
 /// One connection that waits.
 pub struct Waiting {
@@ -12,17 +19,28 @@ pub struct Waiting {
     pub binding: Option<Binding>,
 }
 
+struct Slot {
+    flow: Flow,
+    waiting: Waiting,
+    /// When it is looked at: its end, as it was when it was put into line.
+    look_at: Instant,
+}
+
 /// All of them.
 pub struct TimeWaits {
-    by_flow: HashMap<FlowKey, Waiting, Key>,
+    by_flow: HashMap<FlowKey, u32, Key>,
+    slots: Vec<Option<Slot>>,
+    free: Vec<u32>,
     /// In about the order of their ends; the real end is looked at when the time has come.
-    order: VecDeque<(Instant, Flow)>,
+    line: Line,
+    links: Links,
 }
 
 impl TimeWaits {
     /// None waits.
     pub fn new(key: Key) -> Self {
-        Self { by_flow: HashMap::with_hasher(key), order: VecDeque::new() }
+        let by_flow = HashMap::with_hasher(key);
+        Self { by_flow, slots: Vec::new(), free: Vec::new(), line: Line::default(), links: Links::default() }
     }
 
     /// A connection begins to wait; gives it back when `limit` wait already.
@@ -30,19 +48,38 @@ impl TimeWaits {
         if self.by_flow.len() >= limit {
             return Err(waiting);
         }
-        self.order.push_back((waiting.state.until, flow));
-        self.by_flow.insert(FlowKey(flow), waiting);
+        let look_at = waiting.state.until;
+        let fresh = Some(Slot { flow, waiting, look_at });
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = fresh;
+                slot
+            }
+            None => {
+                self.slots.push(fresh);
+                self.slots.len() as u32 - 1
+            }
+        };
+        self.links.push(&mut self.line, slot);
+        if let Some(old) = self.by_flow.insert(FlowKey(flow), slot) {
+            self.vacate(old);
+        }
         Ok(())
     }
 
     /// The connection of `flow`.
     pub fn lookup(&mut self, flow: &Flow) -> Option<&mut Waiting> {
-        if self.by_flow.is_empty() { None } else { self.by_flow.get_mut(&FlowKey(*flow)) }
+        if self.by_flow.is_empty() {
+            return None;
+        }
+        let slot = *self.by_flow.get(&FlowKey(*flow))?;
+        self.slots[slot as usize].as_mut().map(|slot| &mut slot.waiting)
     }
 
     /// Whether nobody waits on `flow`, or somebody who gives way to a new connection.
     pub fn admits(&self, flow: &Flow, now: Instant) -> bool {
-        self.by_flow.get(&FlowKey(*flow)).is_none_or(|waiting| waiting.state.may_be_reused(now))
+        let slot = self.by_flow.get(&FlowKey(*flow)).and_then(|slot| self.slots[*slot as usize].as_ref());
+        slot.is_none_or(|slot| slot.waiting.state.may_be_reused(now))
     }
 
     /// All of them.
@@ -52,27 +89,43 @@ impl TimeWaits {
 
     /// Forgets the connection of `flow`.
     pub fn remove(&mut self, flow: &Flow) -> Option<Waiting> {
-        let waiting = self.by_flow.remove(&FlowKey(*flow));
+        let slot = self.by_flow.remove(&FlowKey(*flow))?;
         shrink::map(&mut self.by_flow);
+        self.vacate(slot)
+    }
+
+    /// Empties a slot that no flow leads to any more.
+    fn vacate(&mut self, slot: u32) -> Option<Waiting> {
+        self.links.remove(&mut self.line, slot);
+        self.free.push(slot);
+        let waiting = self.slots[slot as usize].take().map(|slot| slot.waiting);
+        if self.line.is_empty() {
+            // What the tables grew to is given back when the rush is over.
+            (self.slots, self.free, self.links) = (Vec::new(), Vec::new(), Links::default());
+        }
         waiting
     }
 
     /// Takes the next connection that has waited long enough.
     pub fn poll_expired(&mut self, now: Instant) -> Option<Waiting> {
-        while self.order.front().is_some_and(|(until, _)| *until <= now) {
-            let (_, flow) = self.order.pop_front()?;
-            shrink::queue(&mut self.order);
-            match self.by_flow.get(&FlowKey(flow)).map(|waiting| waiting.state.until) {
-                Some(until) if until > now => self.order.push_back((until, flow)),
-                Some(_) => return self.remove(&flow),
-                None => {}
+        while let Some(first) = self.line.first()
+            && let Some(slot) = &mut self.slots[first as usize]
+            && slot.look_at <= now
+        {
+            let until = slot.waiting.state.until;
+            if until <= now {
+                let flow = slot.flow;
+                return self.remove(&flow);
             }
+            slot.look_at = until;
+            self.links.remove(&mut self.line, first);
+            self.links.push(&mut self.line, first);
         }
         None
     }
 
     /// When [`TimeWaits::poll_expired`] wants to be called.
     pub fn poll_deadline(&self) -> Option<Instant> {
-        self.order.front().map(|(until, _)| *until)
+        self.slots[self.line.first()? as usize].as_ref().map(|slot| slot.look_at)
     }
 }

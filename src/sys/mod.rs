@@ -15,6 +15,7 @@ pub mod ifreq;
 pub mod kernel;
 pub mod log;
 pub mod machine;
+pub mod memory;
 pub mod netlink;
 pub mod panics;
 pub mod passwd;

@@ -47,6 +47,13 @@ pub fn lift_limits() {
     }
 }
 
+/// Lets the allocator use one arena for all threads (mallopt(3)): each further one reserves 64 MiB of addresses, and keeps
+/// what it has. For a process that has one thread with much to do.
+pub fn use_one_arena() {
+    // SAFETY: it takes two numbers; what it does not know it leaves as it is.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+}
+
 /// How much memory the allocator keeps for later, whether the machine has it back or not, bytes (mallinfo2(3)).
 pub fn spare_memory() -> usize {
     // SAFETY: it takes nothing, and only counts.

@@ -1,9 +1,14 @@
 //! Memory of all connections of a stack together: three thresholds as Linux's tcp_mem, what a connection may hold
-//! between them, and what it gives back first (data out of order, which the peer still has: RFC 2018 section 8).
+//! between them, how many of them there may be, and what it gives back first (data out of order, which the peer still
+//! has: RFC 2018 section 8).
 
 use super::Connection;
 use crate::{cx::Cx, wire::seq::SeqNum};
 
+/// What every connection may hold whatever the others do: the first number of tcp_rmem as it is by default, bytes.
+pub const GUARANTEED: usize = 4096;
+/// In pages of so many bytes is counted what is held outside a connection.
+const PAGE: usize = 4096;
 /// No limit.
 const UNLIMITED: usize = usize::MAX;
 /// Memory that received data may hold beside the window, in windows: what is out of order goes when there is more.
@@ -36,11 +41,16 @@ impl Default for Limits {
     }
 }
 
-/// What all connections hold.
+/// What all connections hold, and what they are made of.
 #[derive(Debug)]
 pub struct Account {
     limits: Limits,
+    /// Bytes for data.
     used: usize,
+    /// Connections there are.
+    connections: usize,
+    /// What each of them costs before it holds any data, bytes.
+    each: usize,
     /// Connections that hold something.
     holders: usize,
     is_pressed: bool,
@@ -49,15 +59,19 @@ pub struct Account {
 /// One connection's part in it.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct Share {
-    /// Bytes accounted for.
-    held: usize,
+    /// Bytes accounted for: more than fit are as good as those that do.
+    held: u32,
+    /// Pages held outside the connection: taken from it, and not yet with the program.
+    outside: u16,
+    /// The connection is one of those accounted for.
+    is_counted: bool,
     /// Bytes it may hold at present.
     allowance: usize,
 }
 
 impl Default for Share {
     fn default() -> Self {
-        Self { held: 0, allowance: UNLIMITED }
+        Self { held: 0, outside: 0, is_counted: false, allowance: UNLIMITED }
     }
 }
 
@@ -76,12 +90,48 @@ impl Share {
 impl Account {
     /// An account nobody holds anything of.
     pub const fn new(limits: Limits) -> Self {
-        Self { limits, used: 0, holders: 0, is_pressed: false }
+        Self { limits, used: 0, connections: 0, each: 0, holders: 0, is_pressed: false }
     }
 
-    /// Bytes held by all connections together.
+    /// Every connection costs `bytes` more before it holds any data.
+    pub const fn charge_each(&mut self, bytes: usize) {
+        self.each += bytes;
+    }
+
+    /// The thresholds are others from here on.
+    pub const fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// The thresholds.
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Bytes of data held by all connections together.
     pub const fn used(&self) -> usize {
         self.used
+    }
+
+    /// The same with what the connections are made of.
+    pub const fn total(&self) -> usize {
+        self.used + self.connections * self.each
+    }
+
+    /// Whether there is room for one more connection: all of them are to find, at the worst, what they are made of and
+    /// what each is guaranteed.
+    pub const fn admits(&self) -> bool {
+        (self.connections + 1).saturating_mul(self.each + GUARANTEED) <= self.limits.high
+    }
+
+    /// Whether three quarters of that room are taken: the rest is for those who have shown that they are there.
+    pub const fn is_crowded(&self) -> bool {
+        (self.connections + 1).saturating_mul(self.each + GUARANTEED) > self.limits.high / 4 * 3
+    }
+
+    /// Whether so many `things` of `size` bytes, which come beside the connections, take no more than an eighth of the memory.
+    pub const fn admits_small(&self, things: usize, size: usize) -> bool {
+        things.saturating_mul(size) <= self.limits.high / 8
     }
 
     /// Whether pressure has begun and not ended.
@@ -91,7 +141,7 @@ impl Account {
 
     /// Whether the limit is reached: what has no owner is let go (Linux's tcp_check_oom).
     pub const fn is_exhausted(&self) -> bool {
-        self.used >= self.limits.high
+        self.total() >= self.limits.high
     }
 
     /// What one connection may hold. Under pressure it is an even part of all there is (as Linux's
@@ -110,13 +160,14 @@ impl Account {
     /// begins with this.
     pub fn settle(&mut self, connection: &mut Connection) -> bool {
         let holds = connection.holds();
-        let Share { held, .. } = &mut connection.share;
-        self.used = self.used - *held + holds;
+        let Share { held, is_counted, .. } = &mut connection.share;
+        self.connections += usize::from(!std::mem::replace(is_counted, true));
+        self.used = self.used - *held as usize + holds as usize;
         self.holders = self.holders + usize::from(holds > 0) - usize::from(*held > 0);
         *held = holds;
-        let begins = !self.is_pressed && self.used > self.limits.pressure;
+        let begins = !self.is_pressed && self.total() > self.limits.pressure;
         if self.is_pressed || begins {
-            self.is_pressed = self.used > self.limits.low;
+            self.is_pressed = self.total() > self.limits.low;
         }
         connection.share.allowance = self.allowance(connection);
         begins && self.is_pressed
@@ -129,17 +180,24 @@ impl Account {
 
     /// A connection is taken out: what it holds goes with it.
     pub fn release(&mut self, connection: &mut Connection) {
-        let Share { held, .. } = std::mem::take(&mut connection.share);
-        self.used -= held;
+        let Share { held, is_counted, .. } = std::mem::take(&mut connection.share);
+        self.used -= held as usize;
+        self.connections -= usize::from(is_counted);
         self.holders -= usize::from(held > 0);
-        self.is_pressed &= self.used > self.limits.low;
+        self.is_pressed &= self.total() > self.limits.low;
     }
 }
 
 impl Connection {
     /// Bytes of memory held for data.
-    fn holds(&self) -> usize {
-        self.rcv.footprint() + self.snd.held()
+    fn holds(&self) -> u32 {
+        let bytes = self.rcv.footprint() + self.snd.memory() + usize::from(self.share.outside) * PAGE;
+        u32::try_from(bytes).unwrap_or(u32::MAX)
+    }
+
+    /// Whoever moves this connection's data holds `bytes` of it, on the way in or out, that the connection does not.
+    pub fn note_outside(&mut self, bytes: usize) {
+        self.share.outside = u16::try_from(bytes.div_ceil(PAGE)).unwrap_or(u16::MAX);
     }
 
     /// Gives back what is out of order as far as the connection holds more than its share.
@@ -188,8 +246,6 @@ mod tests {
     use super::*;
     use crate::tcp::testing::{Tester, seg};
 
-    /// The first value of tcp_rmem.
-    const GUARANTEED: usize = 4096;
     const LIMITS: Limits = Limits { low: 20_000, pressure: 30_000, high: 60_000 };
 
     #[test]
@@ -223,11 +279,33 @@ mod tests {
         let mut t = Tester::established();
         t.write(50_000).unwrap();
         account.settle(&mut t.connection);
-        assert_eq!((account.used(), account.holders, account.is_pressed()), (50_000, 1, true));
+        assert_eq!((account.used(), account.holders, account.is_pressed()), (64 << 10, 1, true));
         account.release(&mut t.connection);
         assert_eq!((account.used(), account.holders, account.is_pressed()), (0, 0, false));
         account.release(&mut t.connection);
         assert_eq!(account.used(), 0);
+    }
+
+    #[test]
+    fn what_connections_are_made_of_counts_and_bounds_their_number() {
+        let mut account = Account::new(LIMITS);
+        account.charge_each(5904);
+        let mut testers: Vec<Tester> = Vec::new();
+        while account.admits() {
+            let mut t = Tester::established();
+            account.settle(&mut t.connection);
+            account.settle(&mut t.connection);
+            testers.push(t);
+        }
+        assert_eq!((testers.len(), account.used(), account.total()), (6, 0, 6 * 5904));
+        assert!(account.is_pressed() && account.is_crowded(), "{LIMITS:?}");
+        testers[0].connection.note_outside(1000);
+        account.settle(&mut testers[0].connection);
+        assert_eq!(account.used(), PAGE);
+        testers.iter_mut().for_each(|t| account.release(&mut t.connection));
+        assert_eq!((account.used(), account.total(), account.admits()), (0, 0, true));
+        assert!(!account.is_pressed() && !account.is_crowded());
+        assert!(account.admits_small(75, 100) && !account.admits_small(76, 100));
     }
 
     #[test]

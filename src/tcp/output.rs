@@ -429,7 +429,7 @@ impl Connection {
             out.ecn = codepoint::ECT_0;
         }
         let sum =
-            checksum::pseudo_header(self.flow.local.addr, self.flow.remote.addr, protocol::TCP, len as u32 + data);
+            checksum::pseudo_header(self.flow.local.addr, self.flow.remote.addr, protocol::TCP, len + data as usize);
         out.head_mut()[CHECKSUM_FIELD..CHECKSUM_FIELD + 2].copy_from_slice(&checksum::fold(sum).to_be_bytes());
         out.set_partial_checksum(CHECKSUM_FIELD);
         if data > 0 {

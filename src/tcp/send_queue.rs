@@ -143,6 +143,11 @@ impl SendQueue {
         self.rope.len()
     }
 
+    /// Memory held for data, bytes: the blocks it is in, however little of them is filled.
+    pub fn memory(&self) -> usize {
+        self.rope.footprint()
+    }
+
     /// Memory held, bytes.
     pub fn footprint(&self) -> usize {
         self.rope.footprint() + self.sent.capacity() * size_of::<Sent>()

@@ -48,6 +48,7 @@ pub fn add_parts<'a>(sum: u64, parts: impl IntoIterator<Item = &'a [u8]>) -> u64
 }
 
 /// A sum folded to 16 bits, not inverted.
+#[expect(clippy::cast_possible_truncation, reason = "what is folded often enough has 16 bits")]
 pub fn fold(sum: u64) -> u16 {
     let sum = (sum >> 32) + (sum & 0xffff_ffff);
     let sum = (sum >> 32) + (sum & 0xffff_ffff);
@@ -63,12 +64,12 @@ pub fn is_valid(sum: u64, bytes: &[u8]) -> bool {
 
 /// The sum of the pseudo-header of `protocol` with `len` bytes of transport header and payload (RFC 9293 section 3.1,
 /// RFC 768; RFC 8200 section 8.1 for IPv6).
-pub fn pseudo_header(src: IpAddr, dst: IpAddr, protocol: u8, len: u32) -> u64 {
+pub fn pseudo_header(src: IpAddr, dst: IpAddr, protocol: u8, len: usize) -> u64 {
     let addr = |addr: IpAddr| match addr {
         IpAddr::V4(v4) => u64::from(u32::from(v4)),
         IpAddr::V6(v6) => add(0, &v6.octets()),
     };
-    addr(src) + addr(dst) + u64::from(protocol) + u64::from(len)
+    addr(src) + addr(dst) + u64::from(protocol) + len as u64
 }
 
 /// Completes the partial checksum of `frame` (see [`Frame::set_partial_checksum`]) in software; does nothing if it has
@@ -92,7 +93,7 @@ pub fn finish(frame: &mut Frame) {
 /// pseudo-header, header and payload, never zero.
 pub fn transport(src: IpAddr, dst: IpAddr, protocol: u8, segment: &[u8]) -> u16 {
     debug_assert!(matches!(protocol, protocol::TCP | protocol::UDP | protocol::ICMPV6));
-    match !fold(add(pseudo_header(src, dst, protocol, segment.len() as u32), segment)) {
+    match !fold(add(pseudo_header(src, dst, protocol, segment.len()), segment)) {
         0 => 0xffff,
         checksum => checksum,
     }

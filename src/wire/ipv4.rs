@@ -43,7 +43,7 @@ impl Default for Header {
     fn default() -> Self {
         Self {
             tos: 0,
-            total_len: MIN_HEADER as u16,
+            total_len: u16::try_from(MIN_HEADER).unwrap_or(u16::MAX),
             id: 0,
             dont_fragment: false,
             more_fragments: false,
@@ -102,7 +102,8 @@ impl Header {
         if !checksum::is_valid(0, &packet[..len]) {
             return Err(ParseError::Checksum);
         }
-        check_options(&packet[MIN_HEADER..len]).map_err(|at| ParseError::Option((MIN_HEADER + at) as u8))?;
+        check_options(&packet[MIN_HEADER..len])
+            .map_err(|at| ParseError::Option(u8::try_from(MIN_HEADER + at).unwrap_or(u8::MAX)))?;
         Ok((header, len))
     }
 

@@ -96,7 +96,7 @@ impl SackBlocks {
     /// The first `count` of them.
     #[must_use]
     pub fn first(mut self, count: usize) -> Self {
-        self.len = self.len.min(count.min(4) as u8);
+        self.len = self.len.min(u8::try_from(count).unwrap_or(4));
         self
     }
 
@@ -129,10 +129,9 @@ impl FastOpen {
 
     /// A cookie of these bytes, 16 of them at most.
     pub fn new(cookie: &[u8], experimental: bool) -> Self {
-        let len = cookie.len().min(16);
         let mut bytes = [0; 16];
-        bytes[..len].copy_from_slice(&cookie[..len]);
-        Self { bytes, len: len as u8, experimental }
+        bytes.iter_mut().zip(cookie).for_each(|(to, from)| *to = *from);
+        Self { bytes, len: u8::try_from(cookie.len().min(16)).unwrap_or(16), experimental }
     }
 
     /// Whether it asks for a cookie.
@@ -381,7 +380,7 @@ impl Options {
         let blocks = self.sack_room();
         if blocks > 0 {
             put(&rest);
-            put(&[kind::SACK, 2 + 8 * blocks as u8]);
+            put(&[kind::SACK, 2 + 8 * u8::try_from(blocks).unwrap_or(4)]);
             for (start, end) in &self.sack.as_slice()[..blocks] {
                 put(&start.0.to_be_bytes());
                 put(&end.0.to_be_bytes());
@@ -423,7 +422,7 @@ impl Header {
     pub fn emit(&self, out: &mut [u8]) {
         let Self { src_port, dst_port, seq, ack, flags, window, urgent, options } = self;
         let (fixed, rest) = out.split_at_mut(MIN_HEADER);
-        let offset_and_flags = ((self.len() / 4) as u16) << 12 | flags.0 & 0x1ff;
+        let offset_and_flags = u16::try_from(self.len() / 4).unwrap_or(0xf) << 12 | flags.0 & 0x1ff;
         fixed[0..2].copy_from_slice(&src_port.to_be_bytes());
         fixed[2..4].copy_from_slice(&dst_port.to_be_bytes());
         fixed[4..8].copy_from_slice(&seq.0.to_be_bytes());
@@ -444,7 +443,7 @@ pub fn ports(header: &[u8]) -> Option<(u16, u16)> {
 
 /// Whether the checksum of `segment` (header and payload) is right.
 pub fn verify(src: IpAddr, dst: IpAddr, segment: &[u8]) -> bool {
-    checksum::is_valid(checksum::pseudo_header(src, dst, protocol::TCP, segment.len() as u32), segment)
+    checksum::is_valid(checksum::pseudo_header(src, dst, protocol::TCP, segment.len()), segment)
 }
 
 /// One line in the manner of packet scripts: `40000 > 80 S 17 win 65535 <mss 1460,sackOK,TS val 5 ecr 0,wscale 7>`.

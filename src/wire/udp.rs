@@ -55,7 +55,7 @@ pub fn verify(src: IpAddr, dst: IpAddr, datagram: &[u8]) -> bool {
     if absent {
         return src.is_ipv4();
     }
-    checksum::is_valid(checksum::pseudo_header(src, dst, protocol::UDP, datagram.len() as u32), datagram)
+    checksum::is_valid(checksum::pseudo_header(src, dst, protocol::UDP, datagram.len()), datagram)
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ use super::source::Source;
 
 /// The layers, from the ground up. Within a layer a room may use its neighbours, except where the order of the list
 /// in a row of its own says otherwise: `sys` is below `device`, `device` below `engine`.
-const ROOMS: [(&str, &str, u32); 27] = [
+const ROOMS: [(&str, &str, u32); 28] = [
     ("addr", "L0", 0),
     ("buf", "L0", 0),
     ("counters", "L0", 0),
     ("cx", "L0", 0),
     ("error", "L0", 0),
+    ("line", "L0", 0),
     ("ready", "L0", 0),
     ("rng", "L0", 0),
     ("shrink", "L0", 0),

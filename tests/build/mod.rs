@@ -177,6 +177,11 @@ impl Running {
         Self(child)
     }
 
+    /// The child's process id.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Waits up to `limit`; says how it ended.
     pub fn end(&mut self, limit: Duration) -> String {
         let end = SystemTime::UNIX_EPOCH.elapsed().unwrap() + limit;

@@ -18,7 +18,7 @@ sample=${SAMPLE:-recovery=82 congestion=82 input=82 output=82 rest=82}
 mkdir -p "$tree/src/socket" "$tree/src/device"
 rm -rf "$tree/src" "$tree/tests"
 mkdir -p "$tree/src/socket" "$tree/src/device"
-for layer in addr buf counters cx error icmp ip neigh ready rng stack tcp time udp wire; do
+for layer in addr buf counters cx error icmp ip line neigh ready rng shrink stack tcp time udp wire; do
   for part in "src/$layer" "src/$layer.rs"; do
     if [ -e "$part" ]; then cp -rp "$part" "$tree/src/"; fi
   done

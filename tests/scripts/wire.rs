@@ -98,7 +98,7 @@ impl Sent {
         let (ip, at) = ipv4::Header::parse(bytes).map_err(|error| format!("a bad IP header: {error:?}"))?;
         let segment = &bytes[at..usize::from(ip.total_len).min(bytes.len())];
         let (src, dst) = (IpAddr::V4(ip.src), IpAddr::V4(ip.dst));
-        let sum = checksum::pseudo_header(src, dst, ip.protocol, segment.len() as u32);
+        let sum = checksum::pseudo_header(src, dst, ip.protocol, segment.len());
         let len = match ip.protocol {
             protocol::TCP if segment.len() >= 20 => usize::from(segment[12] >> 4) * 4,
             protocol::UDP if segment.len() >= 8 => 8,
@@ -434,7 +434,7 @@ fn header(ip: Ip, src: Ipv4Addr, dst: Ipv4Addr, protocol: u8, total_len: u16) ->
 /// Puts the IP header in front, and the checksum at its place.
 fn datagram(ip: Ip, src: Ipv4Addr, dst: Ipv4Addr, protocol: u8, mut body: Vec<u8>, field: Option<usize>) -> Vec<u8> {
     if let Some(field) = field {
-        let sum = checksum::pseudo_header(IpAddr::V4(src), IpAddr::V4(dst), protocol, body.len() as u32);
+        let sum = checksum::pseudo_header(IpAddr::V4(src), IpAddr::V4(dst), protocol, body.len());
         let sum = !checksum::fold(checksum::add(sum, &body));
         body[field..field + 2].copy_from_slice(&sum.to_be_bytes());
     }

@@ -195,7 +195,7 @@ struct Buffers {
 
 impl Buffers {
     fn new() -> Self {
-        Self { pool: Pool::new(65_600, usize::MAX), all: HashSet::new() }
+        Self { pool: Pool::new(65_600), all: HashSet::new() }
     }
 
     /// A packet in a large buffer.

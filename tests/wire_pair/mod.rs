@@ -120,7 +120,7 @@ impl Pair {
         let now = Instant::ZERO + Duration::from_secs(1000);
         let stack = |side: Side| {
             let rng = Box::new(SeededRng::new([wire.seed, side as u64]));
-            Stack::new(&Config { memory: wire.memory, ..config(side.addr(), side.mac()) }, Some(caps), rng, now)
+            Stack::new(&Config { memory: Some(wire.memory), ..config(side.addr(), side.mac()) }, Some(caps), rng, now)
         };
         Self {
             a: stack(Side::A),

@@ -21,7 +21,7 @@ fn frame(medium: Medium, protocol: u8, payload: &[u8], beside: usize, step: usiz
     } else {
         transport[4..6].copy_from_slice(&(len as u16).to_be_bytes());
     }
-    let pseudo = checksum::pseudo_header(SRC.into(), DST.into(), protocol, len as u32);
+    let pseudo = checksum::pseudo_header(SRC.into(), DST.into(), protocol, len);
     transport[field..field + 2].copy_from_slice(&checksum::fold(pseudo).to_be_bytes());
     frame.set_partial_checksum(field);
     let ip = frame.prepend(20);
@@ -46,7 +46,7 @@ fn frame_v6(payload: &[u8]) -> Frame {
     let mut frame = Frame::new();
     let transport = frame.append(20);
     transport[12] = 5 << 4;
-    let pseudo = checksum::pseudo_header(src, dst, TCP, 20 + payload.len() as u32);
+    let pseudo = checksum::pseudo_header(src, dst, TCP, 20 + payload.len());
     transport[16..18].copy_from_slice(&checksum::fold(pseudo).to_be_bytes());
     frame.set_partial_checksum(16);
     let ip = frame.prepend(40);

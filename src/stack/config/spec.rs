@@ -52,8 +52,6 @@ type Result<T> = std::result::Result<T, SpecError>;
 
 const FORM: &str = "a specification is KIND:NAME,key=value,..., such as tap:t0,ip=10.0.0.2/24,gw=10.0.0.1";
 pub(super) const KEYS: &str = "ip, gw, route, dns, mtu, mac, offload, queues, mem, link, pcap, log, sysctl";
-/// Below this the stack could not even hold one connection's first flight in both directions.
-const LEAST_MEMORY: usize = 256 << 10;
 /// Longest name of a kernel interface: IFNAMSIZ with its terminating zero.
 const NAME_MAX: usize = 15;
 
@@ -121,7 +119,7 @@ fn set(config: &mut Config, key: &str, value: &str) -> Result<()> {
         "mac" => config.mac = Some(parse_mac(value)?),
         "offload" => config.offload = parse_switch(value)?,
         "queues" => config.queues = parse_queues(value)?,
-        "mem" => config.memory = parse_memory(value)?,
+        "mem" => config.memory = Some(parse_memory(value)?),
         "link" => config.link = Some(Impairment::parse_in("link", Form::Specification, value)?),
         "pcap" => config.pcap = Some(parse_path("pcap", value)?),
         "log" => config.log = Some(parse_logging("log", value)?),
@@ -331,7 +329,7 @@ fn parse_memory(text: &str) -> Result<Limits> {
     let number = Some(digits).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
     let bytes =
         number.and_then(|number| number.parse::<usize>().ok()).and_then(|number| number.checked_mul(1 << shift));
-    bytes.filter(|bytes| (LEAST_MEMORY..=1 << 40).contains(bytes)).map(Limits::at_most).ok_or_else(|| {
+    bytes.filter(|bytes| (Config::LEAST_MEMORY..=1 << 40).contains(bytes)).map(Limits::at_most).ok_or_else(|| {
         SpecError::new("mem", format!("`{text}` is not a number of bytes from 256K to 1024G; give it as mem=768M"))
     })
 }

@@ -52,7 +52,7 @@ impl AccEcnOption {
             let [_, rest @ ..] = counter.to_be_bytes();
             *field = rest;
         }
-        Self { order, len: counters.len().min(3) as u8, fields }
+        Self { order, len: u8::try_from(counters.len().min(3)).unwrap_or(3), fields }
     }
 
     /// Takes the data of an option of this kind; what is behind the last whole counter is ignored (RFC 9768 section
@@ -96,7 +96,7 @@ impl AccEcnOption {
     pub(super) fn emit(&self) -> [u8; BASE + 3 * FIELD] {
         let mut out = [0; BASE + 3 * FIELD];
         out[0] = self.order.kind();
-        out[1] = self.bytes() as u8;
+        out[1] = u8::try_from(self.bytes()).unwrap_or(u8::MAX);
         for (to, field) in out[BASE..].chunks_exact_mut(FIELD).zip(self.fields) {
             to.copy_from_slice(&field);
         }
