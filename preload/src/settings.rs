@@ -259,8 +259,7 @@ pub fn host() -> Result<Host<'static>> {
         return Err(DOWN);
     }
     let congestion = settings.congestion.as_bytes();
-    let routed = ROUTED.load(Ordering::Relaxed);
-    let mut host = Host { stack, token: token().unwrap_or_default(), congestion, routed, start, say };
+    let mut host = Host { stack, token: token().unwrap_or_default(), congestion, start, say };
     let is_new = MET.load(Ordering::Relaxed) != own_pid();
     if is_new && !settings.fence.as_bytes().is_empty() && !fence::is_raised() {
         say(variables::NO_FENCE.as_bytes());
@@ -271,17 +270,13 @@ pub fn host() -> Result<Host<'static>> {
     if host.token == [0; 16] || is_new && host.is_there() {
         let mut meant = [0; MEANT];
         let len = settings.meant(&mut meant);
-        (host.token, host.routed) = host.join(&meant[..len])?;
+        host.token = host.join(&meant[..len])?;
         remember(host.token);
-        ROUTED.store(host.routed, Ordering::Relaxed);
         crate::fence::raise(settings, &host)?;
         MET.store(own_pid(), Ordering::Relaxed);
     }
     Ok(host)
 }
-
-/// The host said that there is a route to every unicast address.
-static ROUTED: AtomicBool = AtomicBool::new(false);
 
 /// The process that has met the stack's host.
 static MET: AtomicI32 = AtomicI32::new(0);
@@ -305,8 +300,8 @@ fn start() -> Result<()> {
 }
 
 /// A host that cannot be started, with no stack's name yet.
-pub const NOBODY: Host<'static> =
-    Host { stack: b"", token: [0; 16], congestion: b"", routed: false, start: || Err(Errno(libc::ENETDOWN)), say };
+const NOBODY: Host<'static> =
+    Host { stack: b"", token: [0; 16], congestion: b"", start: || Err(Errno(libc::ENETDOWN)), say };
 
 /// Says one line on stderr, the first time only.
 pub fn say(line: &[u8]) {

@@ -105,7 +105,7 @@ pub unsafe extern "C" fn connect(fd: c_int, at: *const sockaddr, len: socklen_t)
     }
     answer(address::read(bytes, tag).and_then(|address| {
         let host = host()?;
-        match connecting::begin(fd, tag, address, is_blocking(fd), &host) {
+        match connecting::begin(fd, tag, address, &host) {
             Ok(Begun::Done) => Ok(()),
             Ok(Begun::InProgress) if !is_blocking(fd) => Err(Errno(libc::EINPROGRESS)),
             Err(Errno(libc::EALREADY)) if !is_blocking(fd) => Err(Errno(libc::EALREADY)),

@@ -4,7 +4,7 @@ use crate::{
     Errno, Result, accept,
     address::Address,
     bind, close,
-    format::{BEGIN, ConnectHeader, Data, KEEPALIVE, Op, Request},
+    format::{ConnectHeader, Data, KEEPALIVE, Op, Request},
     host::Host,
     kernel,
     name::Meaning,
@@ -12,14 +12,13 @@ use crate::{
     tag::Tag,
 };
 
-/// Begins a connection; how it ends is seen by poll(2) for OUT and learned by [`result`]. Who does not block is told at
-/// once what would keep it from beginning; who does is told then.
+/// Begins a connection; how it ends is seen by poll(2) for OUT and learned by [`result`].
 ///
 /// # Errors
 ///
-/// ENETUNREACH, and what else [`Op::Associate`] says; EISCONN, and for a connection that was begun before what
-/// [`result`] says of it; ENETDOWN without a host. Never EINPROGRESS: `Ok` says how far it has come.
-pub fn begin(fd: i32, mut tag: Tag, destination: Address, blocks: bool, host: &Host<'_>) -> Result<Begun> {
+/// EISCONN, and for a connection that was begun before what [`result`] says of it; ENETDOWN without a host. Never
+/// EINPROGRESS: `Ok` says how far it has come.
+pub fn begin(fd: i32, mut tag: Tag, destination: Address, host: &Host<'_>) -> Result<Begun> {
     if kernel::option::<i32>(fd, libc::SO_ACCEPTCONN) == Ok(1) {
         return Err(Errno(libc::EISCONN));
     }
@@ -39,11 +38,6 @@ pub fn begin(fd: i32, mut tag: Tag, destination: Address, blocks: bool, host: &H
     // The first request makes the host, should there be none; connect's own socket cannot.
     host.meet()?;
     tag = options::introduce(fd, tag, host)?;
-    if !blocks && !has_way(tag, destination, host) {
-        let flags = bind::flags(fd, tag);
-        let request = Request::new(Op::Associate, host.token, tag.id);
-        host.ask(&Request { address: destination, value: BEGIN, flags, ..request })?;
-    }
     let name = Meaning::Connect.name(host.stack).ok_or(Errno(libc::ENETDOWN))?;
     let mut begun = kernel::connect_in_turn(fd, &name);
     if begun == Err(Errno(libc::EISCONN)) {
@@ -129,16 +123,6 @@ pub enum Begun {
     Hopeless,
     /// A connection that was begun before is made.
     Done,
-}
-
-/// Whether it is known without asking that a connection to an address of IPv4 can begin: nothing was told of the socket
-/// that could leave no way, and there is a route to all, or the address is this host's.
-fn has_way(tag: Tag, destination: Address, host: &Host<'_>) -> bool {
-    let Some(ip) = destination.to_v4() else { return true };
-    // Broadcasts are told from others by the host alone; see the same of datagrams.
-    let is_plain = ip[3] & 3 != 3 && (1..224).contains(&ip[0]);
-    let is_free = !tag.is(Tag::TIED) && !tag.is(Tag::BOUND) && !tag.is(Tag::V6ONLY);
-    is_free && is_plain && (host.routed || ip[0] == 127) || ip == [0; 4]
 }
 
 /// Whether the stack speaks the destination's family, as far as the socket does: IPv4, and `::` from an address of

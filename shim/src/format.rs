@@ -30,7 +30,7 @@
 use crate::address::Address;
 
 /// The version of everything here and of [`crate::name`]; both sides must have the same.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 3;
 
 /// Proves that a program may use a stack: 128 random bits, 32 hexadecimal digits in `SOCKEYE_TOKEN`.
 ///
@@ -76,9 +76,8 @@ pub enum Op {
     /// Whether the host is there, and whether its stack is the one that is meant: the request may be followed, in the
     /// same packet, by up to [`MEANT`] bytes: the network specification, or nothing, and, each after a NUL, those of
     /// `SOCKEYE_LINK=...`, `SOCKEYE_PCAP=...`, `SOCKEYE_LOG=...` and `SOCKEYE_CC=...` that are set. Answer: `data` is
-    /// the stack's [`Token`] (16 bytes), and a byte that is 1 if there is a route to every unicast address. EINVAL: the
-    /// stack is another, has no such congestion control, or no network any more, and `data` says so in a line for the
-    /// user.
+    /// the stack's [`Token`] (16 bytes). EINVAL: the stack is another, has no such congestion control, or no network any
+    /// more, and `data` says so in a line for the user.
     Join = 1,
     /// `id`, `flags`, `address`: reserve the address, port 0 for any. A second time: EINVAL. Answer: `local`.
     Bind = 2,
@@ -108,8 +107,7 @@ pub enum Op {
     /// byte that is 1 if there is a route to every unicast address.
     Datagram = 10,
     /// `id`, `address`: with `value` [`ASSOCIATE`] connect(2) of a datagram socket, with [`DISSOLVE`] no peer any more,
-    /// with [`CHECK`] nothing but whether a datagram may be sent there. Answer: `local`. With [`BEGIN`] and `flags`
-    /// whether a stream could begin to connect there; it does not, and nothing is answered.
+    /// with [`CHECK`] nothing but whether a datagram may be sent there. Answer: `local`.
     Associate = 11,
     /// `address`: which host has it? Answer: `data`, its name. Errors as [`Op::Resolve`].
     Reverse = 12,
@@ -196,8 +194,6 @@ pub const ASSOCIATE: i32 = 0;
 pub const DISSOLVE: i32 = 1;
 /// A value of [`Op::Associate`]: may a datagram be sent to the address?
 pub const CHECK: i32 = 2;
-/// A value of [`Op::Associate`]: could a stream begin to connect to the address?
-pub const BEGIN: i32 = 3;
 
 /// A flag of a request: nobody waits for the response.
 pub const NO_REPLY: u32 = 1 << 31;

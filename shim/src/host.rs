@@ -16,8 +16,6 @@ pub struct Host<'a> {
     pub token: Token,
     /// The congestion control that new sockets are to have; empty for the stack's own.
     pub congestion: &'a [u8],
-    /// There is a route to every unicast address, as the host said.
-    pub routed: bool,
     /// Makes a host where there is none.
     pub start: fn() -> Result<()>,
     /// Tells the user why there is no network, in one line.
@@ -59,13 +57,12 @@ impl Host<'_> {
         }
     }
 
-    /// Asks for the stack's token, and whether there is a route to every unicast address. `meant` is what [`Op::Join`]
-    /// says of the text behind the request.
+    /// Asks for the stack's token. `meant` is what [`Op::Join`] says of the text behind the request.
     ///
     /// # Errors
     ///
     /// ENETDOWN after a line that says why: the stack is another, or another user's; what [`Host::ask`] says.
-    pub fn join(&self, meant: &[u8]) -> Result<(Token, bool)> {
+    pub fn join(&self, meant: &[u8]) -> Result<Token> {
         let mut response = match self.present(self.token, meant) {
             // The next one is another.
             Err(ENDED) => self.present(self.token, meant),
@@ -76,8 +73,8 @@ impl Host<'_> {
             // The token may be another stack's.
             response = self.present([0; 16], meant).map_err(|errno| if errno == ENDED { DOWN } else { errno })?;
         }
-        match (response.errno, response.data.as_bytes().split_first_chunk()) {
-            (0, Some((token, routed))) => return Ok((*token, routed == [1])),
+        match (response.errno, response.data.as_bytes().try_into()) {
+            (0, Ok(token)) => return Ok(token),
             (libc::EINVAL, _) => (self.say)(response.data.as_bytes()),
             (libc::EACCES, _) => (self.say)(ANOTHERS),
             _ => (self.say)(b"the stack's host does not let this program in"),

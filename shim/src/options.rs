@@ -170,12 +170,8 @@ fn forward(fd: i32, tag: Tag, option: (i32, i32), value: &[u8], host: &Host<'_>,
     } else {
         host.tell(request)?
     }
-    if tag.id & Tag::GIVEN == 0 && (!tag.is(Tag::CONNECTED) || tag.is(Tag::DATAGRAM)) {
-        let ties = matches!(option, (libc::SOL_SOCKET, libc::SO_BINDTODEVICE | libc::SO_DONTROUTE));
-        let told = tag.with(Tag::TOLD).with(if ties { Tag::TIED } else { 0 });
-        if told != tag {
-            open::set_tag(fd, told)?;
-        }
+    if tag.id & Tag::GIVEN == 0 && (!tag.is(Tag::CONNECTED) || tag.is(Tag::DATAGRAM)) && !tag.is(Tag::TOLD) {
+        open::set_tag(fd, tag.with(Tag::TOLD))?;
     }
     Ok(())
 }

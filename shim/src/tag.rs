@@ -51,9 +51,6 @@ impl Tag {
     /// There is a way to every unicast address: a datagram socket need not ask before it sends.
     pub const ROUTED: u16 = 1 << 10;
 
-    /// An option was set that may leave no way where there is a route: SO_BINDTODEVICE, SO_DONTROUTE.
-    pub const TIED: u16 = 1 << 11;
-
     /// Whether a flag is set.
     pub const fn is(self, flag: u16) -> bool {
         self.flags & flag != 0

@@ -202,7 +202,7 @@ pub fn judge(answer: Result<Response, Fault>) -> Result<Response, Trouble> {
 pub fn join(name: &[u8], token: Option<Token>, meant: &[u8]) -> Result<Token, Trouble> {
     let ask = |token| {
         let response = Asked::new(name, &Request::new(Op::Join, token, 0), meant)?.response()?;
-        response.data.as_bytes().first_chunk().copied().ok_or(Trouble::Silent)
+        response.data.as_bytes().try_into().map_err(|_| Trouble::Silent)
     };
     with_token(token, ask)
 }

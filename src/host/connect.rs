@@ -17,7 +17,7 @@ use crate::{
 };
 use sockeye_shim::{
     address::Address,
-    format::{ConnectHeader, KEEPALIVE, REUSEADDR, Request},
+    format::{ConnectHeader, KEEPALIVE, REUSEADDR},
     name::Meaning,
     tag::Tag,
 };
@@ -243,29 +243,6 @@ impl Host {
             held.named(name.as_bytes().to_vec(), now);
         }
         self.put(number, Item::Held(Box::new(held)), Some(id));
-    }
-
-    /// Whether a connection could begin: who does not block must be told at once that it cannot.
-    ///
-    /// # Errors
-    /// As connect(2).
-    pub fn judge_connect(&self, request: &Request) -> Result<(), Error> {
-        let fresh;
-        let socket = match self.named(request.id) {
-            Some(Item::Held(held)) => &held.socket,
-            // It is under way: there is nothing to begin.
-            Some(_) => return Ok(()),
-            None => {
-                let is_v6 = request.flags & u32::from(Tag::V6) != 0;
-                fresh = Detached::open(self.stack, if is_v6 { Family::V6 } else { Family::V4 }, Protocol::Tcp)?;
-                &fresh
-            }
-        };
-        let remote = endpoint(&request.address);
-        socket.with(|stack, id, now| {
-            stack.settings(id)?.v6only = is_v6only(request.flags);
-            stack.may_connect(id, remote, now)
-        })
     }
 
     /// The socket that the program has bound or given options, or a new one; and whether it is the former.

@@ -6,7 +6,7 @@
 
 use super::{
     bridge::{CHUNK, Verdict},
-    request::{ANYWHERE, endpoint, is_v6only},
+    request::{endpoint, is_v6only},
     slot::{Host, Item},
 };
 use crate::{
@@ -279,7 +279,8 @@ impl Host {
         let key = datagram.key.to_le_bytes();
         let local = datagram.socket.with(|stack, id, _| stack.local_endpoint(id))?;
         let local = mapped(local);
-        let anywhere = Endpoint::new(ANYWHERE, 9);
+        // Not unicast to any network that a stack may be in, so it is the default route that leads there.
+        let anywhere = Endpoint::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254)), 9);
         let routed = datagram.socket.with(|stack, id, now| stack.way(id, anywhere, now)).is_ok();
         let data = Data::of(&[&key[..], &[u8::from(routed)]].concat()).ok_or(Error::MessageTooLong)?;
         Ok(Response { local, data, ..Response::new(0) })

@@ -19,7 +19,7 @@ use crate::{
 };
 use sockeye_shim::{
     address::Address,
-    format::{BEGIN, DATA, Data, Fault, MEANT, NO_REPLY, Op, REUSEADDR, Request, Response, SIOCOUTQNSD},
+    format::{DATA, Data, Fault, MEANT, NO_REPLY, Op, REUSEADDR, Request, Response, SIOCOUTQNSD},
     name::Meaning,
     tag::Tag,
 };
@@ -29,8 +29,6 @@ use std::{
     os::fd::AsFd,
 };
 
-/// Not unicast to any network that a stack may be in, so it is the default route that leads there.
-pub const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254));
 /// net.core.somaxconn.
 const SOMAXCONN: i32 = 4096;
 
@@ -171,7 +169,6 @@ impl Host {
             Op::Queued => data(&self.count_queued(request)?.to_ne_bytes()),
             Op::Interfaces => Ok(Response { data: self.interfaces(), ..nothing }),
             Op::Datagram => self.open_datagram(request),
-            Op::Associate if request.value == BEGIN => self.judge_connect(request).map(|()| nothing),
             Op::Associate => self.associate(request),
             Op::Stop => data(&self.stop()),
             Op::Sockets | Op::Counters | Op::Describe | Op::Log => Err(Error::Invalid),
@@ -183,9 +180,7 @@ impl Host {
         if let Some(line) = super::join::objection(self.engine.loss(), &self.config, &self.name, meant) {
             return Response { data: line, ..Response::new(libc::EINVAL) };
         }
-        let routed = self.engine.with(|stack, now| stack.has_route(ANYWHERE, now));
-        let data = Data::of(&[&self.guard.token[..], &[u8::from(routed)]].concat());
-        Response { data: data.unwrap_or(Data::NONE), ..Response::new(0) }
+        Response { data: Data::of(&self.guard.token).unwrap_or(Data::NONE), ..Response::new(0) }
     }
 
     fn family(request: &Request) -> (Family, Protocol) {

@@ -6,7 +6,6 @@ use super::{
     net::Hop,
     ports::Binding,
     route::Reach,
-    settings::Via,
     sockets::{Body, Entry, Owner, Phase},
 };
 use crate::{
@@ -61,7 +60,11 @@ impl Stack {
         }
         let settings = tcp::Settings { knobs: self.knobs.clone(), ..(**settings).clone() };
         let local = entry.local;
-        let (hop, source) = self.stream_way(id, remote.addr, now)?;
+        let hop = self.net.hop(remote.addr, entry.settings.via(remote.addr), now)?;
+        if matches!(hop.reach, Reach::Broadcast | Reach::Multicast) {
+            return Err(Error::NetUnreachable);
+        }
+        let source = self.source(entry, local.addr, remote.addr, &hop)?;
         let flow = self.choose_flow(id, Endpoint::new(source, local.port), remote, now)?;
         if let Some(waiting) = self.time_waits.remove(&flow) {
             waiting.binding.iter().for_each(|binding| self.ports.remove(binding));
@@ -83,33 +86,6 @@ impl Stack {
             Body::Connection(connection) if connection.awaits_data() => Ok(()),
             _ => Err(Error::InProgress),
         }
-    }
-
-    /// The way of a new connection to `dest`, and its source address.
-    fn stream_way(&mut self, id: SocketId, dest: IpAddr, now: Instant) -> Result<(Hop, IpAddr)> {
-        let via = self.sockets.owned(id)?.settings.via(dest);
-        let hop = self.net.hop(dest, via, now)?;
-        if matches!(hop.reach, Reach::Broadcast | Reach::Multicast) {
-            return Err(Error::NetUnreachable);
-        }
-        let entry = self.sockets.owned(id)?;
-        Ok((hop, self.source(entry, entry.local.addr, dest, &hop)?))
-    }
-
-    /// Whether a stream could begin to connect to `remote`; it does not.
-    ///
-    /// # Errors
-    /// As connect(2).
-    pub fn may_connect(&mut self, id: SocketId, remote: Endpoint, now: Instant) -> Result<()> {
-        let entry = self.sockets.owned(id)?;
-        let call = Call::Connect(Protocol::Tcp);
-        let remote = family::destination(remote, entry.local.addr, entry.settings.v6only, call)?;
-        self.stream_way(id, remote.addr, now).map(drop)
-    }
-
-    /// Whether there is a route to `dest`.
-    pub fn has_route(&mut self, dest: IpAddr, now: Instant) -> bool {
-        self.net.hop(dest, Via::default(), now).is_ok()
     }
 
     /// The flow of a new connection; chooses and claims a port if none is bound.
