@@ -1,8 +1,8 @@
 //! What a program and its host say to each other. All integers are little-endian; sizes are fixed.
 //!
-//! **Control.** A program connects to `sockeye/STACK/ctl` (SEQPACKET), sends one [`Request`], receives one [`Response`]
-//! and closes. A request with [`NO_REPLY`] is closed at once: the host reads it all the same, and its answer may meet
-//! EPIPE. Before the host takes a connection from `conn`, or bytes that arrived on a stream, it serves every request
+//! **Control.** A program connects to the secret path ([`crate::path`]), or where it does not see that to
+//! `sockeye/STACK/ctl` (both SEQPACKET), sends one [`Request`], receives one [`Response`] and closes. A request with
+//! [`NO_REPLY`] is closed at once: the host reads it all the same, and its answer may meet EPIPE. Before the host takes a connection from `conn`, or bytes that arrived on a stream, it serves every request
 //! that is waiting: options set before a connect or a write then hold for it.
 //!
 //! **Connecting.** A program's stream end connects to `sockeye/STACK/conn` and sends a [`ConnectHeader`] followed by
@@ -129,6 +129,9 @@ pub enum Op {
     /// second packet carries a descriptor (SCM_RIGHTS), to which the new host says why it does not come up. Its token
     /// is the request's. Answer: nothing; EPERM to a user who is neither root nor the host's own.
     Start = 17,
+    /// The token, before anything else, from who comes by the public name and has a descriptor to send: the host takes
+    /// none there before. The request is the next packet of the same connection. Answer: nothing.
+    Show = 18,
     /// `id` 0, or what the last answer said: which sockets there are. Answer: several packets, each a
     /// [`crate::report::Report`] or, the last, a response with `id` for the next request in `data` (8 bytes, 0: there
     /// are no more).
@@ -152,7 +155,7 @@ pub enum Op {
 }
 
 impl Op {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::Join,
         Self::Bind,
         Self::Listen,
@@ -170,6 +173,7 @@ impl Op {
         Self::Queued,
         Self::Tree,
         Self::Start,
+        Self::Show,
         Self::Sockets,
         Self::Stop,
         Self::Counters,

@@ -1,10 +1,12 @@
-//! Asking the host: one request, one response, over a connection of its own.
+//! Asking the host: one request, one response, over a connection of its own. It is made by the secret path, and where
+//! that cannot be seen by the public name.
 
 use crate::{
     Errno, Result,
     format::{Fault, MEANT, NO_REPLY, Op, Request, Response, Token},
-    kernel,
+    kernel::{self, UnixAddress},
     name::Meaning,
+    path::Path,
 };
 
 /// How a program finds its host, and what it shows it.
@@ -22,12 +24,16 @@ pub struct Host<'a> {
     pub say: fn(&[u8]),
 }
 
-/// A descriptor that is closed again.
-struct Socket(i32);
+/// A connection to the host, which is closed again.
+struct Socket {
+    fd: i32,
+    /// It was made by the public name, at which the host takes no descriptors of strangers.
+    is_public: bool,
+}
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let _ = kernel::close(self.0);
+        let _ = kernel::close(self.fd);
     }
 }
 
@@ -77,13 +83,13 @@ impl Host<'_> {
     /// Sends a packet and waits for the response.
     fn exchange(&self, packet: &[u8]) -> Result<Response> {
         let socket = self.control()?;
-        kernel::send(socket.0, packet).map_err(|_| DOWN)?;
+        kernel::send(socket.fd, packet).map_err(|_| DOWN)?;
         self.response(&socket)
     }
 
     fn response(&self, socket: &Socket) -> Result<Response> {
         let mut bytes = [0; Response::SIZE];
-        let len = kernel::recv(socket.0, &mut bytes).map_err(|_| DOWN)?;
+        let len = kernel::recv(socket.fd, &mut bytes).map_err(|_| DOWN)?;
         match Response::from_bytes(&bytes[..len]) {
             Ok(response) => Ok(response),
             Err(Fault::Version(_)) => {
@@ -102,7 +108,7 @@ impl Host<'_> {
     pub fn tell(&self, mut request: Request) -> Result<()> {
         request.flags |= NO_REPLY;
         let socket = self.control()?;
-        kernel::send(socket.0, &request.to_bytes()).map_err(|_| DOWN).map(drop)
+        kernel::send(socket.fd, &request.to_bytes()).map_err(|_| DOWN).map(drop)
     }
 
     /// Gives the host the descriptor that tells the end of a tree of programs ([`Op::Tree`]): it lives as long.
@@ -128,9 +134,22 @@ impl Host<'_> {
     fn hand_over(&self, request: &Request, meant: &[u8], descriptor: i32) -> Result<()> {
         let mut packet = [0; Request::SIZE + MEANT];
         let socket = self.reach()?;
-        kernel::send(socket.0, joined(request, meant, &mut packet)?).map_err(|_| DOWN)?;
-        kernel::send_descriptor(socket.0, descriptor).map_err(|_| DOWN)?;
+        self.show(&socket)?;
+        kernel::send(socket.fd, joined(request, meant, &mut packet)?).map_err(|_| DOWN)?;
+        kernel::send_descriptor(socket.fd, descriptor).map_err(|_| DOWN)?;
         match self.response(&socket)?.errno {
+            0 => Ok(()),
+            errno => Err(Errno(errno)),
+        }
+    }
+
+    /// Shows the token where the host takes no descriptors from strangers ([`Op::Show`]): before one is sent.
+    fn show(&self, socket: &Socket) -> Result<()> {
+        if !socket.is_public {
+            return Ok(());
+        }
+        kernel::send(socket.fd, &Request::new(Op::Show, self.token, 0).to_bytes()).map_err(|_| DOWN)?;
+        match self.response(socket)?.errno {
             0 => Ok(()),
             errno => Err(Errno(errno)),
         }
@@ -139,9 +158,9 @@ impl Host<'_> {
     /// Sends a request and waits for any answer, or for a signal. Starts no host.
     pub fn wait(&self, request: &Request) {
         if let Ok(socket) = self.reach()
-            && kernel::send(socket.0, &request.to_bytes()).is_ok()
+            && kernel::send(socket.fd, &request.to_bytes()).is_ok()
         {
-            let _ = kernel::recv_once(socket.0, &mut [0; Response::SIZE]);
+            let _ = kernel::recv_once(socket.fd, &mut [0; Response::SIZE]);
         }
     }
 
@@ -180,15 +199,31 @@ impl Host<'_> {
     }
 
     fn reach(&self) -> Result<Socket> {
-        let name = Meaning::Control.name(self.stack).ok_or(DOWN)?;
-        let socket = Socket(kernel::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0)?);
-        kernel::connect_in_turn(socket.0, &name)?;
-        // An abstract name is whoever's bound it first: the token is for nobody but our own host.
-        if Self::is_ours(socket.0, kernel::geteuid()) {
+        let fd = kernel::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0)?;
+        let mut socket = Socket { fd, is_public: false };
+        if !self.enter(&socket) {
+            socket.is_public = true;
+            kernel::connect_in_turn(socket.fd, &Meaning::Control.name(self.stack).ok_or(DOWN)?)?;
+        }
+        // A name is whoever's bound it first: the token is for nobody but our own host.
+        if Self::is_ours(socket.fd, kernel::geteuid()) {
             return Ok(socket);
         }
         (self.say)(ANOTHERS);
         Err(DOWN)
+    }
+
+    /// Connects by the secret path; false where it is not known, or not to be seen from here.
+    fn enter(&self, socket: &Socket) -> bool {
+        let path = Path::of(self.stack, &self.token);
+        let Some(address) = path.and_then(|path| UnixAddress::of_path(path.as_bytes())) else { return false };
+        loop {
+            match kernel::connect_to(socket.fd, &address) {
+                // By a signal while others were before it.
+                Err(Errno(libc::EINTR)) => {}
+                entered => return entered.is_ok(),
+            }
+        }
     }
 }
 

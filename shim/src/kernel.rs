@@ -213,9 +213,14 @@ pub fn replace(fd: i32, new: i32) -> Result<()> {
 
 /// connect(2) to an abstract name.
 pub fn connect(fd: i32, name: &Name) -> Result<()> {
-    let address = UnixAddress::of(name);
+    connect_to(fd, &UnixAddress::of(name))
+}
+
+/// connect(2).
+pub fn connect_to(fd: i32, address: &UnixAddress) -> Result<()> {
+    let at = (&raw const *address) as usize;
     // SAFETY: the address lives through the call and has the length given.
-    unsafe { call(libc::SYS_connect, [fd as usize, (&raw const address) as usize, address.size(), 0, 0, 0]) }.map(drop)
+    unsafe { call(libc::SYS_connect, [fd as usize, at, address.size(), 0, 0, 0]) }.map(drop)
 }
 
 /// How long connecting waits for its turn at most, in milliseconds.

@@ -1,13 +1,15 @@
 //! Asking a host, for who is no program of its stack's: the launcher and the operator.
 
+use super::gate::is_trusted;
 use crate::sys::{
     clock, readiness,
-    unix::{self, Kind},
+    unix::{self, Kind, Place},
 };
 use sockeye_shim::{
     format::{Fault, Op, Request, Response, Token},
     kernel,
     name::Meaning,
+    path::Path,
     report::Report,
 };
 use std::{
@@ -18,6 +20,8 @@ use std::{
 
 /// How long a host may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The same of another user's, who may have taken many names for nothing but to have us wait.
+const STRANGERS: Duration = Duration::from_millis(500);
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +73,10 @@ impl From<io::Error> for Trouble {
 /// One request that a host has been sent.
 pub struct Asked {
     socket: OwnedFd,
+    /// It was made by the public name, at which a host takes no descriptors from strangers.
+    is_public: bool,
+    /// How long each packet of the answer may take.
+    patience: Duration,
 }
 
 impl Asked {
@@ -77,31 +85,9 @@ impl Asked {
     /// # Errors
     /// `Absent`, `Another`; `Unable`.
     pub fn new(name: &[u8], request: &Request, more: &[u8]) -> Result<Self, Trouble> {
-        let control = Meaning::Control.name(name).ok_or(Trouble::Absent)?;
-        let socket = unix::open(Kind::Packets)?;
-        let mut connected = unix::connect(socket.as_fd(), control.as_bytes());
-        for _ in 0..500 {
-            if !matches!(&connected, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-                break;
-            }
-            // Its queue is full.
-            std::thread::sleep(Duration::from_millis(10));
-            connected = unix::connect(socket.as_fd(), control.as_bytes());
-        }
-        connected.map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => Trouble::Silent,
-            _ => error.into(),
-        })?;
-        // An abstract name is whoever's bound it first: a program and its token are for nobody but our own host, or
-        // root's. Without a token, the host may be looked at all the same.
-        let is_secret = request.op == Op::Join || request.token != [0; 16];
-        let owner = unix::peer(socket.as_fd()).map(|peer| peer.uid);
-        if is_secret && owner != Some(0) && owner != Some(unix::own_uid()) {
-            return Err(Trouble::Another);
-        }
-        let packet = [&request.to_bytes()[..], more].concat();
-        unix::send(socket.as_fd(), &packet, 0)?;
-        Ok(Self { socket })
+        let asked = Self::reach(name, request)?;
+        asked.send(request, more)?;
+        Ok(asked)
     }
 
     /// As [`Asked::new`], and a descriptor in a packet of its own.
@@ -111,10 +97,44 @@ impl Asked {
         more: &[u8],
         descriptor: BorrowedFd<'_>,
     ) -> Result<Self, Trouble> {
-        let asked = Self::new(name, request, more)?;
+        let asked = Self::reach(name, request)?;
+        if asked.is_public {
+            asked.send(&Request::new(Op::Show, request.token, 0), &[])?;
+            asked.response()?;
+        }
+        asked.send(request, more)?;
         kernel::send_descriptor(asked.socket.as_raw_fd(), descriptor.as_raw_fd())
             .map_err(|errno| io::Error::from_raw_os_error(errno.0))?;
         Ok(asked)
+    }
+
+    /// Connects to who is to be asked that, by the secret path or, where it is not to be seen, by the name.
+    fn reach(name: &[u8], request: &Request) -> Result<Self, Trouble> {
+        let socket = unix::open(Kind::Packets)?;
+        let enter = |place: Place<'_>| unix::connect_in_turn(socket.as_fd(), place, PATIENCE);
+        let secret = Path::of(name, &request.token);
+        let is_public = !secret.is_some_and(|path| enter(Place::Path(path.as_bytes())).is_ok());
+        if is_public {
+            let control = Meaning::Control.name(name).ok_or(Trouble::Absent)?;
+            enter(Place::Name(control.as_bytes())).map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => Trouble::Silent,
+                _ => error.into(),
+            })?;
+        }
+        // A name is whoever's took it first: a program and its token are for nobody but our own host, or root's, and
+        // nobody else is believed. Root may look at everybody's all the same.
+        let is_secret = request.op == Op::Join || request.token != [0; 16];
+        match unix::peer(socket.as_fd()) {
+            Some(owner) if is_trusted(owner.uid) => Ok(Self { socket, is_public, patience: PATIENCE }),
+            Some(_) if !is_secret && unix::own_uid() == 0 => Ok(Self { socket, is_public, patience: STRANGERS }),
+            _ => Err(Trouble::Another),
+        }
+    }
+
+    fn send(&self, request: &Request, more: &[u8]) -> Result<(), Trouble> {
+        let packet = [&request.to_bytes()[..], more].concat();
+        unix::send(self.socket.as_fd(), &packet, 0)?;
+        Ok(())
     }
 
     /// The next packet of the answer.
@@ -123,7 +143,7 @@ impl Asked {
     /// `Silent`: it has closed, or says nothing.
     pub fn packet<const N: usize>(&self) -> Result<([u8; N], usize), Trouble> {
         let mut bytes = [0; N];
-        if !readiness::wait_readable(self.socket.as_fd(), PATIENCE) {
+        if !readiness::wait_readable(self.socket.as_fd(), self.patience) {
             return Err(Trouble::Silent);
         }
         match unix::recv(self.socket.as_fd(), &mut bytes, 0)? {

@@ -3,6 +3,7 @@
 use super::{
     bridge::{Bridge, CHUNK},
     end::{self, End},
+    gate::Door,
     listener::Held,
     request::{endpoint, is_v6only},
     slot::{Host, Item},
@@ -12,7 +13,7 @@ use crate::{
     error::Error,
     shrink,
     socket::{detached::Detached, errno, inspect::mapped},
-    stack::{Family, Protocol, journal::Kind},
+    stack::{Family, Protocol},
     sys::{panics, unix},
 };
 use sockeye_shim::{
@@ -158,25 +159,16 @@ fn begin(header: &ConnectHeader, socket: &Detached) -> Result<Endpoint, Error> {
 }
 
 impl Host {
-    /// Takes the ends that programs have connected.
+    /// Takes ends that programs have connected.
     pub fn take_connects(&mut self) {
-        loop {
-            match unix::accept(self.gate.connect.as_fd()) {
-                Ok(end) => {
-                    // What its program has said of the socket before.
-                    self.hear_programs();
-                    let number = self.reserve();
-                    if self.interest.add(&end, end::EVENTS, number).is_ok() {
-                        // The others that wait are let in all the same.
-                        panics::catch(|| self.read_header(number, End::new(end)));
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => {}
-                Err(error) => {
-                    self.life.on_shortage(self.engine.now(), &error);
-                    return;
-                }
+        let ends: Vec<_> = (0..Door::Connections.share()).map_while(|_| self.let_in(Door::Connections)).collect();
+        // What their programs have said of the sockets before.
+        self.hear_programs(true);
+        for end in ends {
+            let number = self.reserve();
+            if self.interest.add(&end, end::EVENTS, number).is_ok() {
+                // The others that wait are let in all the same.
+                panics::catch(|| self.read_header(number, End::new(end)));
             }
         }
     }
@@ -196,15 +188,8 @@ impl Host {
         let peer = unix::peer(end.as_fd());
         let Ok(header) = ConnectHeader::from_bytes(&bytes) else { return };
         if !self.guard.admits(&header.token, peer.map(|peer| peer.uid)) {
-            let now = self.engine.now();
-            self.engine.with(|stack, _| {
-                stack.journal_mut().say(Kind::Stranger, now, || {
-                    let who =
-                        peer.map_or_else(String::new, |peer| format!(" of process {}, user {}", peer.pid, peer.uid));
-                    format!("a connection{who} without the stack's token is refused")
-                })
-            });
-            return self.outcomes.failed(header.id, libc::EACCES);
+            // How another's attempt has ended is not for a stranger to say.
+            return self.say_of_stranger(peer);
         }
         self.outcomes.forget(header.id);
         let is_v6 = header.flags & u32::from(Tag::V6) != 0;

@@ -4,26 +4,29 @@
 //! A host that was killed tells nobody. Its heir does, a process that has slept since the host began and has its
 //! descriptors. It keeps the names and the device no longer than it must: the next host waits for them.
 
-use super::slot::{Host, Item};
+use super::{
+    secret,
+    slot::{Host, Item},
+};
 use crate::sys::{
     heir,
     unix::{self, Kind},
 };
-use sockeye_shim::name::Meaning;
+use sockeye_shim::{format::Token, name::Meaning, path::Path};
 use std::{
     fs, io,
     os::fd::{AsFd, OwnedFd},
 };
 
 /// Sees to it that the programs of the stack called `stack` are told if this process is killed.
-pub fn prepare(stack: &[u8]) {
-    if let Err(error) = heir::appoint(|descriptors| take_leave(stack, descriptors)) {
+pub fn prepare(stack: &[u8], token: &Token) {
+    if let Err(error) = heir::appoint(|descriptors| take_leave(stack, token, descriptors)) {
         log::debug!("programs that wait will not be told if this host is killed: {error}");
     }
 }
 
 /// What the heir does. A host that has ended as it should has taken its names back before.
-fn take_leave(stack: &[u8], descriptors: Vec<OwnedFd>) {
+fn take_leave(stack: &[u8], token: &Token, descriptors: Vec<OwnedFd>) {
     let names = |fd: &OwnedFd| unix::own_name(fd.as_fd()).and_then(|name| Meaning::read(&name, stack));
     let known: Vec<(Option<Meaning>, OwnedFd)> = descriptors.into_iter().map(|fd| (names(&fd), fd)).collect();
     if !known.iter().any(|(meaning, _)| *meaning == Some(Meaning::Control)) {
@@ -37,6 +40,8 @@ fn take_leave(stack: &[u8], descriptors: Vec<OwnedFd>) {
         gate.into_iter().partition(|(meaning, _)| matches!(meaning, Some(Meaning::Control | Meaning::Connect)));
     // The device first: who finds the names free opens it.
     drop(rest);
+    // And the path before the names: the next host may make the same.
+    Path::of(stack, token).iter().for_each(secret::remove);
     drop(gate);
     for listener in listeners {
         // What cannot be told any more is no matter.

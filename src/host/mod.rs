@@ -3,7 +3,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `gate.rs` | the names programs come to, and who may use the stack |
+//! | `gate.rs` `secret.rs` | the name and the path that programs come by, and who may use the stack |
+//! | `entry.rs` `strangers.rs` | letting programs in, each door its share a turn; and those without the token |
 //! | `serve.rs` `slot.rs` `end.rs` | the loop: one thread that moves the bytes and reads the device; what it is told, once |
 //! | `start.rs` `client.rs` | what others see: starting a host, asking it |
 //! | `join.rs` | whether the stack is the one that a program means |
@@ -23,6 +24,7 @@ mod connect;
 mod datagram;
 mod dns;
 mod end;
+mod entry;
 mod farewell;
 mod gate;
 mod interfaces;
@@ -34,9 +36,11 @@ mod lookup;
 mod operator;
 mod request;
 mod resolve;
+mod secret;
 mod serve;
 mod slot;
 pub mod start;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -97,18 +101,19 @@ pub fn run(options: &Options) -> Result<(), String> {
     let name = options.stack_name()?;
     log::take_stdout();
     process::raise_descriptor_limit(DESCRIPTORS);
-    let gate = match Gate::claim(&name)? {
+    let token = options.token.unwrap_or_else(gate::new_token);
+    let mut gate = match Gate::claim(&name)? {
         Claim::Ours(gate) => gate,
         Claim::Another => return Ok(()),
     };
-    farewell::prepare(&name);
+    farewell::prepare(&name, &token);
     log::keep(LevelFilter::Info);
     let config = stacks::describe(&options.net, env::var).map_err(|error| error.to_string())?;
     stacks::check_variables()?;
     let stack = stacks::make(&options.net, Some(CLAIM)).map_err(|_| last_error())?;
     let engine = stacks::engine(stack).ok_or("the stack is gone")?;
-    let served = gate.open().and_then(|()| {
-        let mut host = slot::Host::new(stack, engine, (name, config), gate, options.token)?;
+    let served = gate.open(&name, &token).and_then(|()| {
+        let mut host = slot::Host::new(stack, engine, (name, config), gate, token)?;
         host.serve();
         host.take_leave();
         Ok(host)

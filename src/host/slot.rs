@@ -17,6 +17,8 @@
 //! | `Bridge`, `Lingering` | closed | [`Host::part_with`] has it looked at once more |
 //! | an answer that lingers: `Asker`, closer | told by nobody: it has a time of its own | as before |
 //! | accepted, `Asker` | first told after it was added | none |
+//! | accepted, `Stranger` | first told after it was added | none |
+//! | `Stranger`, what it is with the token | carried in its [`End`]; what it has said is received then | none |
 //! | `Asker`, `Lookup` | carried in its [`End`], if it was added, else first told then | [`Host::watch`] |
 //! | `Asker`, `Giver` | carried in its [`End`], if it was added, else first told then | none |
 //! | a slot whose item was dropped | its descriptor is closed, and epoll(7) forgets it | [`Detached`] has it forgotten |
@@ -27,11 +29,12 @@ use super::{
     connect::Outcomes,
     datagram::Datagram,
     end::End,
-    gate::{Gate, Guard},
+    gate::{Door, Gate, Guard},
     life::Life,
     linger::Lingering,
     listener::Held,
     lookup::Lookup,
+    strangers::Strangers,
     tree::Gift,
 };
 use crate::{
@@ -44,7 +47,7 @@ use crate::{
     shrink,
     socket::detached::Detached,
     stack::{Config, SocketId},
-    sys::{entropy, placeholder, readiness, unix},
+    sys::{placeholder, readiness, unix},
 };
 use parking_lot::Mutex;
 use sockeye_shim::format::Token;
@@ -54,15 +57,16 @@ use std::{
     sync::Arc,
 };
 
-/// The slots of the two names programs come to.
-pub const CONTROL: u64 = 0;
-pub const CONNECT: u64 = 1;
-const FIRST: u64 = 2;
+/// The slot of [`Host::asking`]. Those before it are doors ([`Door`]).
+pub const ASKING: u64 = Door::ALL.len() as u64;
+const FIRST: u64 = ASKING + 1;
 
 /// What stands in a slot.
 pub enum Item {
     /// A program that has not yet said what it asks.
     Asker(End),
+    /// Somebody who came by the public name, is another user and has not shown the token.
+    Stranger(End),
     /// A program's end that has not yet said where it connects to.
     Header(End),
     /// A connection that is being made.
@@ -89,7 +93,7 @@ impl Item {
     /// The program's end in it, of those whose events count beyond the moment they come in.
     pub fn end_mut(&mut self) -> Option<&mut End> {
         match self {
-            Self::Asker(end) | Self::Header(end) | Self::Giver(end, _) => Some(end),
+            Self::Asker(end) | Self::Stranger(end) | Self::Header(end) | Self::Giver(end, _) => Some(end),
             Self::Connecting(connecting) => Some(connecting.end_mut()),
             Self::Bridge(bridge) => Some(bridge.end_mut()),
             Self::Lookup(lookup) => Some(lookup.asker_mut()),
@@ -106,7 +110,7 @@ impl Item {
             Self::Lingering(lingering) => Some(lingering.socket()),
             Self::Held(held) => Some(&held.socket),
             Self::Datagram(datagram) => Some(datagram.socket()),
-            Self::Asker(_) | Self::Header(_) | Self::Lookup(_) => None,
+            Self::Asker(_) | Self::Stranger(_) | Self::Header(_) | Self::Lookup(_) => None,
             Self::Client(..) | Self::Giver(..) | Self::Tree(_) => None,
         }
     }
@@ -150,10 +154,39 @@ impl Interest {
         self.0
     }
 
+    /// One that is empty.
+    ///
+    /// # Errors
+    /// `TooManyFiles`, `FileTableFull`, `NoMemory`.
+    pub fn new() -> crate::error::Result<Self> {
+        readiness::new(true).map(Self)
+    }
+
     /// Asks for edges of `events` on `fd`, to be told as `slot`. It ends when the descriptor is closed.
     pub fn add(&self, fd: &impl AsFd, events: i32, slot: u64) -> crate::error::Result<()> {
         let event = libc::epoll_event { events: (events | libc::EPOLLET) as u32, u64: slot };
         readiness::control(self.0, libc::EPOLL_CTL_ADD, fd.as_fd().as_raw_fd(), event)
+    }
+
+    /// Asks to be told as `slot` as long as there is something to read: of what is taken in shares.
+    pub fn add_level(&self, fd: &impl AsFd, slot: u64) -> crate::error::Result<()> {
+        self.control_level(libc::EPOLL_CTL_ADD, fd.as_fd().as_raw_fd(), libc::EPOLLIN, slot)
+    }
+
+    /// Asks to be told as `slot` as long as another instance has something to tell.
+    pub fn add_interest(&self, other: &Self, slot: u64) -> crate::error::Result<()> {
+        self.control_level(libc::EPOLL_CTL_ADD, other.0, libc::EPOLLIN, slot)
+    }
+
+    /// Is not told of `fd`, which was added by [`Interest::add_level`], for now; or is again.
+    pub fn hush(&self, fd: &impl AsFd, slot: u64, is_hushed: bool) {
+        let events = if is_hushed { 0 } else { libc::EPOLLIN };
+        // It was added: nothing can be wrong.
+        let _changed = self.control_level(libc::EPOLL_CTL_MOD, fd.as_fd().as_raw_fd(), events, slot);
+    }
+
+    fn control_level(&self, op: i32, fd: RawFd, events: i32, slot: u64) -> crate::error::Result<()> {
+        readiness::control(self.0, op, fd, libc::epoll_event { events: events as u32, u64: slot })
     }
 }
 
@@ -173,6 +206,11 @@ pub struct Host {
     pub gate: Gate,
     pub guard: Guard,
     pub interest: Interest,
+    /// Programs that were let in and have not said what they ask, apart from all else: they are heard first.
+    pub asking: Interest,
+    /// How many those are.
+    pub askers: usize,
+    pub strangers: Strangers,
     pub inbox: Arc<Inbox>,
     pub parker: Arc<Parker>,
     pub slots: HashMap<u64, Slot>,
@@ -199,18 +237,16 @@ impl Host {
         engine: &'static Engine,
         (name, config): (Vec<u8>, Config),
         gate: Gate,
-        token: Option<Token>,
+        token: Token,
     ) -> Result<Self, String> {
-        let epoll = readiness::new(true).map_err(|error| format!("cannot wait for programs: {error}"))?;
-        let interest = Interest(epoll);
-        for (fd, slot) in [(&gate.control, CONTROL), (&gate.connect, CONNECT)] {
-            interest.add(fd, libc::EPOLLIN, slot).map_err(|error| format!("cannot wait for programs: {error}"))?;
-        }
+        let wait = || {
+            let (interest, asking) = (Interest::new()?, Interest::new()?);
+            interest.add_interest(&asking, ASKING)?;
+            gate.watch(&interest)?;
+            Ok::<_, crate::error::Error>((interest, asking))
+        };
+        let (interest, asking) = wait().map_err(|error| format!("cannot wait for programs: {error}"))?;
         let parker = Parker::current();
-        let token = token.unwrap_or_else(|| {
-            let [high, low] = entropy::seed();
-            (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
-        });
         Ok(Self {
             stack,
             engine,
@@ -219,6 +255,9 @@ impl Host {
             gate,
             guard: Guard { token, uid: unix::own_uid() },
             interest,
+            asking,
+            askers: 0,
+            strangers: Strangers::default(),
             inbox: Arc::new(Inbox { slots: Mutex::default(), parker: Arc::clone(&parker) }),
             parker,
             slots: HashMap::new(),
@@ -252,12 +291,14 @@ impl Host {
         if let Some(id) = id {
             self.ids.insert(id, slot);
         }
+        self.askers += usize::from(matches!(item, Item::Asker(_)));
         self.slots.insert(slot, Slot { item, id });
     }
 
     /// Empties a slot, to be filled again or dropped.
     pub fn take(&mut self, slot: u64) -> Option<Slot> {
         let taken = self.slots.remove(&slot)?;
+        self.askers -= usize::from(matches!(taken.item, Item::Asker(_)));
         shrink::map(&mut self.slots);
         if let Some(id) = taken.id
             && self.ids.get(&id) == Some(&slot)

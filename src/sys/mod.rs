@@ -1,6 +1,7 @@
 //! The only host calls.
 
 pub mod clock;
+pub mod closer;
 pub mod daemon;
 pub mod doorbell;
 pub mod entropy;

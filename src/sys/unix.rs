@@ -1,9 +1,10 @@
-//! AF_UNIX sockets with abstract names (unix(7)), and what a host has to know of who is at their other end.
+//! AF_UNIX sockets (unix(7)), most of them with abstract names, and what a host has to know of who is at their other end.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
     mem::{offset_of, size_of},
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    time::Duration,
 };
 
 /// The longest abstract name, the leading zero byte not counted.
@@ -40,17 +41,22 @@ fn owned(returned: libc::c_long) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// An abstract name as the kernel wants it.
-fn address(name: &[u8]) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
-    if name.len() > MAX_NAME {
+/// An abstract name as the kernel wants it, or a file's path with its NUL: bytes at `start` of what holds them.
+fn address_at(start: usize, bytes: &[u8]) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
+    if bytes.len() > MAX_NAME {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let mut path = [0; 108];
-    for (to, from) in path[1..].iter_mut().zip(name) {
+    for (to, from) in path[start..].iter_mut().zip(bytes) {
         *to = *from as libc::c_char;
     }
-    let len = offset_of!(libc::sockaddr_un, sun_path) + 1 + name.len();
+    let len = offset_of!(libc::sockaddr_un, sun_path) + 1 + bytes.len();
     Ok((libc::sockaddr_un { sun_family: libc::AF_UNIX as u16, sun_path: path }, len as libc::socklen_t))
+}
+
+/// An abstract name as the kernel wants it.
+fn address(name: &[u8]) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
+    address_at(1, name)
 }
 
 /// A new socket that neither blocks nor survives exec.
@@ -73,6 +79,16 @@ pub fn open(kind: Kind) -> io::Result<OwnedFd> {
 /// Those of bind(2): `AddrInUse` when somebody has the name.
 pub fn bind(fd: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     let (address, len) = address(name)?;
+    // SAFETY: `address` is valid for `len` bytes.
+    checked(unsafe { libc::syscall(libc::SYS_bind, fd.as_raw_fd(), &raw const address, len) }).map(drop)
+}
+
+/// Gives a socket a file's name, and makes the file.
+///
+/// # Errors
+/// Those of bind(2): `AddrInUse` when there is such a file.
+pub fn bind_path(fd: BorrowedFd<'_>, path: &[u8]) -> io::Result<()> {
+    let (address, len) = address_at(0, path)?;
     // SAFETY: `address` is valid for `len` bytes.
     checked(unsafe { libc::syscall(libc::SYS_bind, fd.as_raw_fd(), &raw const address, len) }).map(drop)
 }
@@ -104,6 +120,73 @@ pub fn connect(fd: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     let (address, len) = address(name)?;
     // SAFETY: `address` is valid for `len` bytes.
     checked(unsafe { libc::syscall(libc::SYS_connect, fd.as_raw_fd(), &raw const address, len) }).map(drop)
+}
+
+/// As [`connect`], to a file.
+///
+/// # Errors
+/// Those of connect(2).
+pub fn connect_path(fd: BorrowedFd<'_>, path: &[u8]) -> io::Result<()> {
+    let (address, len) = address_at(0, path)?;
+    // SAFETY: `address` is valid for `len` bytes.
+    checked(unsafe { libc::syscall(libc::SYS_connect, fd.as_raw_fd(), &raw const address, len) }).map(drop)
+}
+
+/// Who is connected to.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// An abstract name.
+    Name(&'a [u8]),
+    /// A file's path.
+    Path(&'a [u8]),
+}
+
+/// As [`connect`], but waits while the listener's queue is full, `limit` at most. The kernel lets in first who has
+/// waited longest.
+///
+/// # Errors
+/// Those of connect(2): `WouldBlock` when the time is up.
+pub fn connect_in_turn(fd: BorrowedFd<'_>, place: Place<'_>, limit: Duration) -> io::Result<()> {
+    let (address, len) = match place {
+        Place::Name(name) => address(name)?,
+        Place::Path(path) => address_at(0, path)?,
+    };
+    let limit = libc::timeval {
+        tv_sec: libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_usec: libc::suseconds_t::from(limit.subsec_micros().max(1)),
+    };
+    let (level, name, size) = (libc::SOL_SOCKET, libc::SO_SNDTIMEO, size_of::<libc::timeval>());
+    // SAFETY: the kernel reads `size` bytes of a timeval.
+    checked(unsafe { libc::syscall(libc::SYS_setsockopt, fd.as_raw_fd(), level, name, &raw const limit, size) })?;
+    set_blocking(fd, true)?;
+    let connected = loop {
+        // SAFETY: `address` is valid for `len` bytes.
+        match checked(unsafe { libc::syscall(libc::SYS_connect, fd.as_raw_fd(), &raw const address, len) }) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            connected => break connected.map(drop),
+        }
+    };
+    set_blocking(fd, false).and(connected)
+}
+
+fn set_blocking(fd: BorrowedFd<'_>, blocks: bool) -> io::Result<()> {
+    let not: libc::c_int = (!blocks).into();
+    // SAFETY: the kernel reads an int.
+    checked(unsafe { libc::syscall(libc::SYS_ioctl, fd.as_raw_fd(), libc::FIONBIO, &raw const not) }).map(drop)
+}
+
+/// Whether others may send descriptors to a socket, and to those that it accepts (SO_PASSRIGHTS).
+///
+/// # Errors
+/// Those of setsockopt(2): a kernel before 6.16 does not know it, and they may.
+pub fn pass_rights(fd: BorrowedFd<'_>, may: bool) -> io::Result<()> {
+    /// include/uapi/asm-generic/socket.h, since Linux 6.16.
+    const SO_PASSRIGHTS: libc::c_int = 83;
+    let may: libc::c_int = may.into();
+    let (level, len) = (libc::SOL_SOCKET, size_of::<libc::c_int>());
+    // SAFETY: the kernel reads `len` bytes of an int.
+    checked(unsafe { libc::syscall(libc::SYS_setsockopt, fd.as_raw_fd(), level, SO_PASSRIGHTS, &raw const may, len) })
+        .map(drop)
 }
 
 /// Connects a datagram socket to nobody (connect(2) with AF_UNSPEC).

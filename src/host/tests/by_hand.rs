@@ -1,6 +1,8 @@
 //! A host whose rounds the test makes one by one, so that a program can do something at a moment of the test's choice:
 //! between two words of a conversation, or together with one. Each row of the table in `slot.rs` is forced here.
 
+mod turns;
+
 use super::{Program, TOKEN, poll};
 use crate::{
     host::{
@@ -46,12 +48,12 @@ impl Drop for Hand {
 impl Hand {
     fn new(name: &str) -> Self {
         let stack = format!("{}-hand-{name}", std::process::id()).into_bytes();
-        let Ok(Claim::Ours(gate)) = Gate::claim(&stack) else { panic!("the name is taken") };
-        gate.open().unwrap();
+        let Ok(Claim::Ours(mut gate)) = Gate::claim(&stack) else { panic!("the name is taken") };
+        gate.open(&stack, &TOKEN).unwrap();
         let number = stacks::make("null:", None).unwrap();
         let config = stacks::describe("null:", |_| None).unwrap();
         let engine = stacks::engine(number).unwrap();
-        let host = Host::new(number, engine, (stack.clone(), config), gate, Some(TOKEN)).unwrap();
+        let host = Host::new(number, engine, (stack.clone(), config), gate, TOKEN).unwrap();
         engine.reside();
         Self { host, round: Round::default(), program: Program { stack } }
     }
