@@ -151,7 +151,8 @@ fn strangers_that_say_nothing_are_few_and_not_for_long() {
         most = most.max(now - before);
         now == before
     });
-    assert!((1..=64).contains(&most), "{most} descriptors for {} strangers", held.len());
+    // One is let in before another has to go for it.
+    assert!((1..=65).contains(&most), "{most} descriptors for {} strangers", held.len());
     assert_eq!(host.join(), Ok(TOKEN));
     drop(held);
 }

@@ -3,7 +3,7 @@
 use super::gate::is_trusted;
 use crate::sys::{
     clock, readiness,
-    unix::{self, Kind, Place},
+    unix::{self, Kind, Peer, Place},
 };
 use sockeye_shim::{
     format::{Fault, Op, Request, Response, Token},
@@ -384,11 +384,15 @@ pub struct Stopped {
 /// # Errors
 /// Why this is not possible.
 pub fn stop(name: &[u8], token: Option<Token>) -> Result<Stopped, Trouble> {
-    let response = with_token(token, |token| Asked::new(name, &Request::new(Op::Stop, token, 0), &[])?.response())?;
+    let (response, host) = with_token(token, |token| {
+        let asked = Asked::new(name, &Request::new(Op::Stop, token, 0), &[])?;
+        Ok((asked.response()?, unix::peer(asked.socket.as_fd())))
+    })?;
     let counts: [u8; 8] = response.data.as_bytes().try_into().map_err(|_| Trouble::Silent)?;
     let [a, b, c, d, e, f, g, h] = counts;
     let until = clock::now() + PATIENCE;
-    while is_there(name, Meaning::Control, Kind::Packets)? || is_there(name, Meaning::Connect, Kind::Stream)? {
+    let is_there = |meaning, kind| is_there(name, meaning, kind, host);
+    while is_there(Meaning::Control, Kind::Packets)? || is_there(Meaning::Connect, Kind::Stream)? {
         if clock::now() > until {
             return Err(Trouble::Silent);
         }
@@ -397,11 +401,14 @@ pub fn stop(name: &[u8], token: Option<Token>) -> Result<Stopped, Trouble> {
     Ok(Stopped { programs: u32::from_le_bytes([a, b, c, d]), connections: u32::from_le_bytes([e, f, g, h]) })
 }
 
-/// Whether somebody listens at one of a stack's names.
-fn is_there(name: &[u8], meaning: Meaning, kind: Kind) -> Result<bool, Trouble> {
+/// Whether that host listens at one of its stack's names; whoever takes it next is another.
+fn is_there(name: &[u8], meaning: Meaning, kind: Kind, host: Option<Peer>) -> Result<bool, Trouble> {
     let name = meaning.name(name).ok_or(Trouble::Absent)?;
-    let reached = unix::connect(unix::open(kind)?.as_fd(), name.as_bytes());
-    Ok(!matches!(reached, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused))
+    let socket = unix::open(kind)?;
+    match unix::connect(socket.as_fd(), name.as_bytes()) {
+        Ok(()) => Ok(unix::peer(socket.as_fd()) == host),
+        Err(error) => Ok(error.kind() != io::ErrorKind::ConnectionRefused),
+    }
 }
 
 /// The names of the stacks that run in this network namespace, sorted.

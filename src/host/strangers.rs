@@ -92,7 +92,7 @@ impl Host {
         }
         let number = self.reserve();
         if self.interest.add(&fd, libc::EPOLLIN | libc::EPOLLRDHUP, number).is_err() {
-            return self.part_with_stranger(End::new(fd));
+            return self.part_with_stranger(End::new(fd), None);
         }
         let until = self.engine.now() + PATIENCE;
         self.strangers.known.push_back(Stranger { number, uid: peer.map(|peer| peer.uid), until });
@@ -110,12 +110,10 @@ impl Host {
             }
             Look::Refused(answer) => {
                 self.strangers.forget(number);
-                if let Some(answer) = answer {
+                if answer.is_some() {
                     self.say_of_stranger(unix::peer(end.as_fd()));
-                    // It may have gone.
-                    let _ = unix::send(end.as_fd(), &answer.to_bytes(), 0);
                 }
-                self.part_with_stranger(end);
+                self.part_with_stranger(end, answer);
             }
         }
     }
@@ -151,16 +149,21 @@ impl Host {
     fn dismiss(&mut self, number: u64) {
         self.strangers.forget(number);
         if let Some(Item::Stranger(end)) = self.take(number).map(|slot| slot.item) {
-            self.part_with_stranger(end);
+            self.part_with_stranger(end, None);
         }
     }
 
-    /// Closes a stranger's connection, with what it may have sent.
-    fn part_with_stranger(&mut self, end: End) {
-        if self.gate.takes_descriptors {
-            closer::close(vec![end.into()]);
-        }
+    /// Answers a stranger, and closes its connection with what it has sent.
+    fn part_with_stranger(&mut self, end: End, answer: Option<Response>) {
         self.strangers.rush = true;
+        let part = move || {
+            if let Some(answer) = answer {
+                // Closed with something unread it would not see the answer. It may have gone.
+                let _ = unix::recv(end.as_fd(), &mut [0; 1], 0);
+                let _ = unix::send(end.as_fd(), &answer.to_bytes(), 0);
+            }
+        };
+        if self.gate.takes_descriptors { closer::aside(1, part) } else { part() }
     }
 
     /// Says in the log that somebody was refused, as often as its kind of lines may be said.

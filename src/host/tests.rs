@@ -28,6 +28,20 @@ pub const UNLUCKY: u64 = 13_131_313;
 /// A program and the name of its stack.
 struct Program {
     stack: Vec<u8>,
+    /// The thread of its host, if that has one.
+    host: Option<thread::JoinHandle<()>>,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // What a host leaves in the file system goes with it.
+        if let Some(host) = self.host.take()
+            && !thread::panicking()
+        {
+            self.ask(&Request::new(Op::Stop, TOKEN, 0));
+            host.join().unwrap();
+        }
+    }
 }
 
 /// Polls a descriptor once, `millis` at most: what it is ready for.
@@ -91,8 +105,8 @@ impl Program {
     fn new(name: &str) -> Self {
         let stack = format!("{}-{name}", std::process::id());
         let options = Options { name: stack.clone(), net: "null:".to_owned(), token: Some(TOKEN) };
-        thread::spawn(move || run(&options).unwrap());
-        let program = Self { stack: stack.into_bytes() };
+        let host = thread::spawn(move || run(&options).unwrap());
+        let program = Self { stack: stack.into_bytes(), host: Some(host) };
         let until = clock::now() + Duration::from_secs(5);
         while program.control().is_none() {
             assert!(clock::now() < until, "no host");

@@ -12,19 +12,27 @@ use std::{
     thread,
 };
 
+type Work = (usize, Box<dyn FnOnce() + Send>);
+
 /// Nothing where no thread could be started.
-static THREAD: OnceLock<Option<Sender<Vec<OwnedFd>>>> = OnceLock::new();
+static THREAD: OnceLock<Option<Sender<Work>>> = OnceLock::new();
 /// Descriptors that are not closed yet.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// Closes descriptors sooner or later. Without a thread to do it they are closed here.
 pub fn close(descriptors: Vec<OwnedFd>) {
+    aside(descriptors.len(), move || drop(descriptors));
+}
+
+/// Does something with so many descriptors, which it closes, sooner or later; without a thread to do it nothing but to
+/// close them.
+pub fn aside(count: usize, work: impl FnOnce() + Send + 'static) {
     let thread = THREAD.get_or_init(|| {
-        let (sender, receiver) = channel::<Vec<OwnedFd>>();
+        let (sender, receiver) = channel::<Work>();
         let body = move || {
-            for fd in receiver.iter().flatten() {
-                drop(fd);
-                WAITING.fetch_sub(1, Relaxed);
+            for (count, work) in receiver {
+                work();
+                WAITING.fetch_sub(count, Relaxed);
             }
         };
         let thread = thread::Builder::new().name("sockeye-closer".to_owned()).stack_size(64 * 1024);
@@ -35,9 +43,9 @@ pub fn close(descriptors: Vec<OwnedFd>) {
         started.ok().map(|_| sender)
     });
     if let Some(thread) = thread {
-        WAITING.fetch_add(descriptors.len(), Relaxed);
+        WAITING.fetch_add(count, Relaxed);
         // The thread never ends.
-        let _sent = thread.send(descriptors);
+        let _sent = thread.send((count, Box::new(work)));
     }
 }
 

@@ -55,7 +55,7 @@ impl Hand {
         let engine = stacks::engine(number).unwrap();
         let host = Host::new(number, engine, (stack.clone(), config), gate, TOKEN).unwrap();
         engine.reside();
-        Self { host, round: Round::default(), program: Program { stack } }
+        Self { host, round: Round::default(), program: Program { stack, host: None } }
     }
 
     /// Makes rounds until nothing is left to do.
