@@ -28,15 +28,17 @@ impl Host {
     }
 
     fn hear_from(&mut self, door: Door) {
+        // What strangers have left to be closed is closed before others come.
+        if door == Door::PublicRequests && closer::waiting() >= strangers::MOST {
+            return self.shut(door, strangers::PAUSE);
+        }
         for _ in 0..door.share() {
             let Some(fd) = self.let_in(door) else { break };
             self.hear_those_let_in(false);
             // The others that wait are heard all the same.
             panics::catch(|| self.hear_new(door, fd));
         }
-        // What strangers have left to be closed is closed before others come, too.
-        let is_crowded = closer::waiting() >= strangers::MOST;
-        if door == Door::PublicRequests && (std::mem::take(&mut self.strangers.rush) || is_crowded) {
+        if door == Door::PublicRequests && std::mem::take(&mut self.strangers.rush) {
             self.shut(door, strangers::PAUSE);
         }
     }

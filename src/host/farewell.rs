@@ -41,7 +41,7 @@ fn take_leave(stack: &[u8], token: &Token, descriptors: Vec<OwnedFd>) {
     // The device first: who finds the names free opens it.
     drop(rest);
     // And the path before the names: the next host may make the same.
-    Path::of(stack, token).iter().for_each(secret::remove);
+    Path::of(stack, token).iter().for_each(secret::clear);
     drop(gate);
     for listener in listeners {
         // What cannot be told any more is no matter.

@@ -34,7 +34,8 @@ impl Secret {
     /// Makes the socket for the stack called `name`, without listening yet.
     ///
     /// # Errors
-    /// `PermissionDenied`: the folder is there and another user's. Those of mkdir(2), bind(2) and rename(2).
+    /// `PermissionDenied`: the folder is there and another user's. `AddrInUse`: a host in another network namespace has the
+    /// same name and token. Those of mkdir(2), bind(2) and rename(2).
     pub fn make(name: &[u8], token: &Token) -> io::Result<Self> {
         let path = Path::of(name, token).ok_or(io::ErrorKind::InvalidInput)?;
         let folder = of(path.folder());
@@ -46,6 +47,9 @@ impl Secret {
         let found = fs::symlink_metadata(folder)?;
         if !found.is_dir() || found.uid() != unix::own_uid() {
             return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        if is_served(&path) {
+            return Err(io::ErrorKind::AddrInUse.into());
         }
         // The mask of new files does not count.
         fs::set_permissions(folder, Permissions::from_mode(FOLDER))?;
@@ -70,8 +74,22 @@ fn of(bytes: &[u8]) -> &path::Path {
     path::Path::new(OsStr::from_bytes(bytes))
 }
 
+/// Whether a host listens there.
+fn is_served(path: &Path) -> bool {
+    let reached = unix::open(Kind::Packets).and_then(|asking| unix::connect_path(asking.as_fd(), path.as_bytes()));
+    // Its queue may be full.
+    reached.is_ok() || reached.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// Removes what a host has left that was killed.
+pub fn clear(path: &Path) {
+    if !is_served(path) {
+        remove(path);
+    }
+}
+
 /// Removes what [`Secret::make`] has made, as far as it is there and ours.
-pub fn remove(path: &Path) {
+fn remove(path: &Path) {
     let folder = of(path.folder());
     for file in [of(path.as_bytes()), &folder.join("new")] {
         let _gone = fs::remove_file(file);
@@ -82,27 +100,41 @@ pub fn remove(path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::unix::Place;
-    use std::time::Duration;
+
+    fn path(name: &str, token: &Token) -> (Vec<u8>, Path) {
+        let name = format!("secret-{}-{name}", std::process::id()).into_bytes();
+        let path = Path::of(&name, token).unwrap();
+        (name, path)
+    }
 
     #[test]
     fn the_path_is_known_by_the_token_alone_and_gone_with_its_socket() {
-        let (name, token) = (format!("secret-{}", std::process::id()), [0xd7; 16]);
-        let path = Path::of(name.as_bytes(), &token).unwrap();
-        let secret = Secret::make(name.as_bytes(), &token).unwrap();
+        let token = [0xd7; 16];
+        let (name, path) = path("known", &token);
+        let secret = Secret::make(&name, &token).unwrap();
         unix::listen(secret.listener.as_fd(), 1).unwrap();
-        let folder = fs::metadata(of(path.folder())).unwrap();
-        assert_eq!(folder.mode() & 0o777, FOLDER);
+        assert_eq!(fs::metadata(of(path.folder())).unwrap().mode() & 0o777, FOLDER);
         assert_eq!(fs::metadata(of(path.as_bytes())).unwrap().mode() & 0o777, SOCKET);
         let shown = fs::read_to_string("/proc/net/unix").unwrap();
         let folder = String::from_utf8_lossy(path.folder()).into_owned();
         assert!(shown.contains(&format!("{folder}/new")) && !shown.contains("d7d7"), "what everybody sees");
-        let asker = unix::open(Kind::Packets).unwrap();
-        unix::connect_in_turn(asker.as_fd(), Place::Path(path.as_bytes()), Duration::from_secs(1)).unwrap();
-        // What a host that was killed leaves is no obstacle.
-        let again = Secret::make(name.as_bytes(), &token).unwrap();
-        drop(again);
-        assert!(!of(path.folder()).exists());
+        assert!(is_served(&path));
         drop(secret);
+        assert!(!of(path.folder()).exists());
+    }
+
+    #[test]
+    fn what_a_dead_host_leaves_is_no_obstacle_and_what_a_living_one_has_is_left_to_it() {
+        let token = [0xd8; 16];
+        let (name, path) = path("left", &token);
+        fs::create_dir(of(path.folder())).unwrap();
+        fs::write(of(path.as_bytes()), "").unwrap();
+        let secret = Secret::make(&name, &token).unwrap();
+        unix::listen(secret.listener.as_fd(), 1).unwrap();
+        assert_eq!(Secret::make(&name, &token).map(drop).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        clear(&path);
+        assert!(is_served(&path));
+        drop(secret);
+        assert!(!is_served(&path) && !of(path.folder()).exists());
     }
 }
