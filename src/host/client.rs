@@ -113,7 +113,7 @@ impl Asked {
         let socket = unix::open(Kind::Packets)?;
         let enter = |place: Place<'_>| unix::connect_in_turn(socket.as_fd(), place, PATIENCE);
         let secret = Path::of(name, &request.token);
-        let is_public = !secret.is_some_and(|path| enter(Place::Path(path.as_bytes())).is_ok());
+        let is_public = secret.is_none_or(|path| enter(Place::Path(path.as_bytes())).is_err());
         if is_public {
             let control = Meaning::Control.name(name).ok_or(Trouble::Absent)?;
             enter(Place::Name(control.as_bytes())).map_err(|error| match error.kind() {

@@ -80,8 +80,8 @@ enum Look {
     Silent,
     /// It has shown the token.
     Admitted,
-    /// It has said something else, to which this is the answer, or has gone.
-    Refused(Option<Response>),
+    /// It has said something else, to which this is the answer's errno, or has gone.
+    Refused(Option<i32>),
 }
 
 impl Host {
@@ -130,9 +130,9 @@ impl Host {
         let uid = unix::peer(end.as_fd()).map(|peer| peer.uid);
         match Request::from_bytes(&bytes[..n]) {
             Ok(request) if self.guard.admits(&request.token, uid) => Look::Admitted,
-            Ok(request) => Look::Refused((request.flags & NO_REPLY == 0).then(|| Response::new(libc::EACCES))),
+            Ok(request) => Look::Refused((request.flags & NO_REPLY == 0).then_some(libc::EACCES)),
             Err(Fault::Foreign) => Look::Refused(None),
-            Err(Fault::Version(_) | Fault::Malformed) => Look::Refused(Some(Response::new(libc::EPROTO))),
+            Err(Fault::Version(_) | Fault::Malformed) => Look::Refused(Some(libc::EPROTO)),
         }
     }
 
@@ -154,13 +154,13 @@ impl Host {
     }
 
     /// Answers a stranger, and closes its connection with what it has sent.
-    fn part_with_stranger(&mut self, end: End, answer: Option<Response>) {
+    fn part_with_stranger(&mut self, end: End, answer: Option<i32>) {
         self.strangers.rush = true;
         let part = move || {
             if let Some(answer) = answer {
                 // Closed with something unread it would not see the answer. It may have gone.
                 let _ = unix::recv(end.as_fd(), &mut [0; 1], 0);
-                let _ = unix::send(end.as_fd(), &answer.to_bytes(), 0);
+                let _ = unix::send(end.as_fd(), &Response::new(answer).to_bytes(), 0);
             }
         };
         if self.gate.takes_descriptors { closer::aside(1, part) } else { part() }
