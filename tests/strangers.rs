@@ -229,9 +229,9 @@ fn the_secret_path_is_for_who_knows_the_token() {
         // It is not the user that counts there.
         let fd = unix::open(Kind::Packets).expect("a socket");
         unix::connect_in_turn(fd.as_fd(), Place::Path(path.as_bytes()), PATIENCE).expect("a connection");
-        assert_eq!(ask(&fd, &Request::new(Op::Join, TOKEN, 0)).map(|answer| answer.errno), Some(0));
-        assert_eq!(ask(&connected(&name), &Request::new(Op::Join, TOKEN, 0)).map(|answer| answer.errno), Some(0));
-        let refused = ask(&connected(&name), &Request::new(Op::Join, WRONG, 0)).map(|answer| answer.errno);
+        assert_eq!(ask(&fd, &Request::new(Op::Join, TOKEN)).map(|answer| answer.errno), Some(0));
+        assert_eq!(ask(&connected(&name), &Request::new(Op::Join, TOKEN)).map(|answer| answer.errno), Some(0));
+        let refused = ask(&connected(&name), &Request::new(Op::Join, WRONG)).map(|answer| answer.errno);
         assert_eq!(refused, Some(libc::EACCES));
     });
     // It goes with the host, and with one that is killed.
@@ -252,8 +252,8 @@ fn strangers_send_no_descriptors_before_they_show_the_token() {
         let refused = kernel::send_descriptor(fd.as_raw_fd(), sent.as_raw_fd());
         assert_eq!(refused, if knows_the_option { Err(Errno(libc::EPERM)) } else { Ok(()) });
         let fd = connected(&name);
-        assert_eq!(ask(&fd, &Request::new(Op::Show, TOKEN, 0)).map(|answer| answer.errno), Some(0));
-        unix::send(fd.as_fd(), &Request::new(Op::Tree, TOKEN, 0).to_bytes(), 0).expect("a request");
+        assert_eq!(ask(&fd, &Request::new(Op::Show, TOKEN)).map(|answer| answer.errno), Some(0));
+        unix::send(fd.as_fd(), &Request::new(Op::Tree, TOKEN).to_bytes(), 0).expect("a request");
         assert_eq!(kernel::send_descriptor(fd.as_raw_fd(), sent.as_raw_fd()), Ok(()));
         let mut bytes = [0; Response::SIZE];
         let n = kernel::recv(fd.as_raw_fd(), &mut bytes).expect("an answer");
@@ -269,7 +269,7 @@ fn a_stranger_that_is_refused_fills_no_log() {
     let (name, before) = (host.public(), host.log().lines().count());
     as_stranger(|| {
         for _ in 0..500 {
-            let answer = ask(&connected(&name), &Request::new(Op::Names, WRONG, 7));
+            let answer = ask(&connected(&name), &Request::new(Op::Names, WRONG));
             assert_eq!(answer.map(|answer| answer.errno), Some(libc::EACCES));
         }
     });

@@ -49,7 +49,25 @@ impl Host<'_> {
     /// The response's errno; ENETDOWN if there is no host, it is another user's, or of another version; what socket(2)
     /// says.
     pub fn ask(&self, request: &Request) -> Result<Response> {
-        match self.exchange(&request.to_bytes())? {
+        self.ask_with(&[], request)
+    }
+
+    /// As [`Host::ask`], about a socket, which is lent to the host with the question: who has it may ask.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::ask`]; EBADF if the descriptor was closed meanwhile.
+    pub fn ask_about(&self, fd: i32, request: &Request) -> Result<Response> {
+        self.ask_with(&[fd], request)
+    }
+
+    /// As [`Host::ask_about`], about two.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::ask_about`].
+    pub(crate) fn ask_with(&self, lent: &[i32], request: &Request) -> Result<Response> {
+        match self.exchange(&request.to_bytes(), lent)? {
             response if response.errno == 0 => Ok(response),
             response => Err(Errno(response.errno)),
         }
@@ -77,13 +95,13 @@ impl Host<'_> {
 
     fn present(&self, token: Token, meant: &[u8]) -> Result<Response> {
         let mut packet = [0; Request::SIZE + MEANT];
-        self.exchange(joined(&Request::new(Op::Join, token, 0), meant, &mut packet)?)
+        self.exchange(joined(&Request::new(Op::Join, token), meant, &mut packet)?, &[])
     }
 
-    /// Sends a packet and waits for the response.
-    fn exchange(&self, packet: &[u8]) -> Result<Response> {
+    /// Sends a packet, with the descriptors that it is about, and waits for the response.
+    fn exchange(&self, packet: &[u8], lent: &[i32]) -> Result<Response> {
         let socket = self.control()?;
-        kernel::send(socket.fd, packet).map_err(|_| DOWN)?;
+        self.give(&socket, packet, lent)?;
         self.response(&socket)
     }
 
@@ -100,15 +118,15 @@ impl Host<'_> {
         }
     }
 
-    /// Sends a request whose answer nobody waits for.
+    /// Sends a request about a socket, as [`Host::ask_about`], whose answer nobody waits for.
     ///
     /// # Errors
     ///
-    /// As [`Host::ask`], without the response's errno.
-    pub fn tell(&self, mut request: Request) -> Result<()> {
+    /// As [`Host::ask_about`], without the response's errno.
+    pub fn tell_about(&self, fd: i32, mut request: Request) -> Result<()> {
         request.flags |= NO_REPLY;
         let socket = self.control()?;
-        kernel::send(socket.fd, &request.to_bytes()).map_err(|_| DOWN).map(drop)
+        self.give(&socket, &request.to_bytes(), &[fd])
     }
 
     /// Gives the host the descriptor that tells the end of a tree of programs ([`Op::Tree`]): it lives as long.
@@ -117,7 +135,7 @@ impl Host<'_> {
     ///
     /// As [`Host::ask`].
     pub fn hold(&self, listener: i32) -> Result<()> {
-        self.hand_over(&Request::new(Op::Tree, self.token, 0), &[], listener)
+        self.hand_over(&Request::new(Op::Tree, self.token), &[], listener)
     }
 
     /// Has the host start another one ([`Op::Start`]), whose complaints go to `words`. `meant` is the text behind the
@@ -127,7 +145,7 @@ impl Host<'_> {
     ///
     /// As [`Host::ask`]; EPERM if the host is another user's.
     pub fn start_another(&self, meant: &[u8], words: i32) -> Result<()> {
-        self.hand_over(&Request::new(Op::Start, self.token, 0), meant, words)
+        self.hand_over(&Request::new(Op::Start, self.token), meant, words)
     }
 
     /// Sends a request with text behind it, then a descriptor, and waits for the response. Starts no host.
@@ -148,33 +166,35 @@ impl Host<'_> {
         if !socket.is_public {
             return Ok(());
         }
-        kernel::send(socket.fd, &Request::new(Op::Show, self.token, 0).to_bytes()).map_err(|_| DOWN)?;
+        kernel::send(socket.fd, &Request::new(Op::Show, self.token).to_bytes()).map_err(|_| DOWN)?;
         match self.response(socket)?.errno {
             0 => Ok(()),
             errno => Err(Errno(errno)),
         }
     }
 
-    /// Sends a request and waits for any answer, or for a signal. Starts no host.
-    pub fn wait(&self, request: &Request) {
-        if let Ok(socket) = self.reach()
-            && kernel::send(socket.fd, &request.to_bytes()).is_ok()
-        {
-            let _ = kernel::recv_once(socket.fd, &mut [0; Response::SIZE]);
+    /// Sends a packet and what it is about. What is wrong with those is the program's to know, anything else means that
+    /// there is no host any more.
+    fn give(&self, socket: &Socket, packet: &[u8], lent: &[i32]) -> Result<()> {
+        if !lent.is_empty() {
+            self.show(socket)?;
+        }
+        match kernel::lend(socket.fd, packet, lent) {
+            Ok(_) => Ok(()),
+            Err(errno @ Errno(libc::EBADF | libc::ETOOMANYREFS | libc::ENOBUFS | libc::ENOMEM)) => Err(errno),
+            Err(_) => Err(DOWN),
         }
     }
 
-    /// Sees to it that a host is there.
+    /// Sends a request about a socket that is to be answered later, when [`Wait::wait`] says so. Starts no host.
     ///
     /// # Errors
     ///
-    /// EMFILE, ENFILE, ENOMEM, ENOBUFS: it cannot be asked whether one is. What starting one says.
-    pub fn meet(&self) -> Result<()> {
-        match self.reach() {
-            Ok(_) => Ok(()),
-            Err(errno @ Errno(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)) => Err(errno),
-            Err(_) => (self.start)(),
-        }
+    /// As [`Host::ask_about`].
+    pub fn announce(&self, fd: i32, request: &Request) -> Result<Wait> {
+        let socket = self.reach()?;
+        self.give(&socket, &request.to_bytes(), &[fd])?;
+        Ok(Wait(socket))
     }
 
     /// Whether a host is there now. Starts none.
@@ -223,6 +243,18 @@ impl Host<'_> {
                 Err(Errno(libc::EINTR)) => {}
                 entered => return entered.is_ok(),
             }
+        }
+    }
+}
+
+/// A request that the host keeps until it is asked to answer.
+pub struct Wait(Socket);
+
+impl Wait {
+    /// Waits for any answer, or for a signal.
+    pub fn wait(self) {
+        if kernel::send(self.0.fd, &[0]).is_ok() {
+            let _ = kernel::recv_once(self.0.fd, &mut [0; Response::SIZE]);
         }
     }
 }

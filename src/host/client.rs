@@ -30,6 +30,8 @@ pub enum Trouble {
     Absent,
     /// A host of another user, or one that does not know the token.
     Another,
+    /// It can be used, but what is asked is for its own user, and root.
+    Forbidden,
     /// A host that speaks another version.
     Version(u16),
     /// The stack is not the one that is meant: the host's own line.
@@ -47,6 +49,7 @@ impl fmt::Display for Trouble {
             Self::Another => {
                 f.write_str("it is another user's; have its SOCKEYE_TOKEN, or choose another name (--stack)")
             }
+            Self::Forbidden => f.write_str("it is another user's: only that user and root may do this"),
             Self::Version(version) => write!(
                 f,
                 "its host is of another version of sockeye (it speaks {version}, this program {}); end it, or use the \
@@ -99,7 +102,7 @@ impl Asked {
     ) -> Result<Self, Trouble> {
         let asked = Self::reach(name, request)?;
         if asked.is_public {
-            asked.send(&Request::new(Op::Show, request.token, 0), &[])?;
+            asked.send(&Request::new(Op::Show, request.token), &[])?;
             asked.response()?;
         }
         asked.send(request, more)?;
@@ -170,6 +173,7 @@ pub fn judge(answer: Result<Response, Fault>) -> Result<Response, Trouble> {
     match answer {
         Ok(response) if response.errno == 0 => Ok(response),
         Ok(response) if response.errno == libc::EACCES => Err(Trouble::Another),
+        Ok(response) if response.errno == libc::EPERM => Err(Trouble::Forbidden),
         Ok(response) if response.errno == libc::EINVAL => {
             Err(Trouble::Different(String::from_utf8_lossy(response.data.as_bytes()).into_owned()))
         }
@@ -185,7 +189,7 @@ pub fn judge(answer: Result<Response, Fault>) -> Result<Response, Trouble> {
 /// Why this is not possible.
 pub fn join(name: &[u8], token: Option<Token>, meant: &[u8]) -> Result<Token, Trouble> {
     let ask = |token| {
-        let response = Asked::new(name, &Request::new(Op::Join, token, 0), meant)?.response()?;
+        let response = Asked::new(name, &Request::new(Op::Join, token), meant)?.response()?;
         response.data.as_bytes().try_into().map_err(|_| Trouble::Silent)
     };
     with_token(token, ask)
@@ -196,7 +200,7 @@ pub fn join(name: &[u8], token: Option<Token>, meant: &[u8]) -> Result<Token, Tr
 /// # Errors
 /// Why this is not possible.
 pub fn hold(name: &[u8], token: Token, tree: BorrowedFd<'_>) -> Result<(), Trouble> {
-    Asked::with_descriptor(name, &Request::new(Op::Tree, token, 0), &[], tree)?.response().map(drop)
+    Asked::with_descriptor(name, &Request::new(Op::Tree, token), &[], tree)?.response().map(drop)
 }
 
 /// Has the host of the stack called `name` start another one ([`Op::Start`]), which complains to `words`. `meant` is
@@ -205,7 +209,7 @@ pub fn hold(name: &[u8], token: Token, tree: BorrowedFd<'_>) -> Result<(), Troub
 /// # Errors
 /// Why this is not possible.
 pub fn start_another(name: &[u8], token: Token, meant: &[u8], words: BorrowedFd<'_>) -> Result<(), Trouble> {
-    Asked::with_descriptor(name, &Request::new(Op::Start, token, 0), meant, words)?.response().map(drop)
+    Asked::with_descriptor(name, &Request::new(Op::Start, token), meant, words)?.response().map(drop)
 }
 
 /// Asks with the token that is known, and without: what is known may be another stack's.
@@ -224,7 +228,7 @@ pub fn sockets(name: &[u8], token: Option<Token>) -> Result<Vec<Report>, Trouble
     with_token(token, |token| {
         let (mut found, mut from) = (Vec::new(), 0);
         loop {
-            let asked = Asked::new(name, &Request::new(Op::Sockets, token, from), &[])?;
+            let asked = Asked::new(name, &Request { from, ..Request::new(Op::Sockets, token) }, &[])?;
             let last = loop {
                 let (bytes, n) = asked.packet::<{ Response::SIZE + Report::SIZE }>()?;
                 match Report::from_bytes(&bytes[..n]) {
@@ -259,8 +263,7 @@ pub fn counters(name: &[u8], token: Option<Token>, mark: bool) -> Result<Vec<Cou
     with_token(token, |token| {
         let (mut found, mut from) = (Vec::new(), 0);
         loop {
-            let mut request = Request::new(Op::Counters, token, from);
-            request.value = mark.into();
+            let request = Request { from, value: mark.into(), ..Request::new(Op::Counters, token) };
             let response = Asked::new(name, &request, &[])?.response()?;
             match take_counts(response.data.as_bytes(), &mut found) {
                 Some(0) => return Ok(found),
@@ -314,7 +317,7 @@ pub fn describe(name: &[u8], token: Option<Token>) -> Result<Description, Troubl
     with_token(token, |token| {
         let (mut text, mut from) = (Vec::new(), 0);
         loop {
-            let response = Asked::new(name, &Request::new(Op::Describe, token, from), &[])?.response()?;
+            let response = Asked::new(name, &Request { from, ..Request::new(Op::Describe, token) }, &[])?.response()?;
             let (next, piece) = response.data.as_bytes().split_first_chunk().ok_or(Trouble::Silent)?;
             text.extend_from_slice(piece);
             match u64::from_le_bytes(*next) {
@@ -362,7 +365,7 @@ pub struct Piece {
 /// Why this is not possible.
 pub fn log(name: &[u8], token: Option<Token>, from: u64) -> Result<Piece, Trouble> {
     with_token(token, |token| {
-        let response = Asked::new(name, &Request::new(Op::Log, token, from), &[])?.response()?;
+        let response = Asked::new(name, &Request { from, ..Request::new(Op::Log, token) }, &[])?.response()?;
         let (next, text) = response.data.as_bytes().split_first_chunk().ok_or(Trouble::Silent)?;
         let next = u64::from_le_bytes(*next);
         let from = next.checked_sub(text.len() as u64).ok_or(Trouble::Silent)?;
@@ -385,14 +388,13 @@ pub struct Stopped {
 /// Why this is not possible.
 pub fn stop(name: &[u8], token: Option<Token>) -> Result<Stopped, Trouble> {
     let (response, host) = with_token(token, |token| {
-        let asked = Asked::new(name, &Request::new(Op::Stop, token, 0), &[])?;
+        let asked = Asked::new(name, &Request::new(Op::Stop, token), &[])?;
         Ok((asked.response()?, unix::peer(asked.socket.as_fd())))
     })?;
     let counts: [u8; 8] = response.data.as_bytes().try_into().map_err(|_| Trouble::Silent)?;
     let [a, b, c, d, e, f, g, h] = counts;
     let until = clock::now() + PATIENCE;
-    let is_there = |meaning, kind| is_there(name, meaning, kind, host);
-    while is_there(Meaning::Control, Kind::Packets)? || is_there(Meaning::Connect, Kind::Stream)? {
+    while is_there(name, host)? {
         if clock::now() > until {
             return Err(Trouble::Silent);
         }
@@ -401,10 +403,10 @@ pub fn stop(name: &[u8], token: Option<Token>) -> Result<Stopped, Trouble> {
     Ok(Stopped { programs: u32::from_le_bytes([a, b, c, d]), connections: u32::from_le_bytes([e, f, g, h]) })
 }
 
-/// Whether that host listens at one of its stack's names; whoever takes it next is another.
-fn is_there(name: &[u8], meaning: Meaning, kind: Kind, host: Option<Peer>) -> Result<bool, Trouble> {
-    let name = meaning.name(name).ok_or(Trouble::Absent)?;
-    let socket = unix::open(kind)?;
+/// Whether that host listens at its stack's name; whoever takes it next is another.
+fn is_there(name: &[u8], host: Option<Peer>) -> Result<bool, Trouble> {
+    let name = Meaning::Control.name(name).ok_or(Trouble::Absent)?;
+    let socket = unix::open(Kind::Packets)?;
     match unix::connect(socket.as_fd(), name.as_bytes()) {
         Ok(()) => Ok(unix::peer(socket.as_fd()) == host),
         Err(error) => Ok(error.kind() != io::ErrorKind::ConnectionRefused),

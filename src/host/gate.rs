@@ -32,13 +32,11 @@ pub enum Door {
     Requests,
     /// Requests of everybody: who joins, who asks what the stack is, and who does not see the secret path.
     PublicRequests,
-    /// Connections to be made.
-    Connections,
 }
 
 impl Door {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Requests, Self::PublicRequests, Self::Connections];
+    pub const ALL: [Self; 2] = [Self::Requests, Self::PublicRequests];
 
     /// The door of that slot.
     pub fn of(slot: u64) -> Option<Self> {
@@ -51,7 +49,6 @@ impl Door {
         match self {
             Self::Requests => 128,
             Self::PublicRequests => 64,
-            Self::Connections => 4096,
         }
     }
 
@@ -61,24 +58,22 @@ impl Door {
             // The kernel lets one more wait than it is told.
             Self::Requests => 1 + Self::Requests.backlog() as usize,
             Self::PublicRequests => 16,
-            Self::Connections => 64,
         }
     }
 }
 
-/// The names of a stack, taken.
+/// The name of a stack, taken.
 pub struct Gate {
-    /// Gone before the names are: whoever has them next may have the same path.
+    /// Gone before the name is: whoever has it next may have the same path.
     secret: Option<Secret>,
     control: OwnedFd,
-    connect: OwnedFd,
     /// Until when a door is shut.
     shut: [Option<Instant>; Door::ALL.len()],
     /// Strangers can send descriptors, which take long to close if they like: the kernel has no SO_PASSRIGHTS.
     pub takes_descriptors: bool,
 }
 
-/// Whose the names are.
+/// Whose the name is.
 pub enum Claim {
     /// Ours now.
     Ours(Gate),
@@ -87,7 +82,7 @@ pub enum Claim {
 }
 
 impl Gate {
-    /// Takes the names of the stack called `name`, without listening yet: programs wait.
+    /// Takes the name of the stack called `name`, without listening yet: programs wait.
     ///
     /// # Errors
     /// A text: another process has the name and does not answer, or is a stranger's; or there is no socket to be had.
@@ -117,14 +112,10 @@ impl Gate {
     }
 
     fn take(name: &[u8]) -> io::Result<Self> {
-        let taken = |meaning: Meaning, kind| {
-            let name = meaning.name(name).ok_or(io::ErrorKind::InvalidInput)?;
-            let fd = unix::open(kind)?;
-            unix::bind(fd.as_fd(), name.as_bytes()).map(|()| fd)
-        };
-        let control = taken(Meaning::Control, Kind::Packets)?;
-        let connect = taken(Meaning::Connect, Kind::Stream)?;
-        Ok(Self { secret: None, control, connect, shut: Default::default(), takes_descriptors: false })
+        let name = Meaning::Control.name(name).ok_or(io::ErrorKind::InvalidInput)?;
+        let control = unix::open(Kind::Packets)?;
+        unix::bind(control.as_fd(), name.as_bytes())?;
+        Ok(Self { secret: None, control, shut: Default::default(), takes_descriptors: false })
     }
 
     /// Lets programs in. Where the secret path cannot be made all come by the name.
@@ -140,8 +131,8 @@ impl Gate {
             Some(fd) => unix::listen(fd, door.backlog()).map_err(|error| format!("cannot listen: {error}")),
             None => Ok(()),
         };
-        // Who finds the name finds all.
-        [Door::Connections, Door::Requests, Door::PublicRequests].into_iter().try_for_each(open)
+        // Who finds the name finds both.
+        Door::ALL.into_iter().try_for_each(open)
     }
 
     /// Where programs wait that come by that door, if there is one.
@@ -149,7 +140,6 @@ impl Gate {
         match door {
             Door::Requests => self.secret.as_ref().map(|secret| secret.listener.as_fd()),
             Door::PublicRequests => Some(self.control.as_fd()),
-            Door::Connections => Some(self.connect.as_fd()),
         }
     }
 
@@ -217,7 +207,7 @@ fn ask(name: &[u8]) -> Result<(), Silence> {
         Some(peer) => return Err(Silence::Strangers(peer)),
         None => return Err(Silence::Nobody),
     }
-    unix::send(fd.as_fd(), &Request::new(Op::Join, [0; 16], 0).to_bytes(), 0)?;
+    unix::send(fd.as_fd(), &Request::new(Op::Join, [0; 16]).to_bytes(), 0)?;
     for _ in 0..50 {
         let mut bytes = [0; Response::SIZE];
         match unix::recv(fd.as_fd(), &mut bytes, 0) {

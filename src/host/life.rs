@@ -17,10 +17,8 @@ use std::{
 const GRACE: Duration = Duration::from_secs(1);
 /// How long a host that nobody has used yet waits for the program it was started for.
 const FIRST_GRACE: Duration = Duration::from_secs(5);
-/// How often bound sockets are looked at whose programs may be gone without a word.
-const SWEEP: Duration = Duration::from_millis(500);
-/// How soon a socket is looked at whose program has closed a descriptor of it.
-const SOON: Duration = Duration::from_millis(20);
+/// How often it is looked whether memory can be given back, or the last orphan is gone.
+const LOOK: Duration = Duration::from_millis(500);
 /// How much the allocator may keep free before it is worth a look, bytes.
 const WORTHY: usize = 256 << 10;
 /// How long not to say again that there is none.
@@ -33,7 +31,7 @@ pub struct Life {
     /// When which slot is to run again.
     retries: HashMap<u64, Instant>,
     shortage_said: Option<Instant>,
-    sweep_at: Instant,
+    look_at: Instant,
     /// The slots that had been used, and what the allocator kept free, in bytes, when memory was last given back.
     trimmed: (u64, usize),
     /// Since when nobody has used the stack.
@@ -50,7 +48,7 @@ impl Life {
             users: HashSet::new(),
             retries: HashMap::new(),
             shortage_said: None,
-            sweep_at: now + SWEEP,
+            look_at: now + LOOK,
             trimmed: (0, 0),
             unused_since: Some(now),
             grace: FIRST_GRACE,
@@ -76,24 +74,9 @@ impl Life {
         }
     }
 
-    /// A program has closed a descriptor that may be the last: it is looked at shortly.
-    pub fn sweep_soon(&mut self, now: Instant) {
-        self.sweep_at = self.sweep_at.min(now + SOON);
-    }
-
-    /// Whether process `pid` uses the stack.
-    pub fn is_user(&self, pid: i32) -> bool {
-        self.users.contains(&pid)
-    }
-
     /// When the host began.
     pub fn began(&self) -> Instant {
         self.began
-    }
-
-    /// Whether any process does.
-    pub fn has_users(&self) -> bool {
-        !self.users.is_empty()
     }
 
     /// The host is to end.
@@ -133,12 +116,12 @@ impl Host {
         let life = &self.life;
         let retries = life.retries.values().copied();
         let is_empty = self.is_empty();
-        let sweep = (!is_empty).then_some(life.sweep_at);
+        let look = (!is_empty).then_some(life.look_at);
         let end = life.unused_since.filter(|_| is_empty).map(|since| since + life.grace);
         // An orphan's last acknowledgement makes no event here.
-        let orphans = (is_empty && end.is_none()).then(|| self.engine.now() + SWEEP);
+        let orphans = (is_empty && end.is_none()).then(|| self.engine.now() + LOOK);
         let doors = self.gate.next_opening().into_iter().chain(self.strangers.deadline());
-        retries.chain(doors).chain(sweep).chain(end).chain(orphans).min()
+        retries.chain(doors).chain(look).chain(end).chain(orphans).min()
     }
 
     /// Does what is due.
@@ -150,9 +133,8 @@ impl Host {
             self.again.extend(self.life.retries.extract_if(|_, at| *at <= now).map(|(number, _)| number));
             shrink::map(&mut self.life.retries);
         }
-        if self.life.sweep_at <= now {
-            self.life.sweep_at = now + SWEEP;
-            self.sweep();
+        if self.life.look_at <= now {
+            self.life.look_at = now + LOOK;
             self.trim();
         }
     }

@@ -6,6 +6,7 @@
 //! | `gate.rs` `secret.rs` | the name and the path that programs come by, and who may use the stack |
 //! | `entry.rs` `strangers.rs` | letting programs in, each door its share a turn; and those without the token |
 //! | `serve.rs` `slot.rs` `end.rs` | the loop: one thread that moves the bytes and reads the device; what it is told, once |
+//! | `lent.rs` `directory.rs` | programs' own sockets, which the host is lent; where it binds them |
 //! | `start.rs` `client.rs` | what others see: starting a host, asking it |
 //! | `join.rs` | whether the stack is the one that a program means |
 //! | `request.rs` | what is asked: bind, listen, options, names |
@@ -22,6 +23,7 @@ mod bridge;
 pub mod client;
 mod connect;
 mod datagram;
+mod directory;
 mod dns;
 mod end;
 mod entry;
@@ -29,6 +31,7 @@ mod farewell;
 mod gate;
 mod interfaces;
 mod join;
+mod lent;
 mod life;
 mod linger;
 mod listener;
@@ -51,6 +54,7 @@ use crate::{
     time::Duration,
 };
 use ::log::LevelFilter;
+use directory::Directory;
 use gate::{Claim, Gate};
 use sockeye_shim::{format::Token, name};
 
@@ -106,14 +110,15 @@ pub fn run(options: &Options) -> Result<(), String> {
         Claim::Ours(gate) => gate,
         Claim::Another => return Ok(()),
     };
-    farewell::prepare(&name, &token);
+    let directory = Directory::make()?;
+    farewell::prepare(&name, &token, directory.path());
     log::keep(LevelFilter::Info);
     let config = stacks::describe(&options.net, env::var).map_err(|error| error.to_string())?;
     stacks::check_variables()?;
     let stack = stacks::make(&options.net, Some(CLAIM)).map_err(|_| last_error())?;
     let engine = stacks::engine(stack).ok_or("the stack is gone")?;
     let served = gate.open(&name, &token).and_then(|()| {
-        let mut host = slot::Host::new(stack, engine, (name, config), gate, token)?;
+        let mut host = slot::Host::new(stack, engine, (name, config), (gate, directory), token)?;
         host.serve();
         host.take_leave();
         Ok(host)

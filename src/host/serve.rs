@@ -1,10 +1,10 @@
-//! The loop. Requests come before connections and bytes, so that an option set before a write holds for it. A panic in
+//! The loop. Requests come before bytes, so that an option set before a write holds for it. A panic in
 //! what one slot does ends that slot alone: its connection is reset. One in anything else ends what was being done.
 
 use super::{
     bridge::Verdict,
     gate::Door,
-    slot::{ASKING, Host, Item, Slot},
+    slot::{ASKING, Host, Item, LAST_CLOSE, Slot},
 };
 use crate::{
     engine,
@@ -82,10 +82,10 @@ impl Host {
 
     fn on_kernel_event(&mut self, slot: u64, events: u32) {
         match Door::of(slot) {
-            Some(Door::Connections) => _ = panics::catch(|| self.take_connects()),
             // They were heard first.
-            Some(Door::Requests | Door::PublicRequests) => {}
+            Some(_) => {}
             None if slot == ASKING => {}
+            None if slot == LAST_CLOSE => _ = panics::catch(|| self.hear_last_closes()),
             None => self.run(slot, events),
         }
     }
@@ -109,7 +109,6 @@ impl Host {
         match item {
             Item::Asker(fd) => self.hear(number, fd, false),
             Item::Stranger(end) => self.hear_stranger(number, end),
-            Item::Header(fd) => self.read_header(number, fd),
             Item::Connecting(connecting) => self.advance(number, connecting),
             Item::Lingering(lingering) => self.linger(number, lingering, id),
             Item::Held(held) => self.deliver(number, held, id),
@@ -118,6 +117,7 @@ impl Host {
             Item::Client(fd, pid) if events == 0 => self.put(number, Item::Client(fd, pid), None),
             Item::Client(_, pid) => self.life.left(pid),
             Item::Giver(fd, gift) => self.take_gift(number, fd, gift),
+            Item::Closer(fd, leaving) => self.hear_closer(number, fd, leaving),
             Item::Tree(fd) if events == 0 => self.put(number, Item::Tree(fd), None),
             // Its last process has ended.
             Item::Tree(_) => {}

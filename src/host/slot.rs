@@ -5,10 +5,7 @@
 //!
 //! | an item becomes | of the program's end | of the stack's socket |
 //! |---|---|---|
-//! | accepted, `Header` | first told after it was added | none yet |
-//! | `Header` with a part of the header, `Header` | carried in its [`End`] | none yet |
-//! | `Header`, `Connecting` | carried in its [`End`] | [`Host::watch`] has it looked at once more |
-//! | `Connecting` with a part of what fills it, `Connecting` | carried in its [`End`] | none counts until it is a bridge |
+//! | a lent socket, `Connecting` | first told after it was added | [`Host::watch`] has it looked at once more |
 //! | `Connecting`, `Bridge` | carried in its [`End`] | put among [`Host::again`] |
 //! | `Connecting`, `Held` (it failed) | it is looked whether the program is gone; the end is closed | nobody watches it any more |
 //! | `Held`, `Connecting` | has another slot, and an end of its own | watched as that slot |
@@ -20,7 +17,7 @@
 //! | accepted, `Stranger` | first told after it was added | none |
 //! | `Stranger`, what it is with the token | carried in its [`End`]; what it has said is received then | none |
 //! | `Asker`, `Lookup` | carried in its [`End`], if it was added, else first told then | [`Host::watch`] |
-//! | `Asker`, `Giver` | carried in its [`End`], if it was added, else first told then | none |
+//! | `Asker`, `Giver` or `Closer` | carried in its [`End`], if it was added, else first told then | none |
 //! | a slot whose item was dropped | its descriptor is closed, and epoll(7) forgets it | [`Detached`] has it forgotten |
 
 use super::{
@@ -28,10 +25,12 @@ use super::{
     connect::Connecting,
     connect::Outcomes,
     datagram::Datagram,
+    directory::Directory,
     end::End,
     gate::{Door, Gate, Guard},
+    lent::{Closes, Ends},
     life::Life,
-    linger::Lingering,
+    linger::{Leaving, Lingering},
     listener::Held,
     lookup::Lookup,
     strangers::Strangers,
@@ -47,7 +46,7 @@ use crate::{
     shrink,
     socket::detached::Detached,
     stack::{Config, SocketId},
-    sys::{placeholder, readiness, unix},
+    sys::{entropy, placeholder, readiness, unix},
 };
 use parking_lot::Mutex;
 use sockeye_shim::format::Token;
@@ -59,7 +58,13 @@ use std::{
 
 /// The slot of [`Host::asking`]. Those before it are doors ([`Door`]).
 pub const ASKING: u64 = Door::ALL.len() as u64;
-const FIRST: u64 = ASKING + 1;
+/// The slot of [`Host::hear_last_closes`].
+pub const LAST_CLOSE: u64 = ASKING + 1;
+const FIRST: u64 = LAST_CLOSE + 1;
+
+/// A bit of the id of connections that programs have accepted, which this host makes up. No cookie of the kernel's has
+/// it; alone it is the id of no socket.
+pub const GIVEN: u64 = 1 << 63;
 
 /// What stands in a slot.
 pub enum Item {
@@ -67,8 +72,6 @@ pub enum Item {
     Asker(End),
     /// Somebody who came by the public name, is another user and has not shown the token.
     Stranger(End),
-    /// A program's end that has not yet said where it connects to.
-    Header(End),
     /// A connection that is being made.
     Connecting(Box<Connecting>),
     /// A connection.
@@ -85,6 +88,8 @@ pub enum Item {
     Client(OwnedFd, i32),
     /// A program that has a descriptor to give.
     Giver(End, Gift),
+    /// A program that is about to close a connection, and will wait for it.
+    Closer(End, Leaving),
     /// A tree of programs that uses the stack, by a descriptor that tells its end.
     Tree(OwnedFd),
 }
@@ -93,7 +98,7 @@ impl Item {
     /// The program's end in it, of those whose events count beyond the moment they come in.
     pub fn end_mut(&mut self) -> Option<&mut End> {
         match self {
-            Self::Asker(end) | Self::Stranger(end) | Self::Header(end) | Self::Giver(end, _) => Some(end),
+            Self::Asker(end) | Self::Stranger(end) | Self::Giver(end, _) | Self::Closer(end, _) => Some(end),
             Self::Connecting(connecting) => Some(connecting.end_mut()),
             Self::Bridge(bridge) => Some(bridge.end_mut()),
             Self::Lookup(lookup) => Some(lookup.asker_mut()),
@@ -110,13 +115,13 @@ impl Item {
             Self::Lingering(lingering) => Some(lingering.socket()),
             Self::Held(held) => Some(&held.socket),
             Self::Datagram(datagram) => Some(datagram.socket()),
-            Self::Asker(_) | Self::Stranger(_) | Self::Header(_) | Self::Lookup(_) => None,
+            Self::Asker(_) | Self::Stranger(_) | Self::Closer(..) | Self::Lookup(_) => None,
             Self::Client(..) | Self::Giver(..) | Self::Tree(_) => None,
         }
     }
 }
 
-/// An item and the id by which programs name it.
+/// An item and the id by which it is found when a program lends its socket ([`super::lent`]).
 pub struct Slot {
     pub item: Item,
     pub id: Option<u64>,
@@ -211,6 +216,10 @@ pub struct Host {
     /// How many those are.
     pub askers: usize,
     pub strangers: Strangers,
+    /// Where programs' sockets and our ends of them have their paths.
+    pub directory: Directory,
+    pub ends: Ends,
+    pub closes: Closes,
     pub inbox: Arc<Inbox>,
     pub parker: Arc<Parker>,
     pub slots: HashMap<u64, Slot>,
@@ -224,7 +233,6 @@ pub struct Host {
     /// What was counted when an operator last asked.
     pub marked: Counters,
     pub next_slot: u64,
-    next_given: u64,
 }
 
 impl Host {
@@ -236,12 +244,14 @@ impl Host {
         stack: u32,
         engine: &'static Engine,
         (name, config): (Vec<u8>, Config),
-        gate: Gate,
+        (gate, directory): (Gate, Directory),
         token: Token,
     ) -> Result<Self, String> {
+        let closes = Closes::new().map_err(|error| format!("programs' sockets cannot be watched: {error}"))?;
         let wait = || {
             let (interest, asking) = (Interest::new()?, Interest::new()?);
             interest.add_interest(&asking, ASKING)?;
+            interest.add(&closes, libc::EPOLLIN, LAST_CLOSE)?;
             gate.watch(&interest)?;
             Ok::<_, crate::error::Error>((interest, asking))
         };
@@ -258,6 +268,9 @@ impl Host {
             asking,
             askers: 0,
             strangers: Strangers::default(),
+            directory,
+            ends: Ends::default(),
+            closes,
             inbox: Arc::new(Inbox { slots: Mutex::default(), parker: Arc::clone(&parker) }),
             parker,
             slots: HashMap::new(),
@@ -269,7 +282,6 @@ impl Host {
             pins: Pin::default(),
             marked: Counters::default(),
             next_slot: FIRST,
-            next_given: 0,
         })
     }
 
@@ -280,10 +292,9 @@ impl Host {
     }
 
     /// An id for a connection that no program has named yet.
-    pub fn give_id(&mut self) -> u64 {
-        use sockeye_shim::tag::Tag;
-        self.next_given = (self.next_given + 1) % Tag::GIVEN;
-        Tag::GIVEN | self.next_given
+    pub fn give_id(&self) -> u64 {
+        // Nobody may take the name that is made of it before.
+        GIVEN | entropy::seed()[0]
     }
 
     /// Fills a slot.
@@ -309,7 +320,7 @@ impl Host {
         Some(taken)
     }
 
-    /// What a program calls `id`.
+    /// What has the id.
     pub fn named(&self, id: u64) -> Option<&Item> {
         self.slots.get(self.ids.get(&id)?).map(|slot| &slot.item)
     }

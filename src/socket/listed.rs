@@ -158,13 +158,13 @@ impl Inside {
         let engine = self.engine;
         match request.op {
             // Its sockets are known to the kernel by no inode.
-            Op::Sockets => inspect::sockets(engine, asker.as_fd(), request.id, |some| vec![(0, 0); some.len()]),
-            Op::Counters => inspect::counters(engine, &mut self.marked, request.id, request.value == 1),
+            Op::Sockets => inspect::sockets(engine, asker.as_fd(), request.from, |some| vec![(0, 0); some.len()]),
+            Op::Counters => inspect::counters(engine, &mut self.marked, request.from, request.value == 1),
             Op::Describe => {
                 let sockets = engine.with(|stack, now| inspect::ids(&stack.standings(0, usize::MAX, now).0).count());
-                inspect::description("process", engine.config(), self.began, (1, sockets), request.id)
+                inspect::description("process", engine.config(), self.began, (1, sockets), request.from)
             }
-            Op::Log => inspect::log(request.id),
+            Op::Log => inspect::log(request.from),
             _ => {
                 let line =
                     format!("it is inside process {}, which alone can use it; end that process", std::process::id());

@@ -13,6 +13,7 @@ pub mod fork;
 pub mod heir;
 pub mod ifreq;
 pub mod kernel;
+pub mod last_close;
 pub mod log;
 pub mod machine;
 pub mod panics;

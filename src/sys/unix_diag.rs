@@ -13,10 +13,6 @@ pub struct Socket {
     pub inode: u32,
     /// The socket it is connected to; none while that waits to be accepted.
     pub peer: Option<u32>,
-    /// Whether it came out of accept(2) or connect(2), or has been connected: it then has its listener's name.
-    pub is_connected: bool,
-    /// Its name with the zero that begins an abstract one; empty without one.
-    pub name: Vec<u8>,
 }
 
 // linux/netlink.h, linux/sock_diag.h, linux/unix_diag.h
@@ -25,13 +21,8 @@ const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const REQUEST_DUMP: u16 = 0x301;
 const DONE: u16 = 3;
 const ERROR: u16 = 2;
-const SHOW: u32 = SHOW_NAME | SHOW_PEER;
-const SHOW_NAME: u32 = 1;
 const SHOW_PEER: u32 = 4;
-const NAME: u16 = 0;
 const PEER: u16 = 2;
-/// TCP_ESTABLISHED, which AF_UNIX uses too.
-const CONNECTED: u8 = 1;
 /// The sizes of struct nlmsghdr and struct unix_diag_msg.
 const HEADER: usize = 16;
 const MESSAGE: usize = 16;
@@ -77,7 +68,7 @@ fn request() -> [u8; HEADER + 24] {
     bytes[6..8].copy_from_slice(&REQUEST_DUMP.to_ne_bytes());
     bytes[HEADER] = libc::AF_UNIX as u8;
     bytes[HEADER + 4..HEADER + 8].copy_from_slice(&u32::MAX.to_ne_bytes());
-    bytes[HEADER + 12..HEADER + 16].copy_from_slice(&SHOW.to_ne_bytes());
+    bytes[HEADER + 12..HEADER + 16].copy_from_slice(&SHOW_PEER.to_ne_bytes());
     // The cookie of any socket.
     bytes[HEADER + 16..].fill(0xff);
     bytes
@@ -114,15 +105,12 @@ fn padded(len: usize) -> usize {
 
 /// struct unix_diag_msg and its attributes.
 fn socket(body: &[u8]) -> Option<Socket> {
-    let mut socket =
-        Socket { inode: long(body, 4)?, peer: None, is_connected: *body.get(2)? == CONNECTED, name: Vec::new() };
+    let mut socket = Socket { inode: long(body, 4)?, peer: None };
     let mut rest = body.get(MESSAGE..)?;
     while let (Some(len), Some(kind)) = (short(rest, 0), short(rest, 2)) {
         let value = rest.get(4..usize::from(len))?;
-        match kind {
-            NAME => socket.name = value.to_vec(),
-            PEER => socket.peer = long(value, 0).filter(|inode| *inode != 0),
-            _ => {}
+        if kind == PEER {
+            socket.peer = long(value, 0).filter(|inode| *inode != 0);
         }
         rest = rest.get(padded(usize::from(len))..).unwrap_or_default();
     }
@@ -149,10 +137,7 @@ mod tests {
         let listener = net::UnixListener::bind_addr(&address).unwrap();
         let all = all().unwrap();
         let of = |inode: u32| all.iter().find(|socket| socket.inode == inode).unwrap();
-        assert_eq!((of(inode(&one)).peer, of(inode(&one)).is_connected), (Some(inode(&other)), true));
-        let listening = of(inode(&listener));
-        assert_eq!((listening.peer, listening.is_connected), (None, false));
-        assert_eq!(listening.name, format!("\0{name}").into_bytes());
+        assert_eq!((of(inode(&one)).peer, of(inode(&listener)).peer), (Some(inode(&other)), None));
     }
 
     #[test]
@@ -161,7 +146,7 @@ mod tests {
         assert!(!is_last(&message[..5], &mut Vec::new()).unwrap());
         assert!(is_last(&message[..8], &mut Vec::new()).is_err());
         assert!(is_last(&message[..message.len() - 1], &mut Vec::new()).is_err());
-        assert_eq!(socket(&[1; 19]).map(|socket| socket.name), Some(Vec::new()));
+        assert_eq!(socket(&[1; 19]).map(|socket| socket.peer), Some(None));
         assert_eq!(socket(&[1; 7]), None);
     }
 }

@@ -112,7 +112,7 @@ fn table(arguments: &Ss, found: &[(String, Report)], holders: &Holders) -> Strin
             socket.send_queue.to_string(),
             endpoint(&socket.local, protocol, &services),
             endpoint(&socket.remote, protocol, &services),
-            holders.of(name, socket),
+            holders.of(socket),
         ]));
     }
     let widths: Vec<usize> =

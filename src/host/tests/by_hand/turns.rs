@@ -6,13 +6,6 @@ use sockeye_shim::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 impl Hand {
-    /// Connects by the secret path, if there is room in its queue.
-    fn enter(&self) -> Option<OwnedFd> {
-        let path = Path::of(&self.program.stack, &TOKEN).unwrap();
-        let fd = unix::open(Kind::Packets).unwrap();
-        unix::connect_path(fd.as_fd(), path.as_bytes()).ok().map(|()| fd)
-    }
-
     /// Makes one round.
     fn round(&mut self) {
         self.host.go_round(&mut self.round);
@@ -20,7 +13,7 @@ impl Hand {
 }
 
 fn join(fd: &OwnedFd) {
-    unix::send(fd.as_fd(), &Request::new(Op::Join, TOKEN, 0).to_bytes(), 0).unwrap();
+    unix::send(fd.as_fd(), &Request::new(Op::Join, TOKEN).to_bytes(), 0).unwrap();
 }
 
 fn answered(asked: &[OwnedFd]) -> usize {
@@ -42,7 +35,7 @@ fn by_the_public_name_a_few_are_let_in_a_turn() {
 #[test]
 fn by_the_secret_path_all_that_wait_are_served_in_a_turn() {
     let mut hand = Hand::new("secret");
-    let asked: Vec<OwnedFd> = std::iter::from_fn(|| hand.enter()).collect();
+    let asked: Vec<OwnedFd> = std::iter::from_fn(|| hand.program.enter()).collect();
     assert_eq!(asked.len(), Door::Requests.share(), "so many can wait");
     asked.iter().for_each(join);
     hand.round();
@@ -76,33 +69,24 @@ fn who_comes_as_fast_as_it_can_does_not_keep_a_turn_from_ending() {
 }
 
 #[test]
-fn connections_are_taken_in_shares() {
-    let mut hand = Hand::new("connections");
-    let ends: Vec<OwnedFd> = (0..2 * Door::Connections.share()).map(|_| hand.reached()).collect();
-    for turn in 1..=2 {
-        hand.round();
-        assert_eq!(hand.host.slots.len(), turn * Door::Connections.share(), "of {} after {turn} turns", ends.len());
-    }
-}
-
-#[test]
 fn who_was_let_in_without_a_word_is_heard_before_the_bytes_that_it_has_sent_since() {
     let mut hand = Hand::new("late-word");
-    let listener = hand.listen(1, 8);
-    let (client, server) = hand.pair(&listener, 2);
+    let listener = hand.listen(8);
+    let (client, server) = hand.pair(&listener);
     for is_public in [true, false] {
-        let asker = if is_public { hand.program.control() } else { hand.enter() }.unwrap();
+        let asker = if is_public { hand.program.control() } else { hand.program.enter() }.unwrap();
         hand.rounds();
         assert_eq!(hand.host.askers, 1, "it is waited for");
         drop(asker);
         hand.rounds();
         assert_eq!(hand.host.askers, 0, "nobody is waited for");
     }
-    let asker = hand.enter().unwrap();
+    let asker = hand.program.enter().unwrap();
     hand.rounds();
     // The byte is there first.
     send(&client, b"x");
-    send(&asker, &Request { flags: NO_REPLY, ..linger(2) }.to_bytes());
+    let request = Request { flags: NO_REPLY, ..linger() };
+    lend(asker.as_raw_fd(), &request.to_bytes(), &[client.as_raw_fd()]).unwrap();
     drop(client);
     hand.round();
     assert_eq!(hand.read_all(&server), Err(libc::ECONNRESET));
@@ -113,7 +97,7 @@ fn the_token_is_shown_before_a_descriptor_is_sent_by_the_public_name() {
     let mut hand = Hand::new("shown");
     let (mut reply, asker) = ([0; Response::SIZE], hand.program.control().unwrap());
     for (request, is_answered) in [(Op::Show, true), (Op::Show, true), (Op::Join, true), (Op::Join, false)] {
-        let sent = unix::send(asker.as_fd(), &Request::new(request, TOKEN, 0).to_bytes(), 0);
+        let sent = unix::send(asker.as_fd(), &Request::new(request, TOKEN).to_bytes(), 0);
         hand.rounds();
         let got = unix::recv(asker.as_fd(), &mut reply, 0);
         assert_eq!(sent.is_ok() && got.is_ok_and(|n| n == reply.len()), is_answered, "{request:?}");
