@@ -143,7 +143,7 @@ pub unsafe fn send(fd: c_int, tag: Tag, message: &msghdr, flags: c_int) -> Resul
 }
 
 fn take(fd: c_int, tag: Tag, pieces: &[iovec], control: &mut [u8], flags: c_int) -> Result<datagram::Incoming> {
-    datagram::receive(tag, pieces, control, flags, &host()?, |message, flags| {
+    datagram::receive(fd, tag, pieces, control, flags, &host()?, |message, flags| {
         checked(next!(c"recvmsg" as fn(c_int, *mut msghdr, c_int) -> ssize_t, fd, message, flags))
     })
 }

@@ -212,7 +212,7 @@ fn ask_socket(fd: c_int, request: c_ulong) -> Option<Result<c_int>> {
     match (request, tag.is(Tag::DATAGRAM)) {
         (SIOCATMARK, true) => Some(Err(Errno(libc::ENOTTY))),
         (SIOCATMARK, false) | (_, true) => None,
-        _ if tag.is(Tag::CONNECTED) => Some(host().and_then(|host| names::queued(tag, number, &host))),
+        _ if tag.is(Tag::CONNECTED) => Some(host().and_then(|host| names::queued(fd, number, &host))),
         _ => None,
     }
 }

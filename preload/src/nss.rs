@@ -140,7 +140,7 @@ impl Answer {
         // What is longer than any name is nobody's.
         let data = Data::of(name).ok_or(Errno(libc::ENOENT))?;
         let host = host()?;
-        let answer = host.ask(&Request { data, value: family, ..Request::new(Op::Resolve, host.token, 0) })?;
+        let answer = host.ask(&Request { data, value: family, ..Request::new(Op::Resolve, host.token) })?;
         Ok(Self { data: answer.data })
     }
 
@@ -348,7 +348,7 @@ pub unsafe extern "C" fn _nss_sockeye_gethostbyaddr2_r(
         _ => return unsafe { causes.failed(Errno(libc::EAFNOSUPPORT)) },
     };
     let mut room = Room::new(buffer, len);
-    let answer = host().and_then(|host| host.ask(&Request { address, ..Request::new(Op::Reverse, host.token, 0) }));
+    let answer = host().and_then(|host| host.ask(&Request { address, ..Request::new(Op::Reverse, host.token) }));
     let filled = answer.and_then(|answer| {
         let addresses = core::iter::once(&address.ip[bytes]);
         // SAFETY: glibc's own arguments.

@@ -109,7 +109,7 @@ pub unsafe extern "C" fn connect(fd: c_int, at: *const sockaddr, len: socklen_t)
             Ok(Begun::Done) => Ok(()),
             Ok(Begun::InProgress) if !is_blocking(fd) => Err(Errno(libc::EINPROGRESS)),
             Err(Errno(libc::EALREADY)) if !is_blocking(fd) => Err(Errno(libc::EALREADY)),
-            Ok(Begun::InProgress | Begun::Hopeless) | Err(Errno(libc::EALREADY)) => {
+            Ok(Begun::InProgress) | Err(Errno(libc::EALREADY)) => {
                 wait(fd)?;
                 let tag = open::tag(fd).ok_or(Errno(libc::EBADF))?;
                 connecting::result(fd, tag.with(Tag::CONNECTING), &host)
@@ -400,16 +400,15 @@ pub unsafe extern "C" fn close(fd: c_int) -> c_int {
     close_by(fd, || next!(c"close" as fn(c_int) -> c_int, fd))
 }
 
-/// Closes a descriptor by `run`, gives the host its hint, and waits for SO_LINGER.
+/// Closes a descriptor by `run`, and waits for SO_LINGER.
 pub(crate) fn close_by(fd: c_int, run: impl FnOnce() -> c_int) -> c_int {
-    let tag = open::tag(fd);
-    let seconds = tag.map_or(0, |tag| closing::lingers(fd, tag));
+    let wait = match open::tag(fd).map_or(0, |tag| closing::lingers(fd, tag)) {
+        0 => None,
+        seconds => host().and_then(|host| closing::linger(fd, seconds, &host)).ok(),
+    };
     let result = run();
-    if let (Some(tag), 0) = (tag, result)
-        && (seconds > 0 || closing::is_of_interest(tag))
-        && let Ok(host) = host()
-    {
-        if seconds > 0 { closing::linger(tag, seconds, &host) } else { closing::hint(tag, &host) }
+    if let (Some(wait), 0) = (wait, result) {
+        wait.wait();
     }
     result
 }

@@ -126,7 +126,8 @@ fn close_both(ends: [i32; 2]) {
 
 /// Waits for the host's name, while what the host says on its stderr comes through the pipe.
 fn await_host(settings: &Settings, pipe: i32) -> Result<()> {
-    let host = Host { stack: settings.stack.as_bytes(), token: [0; 16], congestion: b"", start: || Err(DOWN), say };
+    let token = token().unwrap_or_default();
+    let host = Host { stack: settings.stack.as_bytes(), token, congestion: b"", start: || Err(DOWN), say };
     let (mut said, mut len, mut open) = ([0u8; 512], 0, true);
     for _ in 0..PATIENCE {
         if host.is_there() {

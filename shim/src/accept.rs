@@ -3,7 +3,6 @@
 use crate::{
     Errno, Result,
     address::Address,
-    host::Host,
     kernel::{self, UnixAddress},
     name::Meaning,
     open,
@@ -29,14 +28,16 @@ const ANOTHERS: Errno = Errno(libc::EPERM);
 
 fn take(listener: i32, tag: Tag, fd: i32, from: &UnixAddress, stack: &[u8]) -> Result<Address> {
     let meaning = from.name().and_then(|name| Meaning::read(name, stack));
-    // A listener's own credentials are those of who called listen(2): its workers may have become somebody else.
+    // A listener's own credentials are those of who called listen(2), which was the host.
     let [_, trusted, _] = kernel::option::<[u32; 3]>(listener, libc::SO_PEERCRED)?;
+    let [_, other, _] = kernel::option::<[u32; 3]>(fd, libc::SO_PEERCRED)?;
     let (id, peer) = match meaning {
-        _ if !Host::is_ours(fd, trusted) => return Err(ANOTHERS),
+        _ if other != trusted => return Err(ANOTHERS),
         Some(Meaning::Accepted { id, peer, .. }) => (id, peer),
-        Some(Meaning::Gone { id }) if id == tag.id => return Err(Errno(libc::ENETDOWN)),
+        Some(Meaning::Gone { .. }) => return Err(Errno(libc::ENETDOWN)),
         _ => return Err(ANOTHERS),
     };
+    let id = Tag::GIVEN | id & (Tag::GIVEN - 1);
     let kept = tag.flags & (Tag::V6 | Tag::V6ONLY | Tag::NODELAY | Tag::REUSEPORT | Tag::GENEROUS);
     open::prepare(fd)?;
     open::set_tag(fd, Tag { id, flags: kept | Tag::CONNECTED })?;

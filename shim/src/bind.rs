@@ -3,16 +3,14 @@
 use crate::{
     Errno, Result,
     address::Address,
-    connect, datagram,
+    datagram,
     format::{Op, REUSEADDR, Request},
     host::Host,
-    kernel,
-    name::Meaning,
-    open, options, sockaddr,
+    kernel, open, options, sockaddr,
     tag::Tag,
 };
 
-/// The flags that a request or a header carries for a socket.
+/// The flags that a request carries for a socket.
 pub(crate) fn flags(fd: i32, tag: Tag) -> u32 {
     let reuse = kernel::option::<i32>(fd, libc::SO_REUSEADDR).is_ok_and(|set| set != 0);
     u32::from(tag.flags) | if reuse { REUSEADDR } else { 0 }
@@ -31,14 +29,8 @@ pub fn bind(fd: i32, mut tag: Tag, address: Address, host: &Host<'_>) -> Result<
         return Err(Errno(libc::EINVAL));
     }
     tag = options::introduce(fd, tag, host)?;
-    let request = Request { flags: flags(fd, tag), address, ..Request::new(Op::Bind, host.token, tag.id) };
-    let local = host.ask(&request)?.local;
-    let bound = Meaning::Bound { id: tag.id, local }.name(host.stack).ok_or(Errno(libc::ENETDOWN));
-    let bound = bound.and_then(|name| kernel::bind(fd, &name)).and_then(|()| open::set_tag(fd, tag.with(Tag::BOUND)));
-    if bound.is_err() {
-        let _ = host.tell(Request::new(Op::Closed, host.token, tag.id));
-    }
-    bound
+    host.ask_about(fd, &Request { flags: flags(fd, tag), address, ..Request::new(Op::Bind, host.token) })?;
+    open::set_tag(fd, tag.with(Tag::BOUND))
 }
 
 /// listen(2), on any port if the socket is not bound.
@@ -55,15 +47,8 @@ pub fn listen(fd: i32, mut tag: Tag, backlog: i32, host: &Host<'_>) -> Result<()
     }
     if !tag.is(Tag::BOUND) {
         bind(fd, tag, sockaddr::any(tag), host)?;
-        tag = tag.with(Tag::BOUND);
+        tag = open::tag(fd).unwrap_or(tag).with(Tag::BOUND);
     }
-    let was_listening = kernel::option::<i32>(fd, libc::SO_ACCEPTCONN) == Ok(1);
-    kernel::listen(fd, backlog)?;
-    let request = Request { flags: flags(fd, tag), value: backlog, ..Request::new(Op::Listen, host.token, tag.id) };
-    let listening = host.ask(&request).map(drop);
-    if listening.is_err() && !was_listening {
-        // There is no other way back for a socket of the kernel's.
-        connect::renew(fd, tag, connect::Identity::Same)?;
-    }
-    listening
+    let request = Request { flags: flags(fd, tag), value: backlog, ..Request::new(Op::Listen, host.token) };
+    host.ask_about(fd, &request).map(drop)
 }

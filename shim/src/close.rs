@@ -1,26 +1,12 @@
-//! close(2): a hint to the host, which otherwise learns of a listener's end only by looking; and SO_LINGER's time.
+//! close(2): SO_LINGER's time. The host learns by itself that a socket is closed.
 
 use crate::{
+    Result,
     format::{Op, Request},
-    host::Host,
+    host::{Host, Wait},
     kernel,
     tag::Tag,
 };
-
-/// Whether the host wants to hear that a descriptor with this tag was closed.
-pub fn is_of_interest(tag: Tag) -> bool {
-    tag.id & Tag::GIVEN == 0
-        && (!tag.is(Tag::CONNECTED) || tag.is(Tag::DATAGRAM))
-        && (tag.is(Tag::BOUND) || tag.is(Tag::TOLD))
-}
-
-/// Tells the host that a descriptor of this socket was closed; another may still be open.
-pub fn hint(tag: Tag, host: &Host<'_>) {
-    // A host that is gone needs no hint, and none is started for one.
-    if host.is_there() {
-        let _ = host.tell(Request::new(Op::Closed, host.token, tag.id));
-    }
-}
 
 /// For how many seconds close(2) may wait for the peer: SO_LINGER of a connection, 0 if it does not wait.
 pub fn lingers(fd: i32, tag: Tag) -> i32 {
@@ -34,7 +20,12 @@ pub fn lingers(fd: i32, tag: Tag) -> i32 {
     }
 }
 
-/// Waits, after close(2), until all is acknowledged, the time is over or a signal came.
-pub fn linger(tag: Tag, seconds: i32, host: &Host<'_>) {
-    host.wait(&Request { value: seconds, ..Request::new(Op::Linger, host.token, tag.id) });
+/// To be called before close(2); what it returns waits, after it, until all is acknowledged, the time is over or a
+/// signal came.
+///
+/// # Errors
+///
+/// Those of [`Host::announce`]: there is nothing to wait for.
+pub fn linger(fd: i32, seconds: i32, host: &Host<'_>) -> Result<Wait> {
+    host.announce(fd, &Request { value: seconds, ..Request::new(Op::Linger, host.token) })
 }

@@ -3,12 +3,10 @@
 use crate::{
     Errno, Result, accept,
     address::Address,
-    bind, close,
-    format::{ConnectHeader, Data, KEEPALIVE, Op, Request},
+    bind,
+    format::{Data, KEEPALIVE, Op, Request},
     host::Host,
-    kernel,
-    name::Meaning,
-    names, open, options,
+    kernel, names, open, options,
     tag::Tag,
 };
 
@@ -35,26 +33,24 @@ pub fn begin(fd: i32, mut tag: Tag, destination: Address, host: &Host<'_>) -> Re
             other => other.map(|()| Begun::Done),
         };
     }
-    // The first request makes the host, should there be none; connect's own socket cannot.
-    host.meet()?;
-    tag = options::introduce(fd, tag, host)?;
-    let name = Meaning::Connect.name(host.stack).ok_or(Errno(libc::ENETDOWN))?;
-    let mut begun = kernel::connect_in_turn(fd, &name);
-    if begun == Err(Errno(libc::EISCONN)) {
+    let [_, peer, _] = kernel::option::<[u32; 3]>(fd, libc::SO_PEERCRED)?;
+    if peer != u32::MAX {
         // An earlier attempt failed, and an AF_UNIX socket connects once.
-        tag = renew(fd, tag, Identity::Same)?;
-        begun = kernel::connect_in_turn(fd, &name);
+        tag = renew(fd, tag, Identity::Same(host))?;
     }
-    begun.map_err(|errno| if errno == Errno(libc::ECONNREFUSED) { Errno(libc::ENETDOWN) } else { errno })?;
-    if !Host::is_ours(fd, kernel::geteuid()) {
-        return Err(Errno(libc::ENETDOWN));
-    }
+    tag = options::introduce(fd, tag, host)?;
+    let keepalive = kernel::option::<i32>(fd, libc::SO_KEEPALIVE).is_ok_and(|set| set != 0);
+    let flags = bind::flags(fd, tag) | if keepalive { KEEPALIVE } else { 0 };
+    // Before the host has done it: who waits for the socket elsewhere sees what comes of it.
     open::set_tag(fd, tag.with(Tag::CONNECTING))?;
-    match fill(fd, tag, destination, host) {
-        Ok(()) if is_reachable(fd, tag, destination, host) => Ok(Begun::InProgress),
-        Ok(()) => Ok(Begun::Hopeless),
+    let request = Request { flags, address: destination, ..Request::new(Op::Connect, host.token) };
+    match host.ask_about(fd, &request) {
+        Ok(response) => {
+            names::remember(fd, tag, (response.remote, response.local), host);
+            Ok(Begun::InProgress)
+        }
         Err(errno) => {
-            // Nothing is under way: the host drops what it has when this end is closed or renewed.
+            // Nothing is under way; the host keeps the socket's options for another attempt.
             open::set_tag(fd, tag)?;
             Err(errno)
         }
@@ -71,46 +67,39 @@ pub fn dissolve(fd: i32, tag: Tag, host: &Host<'_>) -> Result<()> {
         // Of a connection it is a reset (tcp_disconnect).
         if let Some(data) = Data::of([1i32.to_ne_bytes(), [0; 4]].as_flattened()) {
             let (level, name) = (libc::SOL_SOCKET, libc::SO_LINGER);
-            host.tell(Request { level, name, data, ..Request::new(Op::SetOption, host.token, tag.id) })?;
+            host.tell_about(fd, Request { level, name, data, ..Request::new(Op::SetOption, host.token) })?;
         }
-        renew(fd, tag.without(Tag::BOUND), Identity::New)?;
-        if close::is_of_interest(tag) {
-            close::hint(tag, host);
-        }
+        renew(fd, tag, Identity::New)?;
     }
     Ok(())
 }
 
 /// Whose options and address a socket that takes another's place has with the host.
-#[derive(PartialEq, Eq)]
-pub(crate) enum Identity {
-    Same,
+#[derive(Clone, Copy)]
+enum Identity<'a> {
+    /// The other's, which the host is told.
+    Same(&'a Host<'a>),
     New,
 }
 
 /// Puts a new socket in the place of one that cannot connect again. Duplicates of the descriptor, and sets that
 /// epoll(7) has it in, stay with the old one.
-pub(crate) fn renew(fd: i32, tag: Tag, identity: Identity) -> Result<Tag> {
+fn renew(fd: i32, tag: Tag, identity: Identity<'_>) -> Result<Tag> {
     // Of a new one the host has heard nothing.
-    let known = if identity == Identity::New { Tag::TOLD } else { 0 };
+    let known = if matches!(identity, Identity::New) { Tag::TOLD | Tag::BOUND } else { 0 };
     let flags = tag.flags & !(Tag::CONNECTED | Tag::CONNECTING | known);
-    let name = kernel::own_name(fd)?;
     let new = open::socket(libc::SOCK_STREAM | libc::SOCK_CLOEXEC, flags)?;
-    let mut renewed = open::tag(new).unwrap_or(tag);
-    if identity == Identity::Same {
-        renewed.id = tag.id;
-    }
     accept::inherit(fd, new);
     if let Ok(reuse) = kernel::option::<i32>(fd, libc::SO_REUSEADDR) {
         let _ = kernel::set_option(new, libc::SO_REUSEADDR, &reuse.to_ne_bytes());
     }
-    let replaced = open::set_tag(new, renewed).and_then(|()| kernel::replace(fd, new));
+    let told = match identity {
+        Identity::Same(host) => host.ask_with(&[fd, new], &Request::new(Op::Succeed, host.token)).map(drop),
+        Identity::New => Ok(()),
+    };
+    let replaced = told.and_then(|()| kernel::replace(fd, new)).and_then(|()| open::tag(new).ok_or(Errno(libc::EBADF)));
     let _ = kernel::close(new);
-    replaced?;
-    if renewed.is(Tag::BOUND) {
-        kernel::bind_to(fd, &name)?;
-    }
-    Ok(renewed)
+    replaced
 }
 
 /// What connect(2) has come to so far.
@@ -118,65 +107,17 @@ pub(crate) fn renew(fd: i32, tag: Tag, identity: Identity) -> Result<Tag> {
 pub enum Begun {
     /// The host is at it.
     InProgress,
-    /// No packet will go there: the host says why as soon as it has looked, so that even who does not block waits for
-    /// it.
-    Hopeless,
     /// A connection that was begun before is made.
     Done,
 }
 
-/// Whether the stack speaks the destination's family, as far as the socket does: IPv4, and `::` from an address of
-/// IPv4.
-fn is_reachable(fd: i32, tag: Tag, destination: Address, host: &Host<'_>) -> bool {
-    match destination.to_v4() {
-        Some(_) => !tag.is(Tag::V6ONLY),
-        None if destination.is_unspecified() => names::bound(fd, host).is_some_and(|own| own.to_v4().is_some()),
-        None => false,
-    }
-}
-
-/// Sends the header, and enough behind it that the socket cannot be written to. The kernel takes that in pieces, and
-/// the host may have looked at the first, refused, and closed its end before the last: how it ended is asked for later.
-///
-/// # Errors
-///
-/// ENETDOWN: the host does not take connections. ENOBUFS: the kernel has no memory for it.
-fn fill(fd: i32, tag: Tag, destination: Address, host: &Host<'_>) -> Result<()> {
-    // An AF_UNIX socket can be written to while at most a quarter of its buffer is taken (unix_writable).
-    let buffer = kernel::option::<i32>(fd, libc::SO_SNDBUF)?.clamp(4608, 8 << 20) as usize;
-    let total = buffer / 4 + 64;
-    let keepalive = kernel::option::<i32>(fd, libc::SO_KEEPALIVE).is_ok_and(|set| set != 0);
-    let header = ConnectHeader {
-        filled: total as u32,
-        token: host.token,
-        id: tag.id,
-        flags: bind::flags(fd, tag) | if keepalive { KEEPALIVE } else { 0 },
-        destination,
-        source: if tag.is(Tag::BOUND) { names::bound(fd, host).unwrap_or(Address::NONE) } else { Address::NONE },
-    };
-    // The last byte goes by itself: the host leaves it unread, and it shall not keep the others.
-    let mut sent = match kernel::send_filled(fd, &header.to_bytes(), total - 1) {
-        Ok(sent) => sent,
-        Err(_) => return Err(Errno(libc::ENETDOWN)),
-    };
-    while sent < total {
-        let piece = if sent < total - 1 { total - 1 - sent } else { 1 };
-        match kernel::send_filled(fd, &[], piece) {
-            Ok(more) => sent += more,
-            Err(Errno(libc::EPIPE | libc::ECONNRESET)) => break,
-            Err(_) => return Err(Errno(libc::ENOBUFS)),
-        }
-    }
-    Ok(())
-}
-
 /// Why a connection failed, or that it was made and has ended since.
-fn failure(tag: Tag, host: &Host<'_>) -> Result<()> {
+fn failure(fd: i32, host: &Host<'_>) -> Result<()> {
     // A host that is gone leaves nothing to ask for, and one that came after it knows nothing.
     if !host.is_there() {
         return Err(Errno(libc::ENETDOWN));
     }
-    match host.ask(&Request::new(Op::Result, host.token, tag.id)) {
+    match host.ask_about(fd, &Request::new(Op::Result, host.token)) {
         Err(Errno(libc::EINPROGRESS)) => Err(Errno(libc::ENETDOWN)),
         other => other.map(drop),
     }
@@ -190,7 +131,7 @@ fn failure(tag: Tag, host: &Host<'_>) -> Result<()> {
 pub fn result(fd: i32, tag: Tag, host: &Host<'_>) -> Result<()> {
     let ready = kernel::ready(fd);
     let verdict = if ready & (libc::POLLERR | libc::POLLHUP) != 0 {
-        failure(tag, host)
+        failure(fd, host)
     } else if ready & libc::POLLOUT != 0 {
         Ok(())
     } else {

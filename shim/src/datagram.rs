@@ -7,9 +7,7 @@ use crate::{
     bind, control,
     format::{ASSOCIATE, CHECK, DISSOLVE, DatagramHeader, Op, Request},
     host::Host,
-    kernel,
-    name::Meaning,
-    open, sockaddr,
+    kernel, open, sockaddr,
     tag::Tag,
 };
 use core::ptr::null_mut;
@@ -31,28 +29,17 @@ pub fn bind(fd: i32, tag: Tag, address: Address, host: &Host<'_>) -> Result<()> 
     attach(fd, tag, Some(address), host).map(drop)
 }
 
-/// Joins the program's end to one of the host's, and binds it if an address is given.
+/// Has the host join the program's end to one of its own, and bind the socket if an address is given.
 fn attach(fd: i32, tag: Tag, address: Option<Address>, host: &Host<'_>) -> Result<Tag> {
-    let mut request = Request { flags: bind::flags(fd, tag), ..Request::new(Op::Datagram, host.token, tag.id) };
+    let mut request = Request { flags: bind::flags(fd, tag), ..Request::new(Op::Datagram, host.token) };
     if let Some(address) = address {
         (request.address, request.value) = (address, 1);
     }
-    let response = host.ask(&request)?;
+    let response = host.ask_about(fd, &request)?;
     if tag.is(Tag::BOUND) {
         return Ok(tag);
     }
-    let (key, routed) = response.data.as_bytes().split_first_chunk().ok_or(DOWN)?;
-    let id = u64::from_le_bytes(*key);
-    // Connected first: from then on nobody but the host's end can send here, and then the name can be known.
-    let theirs = Meaning::HostDatagram { id }.name(host.stack).ok_or(DOWN)?;
-    let ours = Meaning::Datagram { id }.name(host.stack).ok_or(DOWN)?;
-    kernel::connect(fd, &theirs).map_err(|_| DOWN)?;
-    let tag = if routed == [1] { tag.with(Tag::ROUTED) } else { tag }.with(Tag::BOUND);
-    match kernel::bind(fd, &ours) {
-        // Another thread was first: both ends are what it made them.
-        Err(Errno(libc::EINVAL)) if kernel::own_name(fd).is_ok_and(|name| name.name().is_some()) => {}
-        bound => bound.map_err(|_| DOWN)?,
-    }
+    let tag = if response.data.as_bytes() == [1] { tag.with(Tag::ROUTED) } else { tag }.with(Tag::BOUND);
     open::set_tag(fd, tag)?;
     Ok(tag)
 }
@@ -68,25 +55,25 @@ pub fn associate(fd: i32, tag: Tag, address: Option<Address>, host: &Host<'_>) -
         _ if tag.is(Tag::BOUND) => tag,
         _ => attach(fd, tag, None, host)?,
     };
-    let mut request = Request::new(Op::Associate, host.token, tag.id);
+    let mut request = Request::new(Op::Associate, host.token);
     (request.address, request.value) = address.map_or((Address::NONE, DISSOLVE), |address| (address, ASSOCIATE));
-    host.ask(&request)?;
+    host.ask_about(fd, &request)?;
     open::set_tag(fd, if address.is_some() { tag.with(Tag::CONNECTED) } else { tag.without(Tag::CONNECTED) })
 }
 
 /// Why the kernel says `errno` of a datagram socket: a reset is the sign of an error that the host knows; what the
 /// kernel says of an end without another means that the host is gone. 0: it has been told to somebody else.
-pub fn reason(tag: Tag, errno: Errno, host: &Host<'_>) -> Errno {
+pub fn reason(fd: i32, tag: Tag, errno: Errno, host: &Host<'_>) -> Errno {
     match errno {
-        Errno(libc::ECONNRESET) if !is_known(tag, host) => {
+        Errno(libc::ECONNRESET) if !is_known(fd, host) => {
             (host.say)(b"the stack's host is gone: nothing comes to this program's sockets any more");
             DOWN
         }
         Errno(libc::ECONNRESET) => {
-            let mut request = Request::new(Op::GetOption, host.token, tag.id);
+            let mut request = Request::new(Op::GetOption, host.token);
             (request.level, request.name, request.value) = (libc::SOL_SOCKET, libc::SO_ERROR, 4);
             request.flags = u32::from(tag.flags);
-            match host.ask(&request) {
+            match host.ask_about(fd, &request) {
                 Ok(response) => response.data.as_bytes().first_chunk().map_or(DOWN, |n| Errno(i32::from_ne_bytes(*n))),
                 Err(errno) => errno,
             }
@@ -97,8 +84,8 @@ pub fn reason(tag: Tag, errno: Errno, host: &Host<'_>) -> Errno {
 }
 
 /// Whether the host that this socket came from is there: one that came after it does not know it.
-fn is_known(tag: Tag, host: &Host<'_>) -> bool {
-    host.is_there() && host.ask(&Request::new(Op::Names, host.token, tag.id)).is_ok()
+fn is_known(fd: i32, host: &Host<'_>) -> bool {
+    host.is_there() && host.ask_about(fd, &Request::new(Op::Names, host.token)).is_ok()
 }
 
 /// A message to be sent: the socket address as the program gave it, control messages, and where the payload is.
@@ -147,8 +134,8 @@ pub fn send(
     }
     let flags = flags & (libc::MSG_DONTWAIT | libc::MSG_CONFIRM) | libc::MSG_NOSIGNAL;
     match message.pieces.len() {
-        ..FEW => put::<FEW>(tag, header, message.pieces, flags, host, run),
-        FEW..MOST => put::<MOST>(tag, header, message.pieces, flags, host, run),
+        ..FEW => put::<FEW>(fd, tag, header, message.pieces, flags, host, run),
+        FEW..MOST => put::<MOST>(fd, tag, header, message.pieces, flags, host, run),
         _ => Err(Errno(libc::EMSGSIZE)),
     }
 }
@@ -156,6 +143,7 @@ pub fn send(
 /// A function of its own per number of pieces: the array for the most is large and seldom needed.
 #[inline(never)]
 fn put<const N: usize>(
+    fd: i32,
     tag: Tag,
     header: DatagramHeader,
     payload: &[libc::iovec],
@@ -169,7 +157,7 @@ fn put<const N: usize>(
     loop {
         match run(&message, flags) {
             Ok(sent) => return Ok(sent.saturating_sub(DatagramHeader::SIZE)),
-            Err(errno) => match reason(tag, errno, host) {
+            Err(errno) => match reason(fd, tag, errno, host) {
                 Errno(0) => {}
                 errno => return Err(errno),
             },
@@ -209,10 +197,10 @@ fn destination(name: &[u8], tag: Tag) -> Result<Address> {
 /// and there is a route to all, or it was asked the last time. What was answered last is in SO_INCOMING_CPU, which
 /// means nothing on an AF_UNIX socket: an address's network, or all of one that may be for broadcasts.
 fn check(fd: i32, tag: Tag, peer: Address, host: &Host<'_>) -> Result<()> {
-    let request = Request { address: peer, value: CHECK, ..Request::new(Op::Associate, host.token, tag.id) };
+    let request = Request { address: peer, value: CHECK, ..Request::new(Op::Associate, host.token) };
     let ip = match peer.to_v4() {
         Some(ip) if peer.port != 0 && !tag.is(Tag::V6ONLY) => ip,
-        _ => return host.ask(&request).map(drop),
+        _ => return host.ask_about(fd, &request).map(drop),
     };
     let number = u32::from_be_bytes(ip);
     // A broadcast address ends in ones, two of them at least (RFC 1122 section 3.2.1.3, RFC 3021).
@@ -224,7 +212,7 @@ fn check(fd: i32, tag: Tag, peer: Address, host: &Host<'_>) -> Result<()> {
     if key != -1 && kernel::option::<i32>(fd, libc::SO_INCOMING_CPU) == Ok(key) {
         return Ok(());
     }
-    host.ask(&request)?;
+    host.ask_about(fd, &request)?;
     let _ = kernel::set_option(fd, libc::SO_INCOMING_CPU, &key.to_ne_bytes());
     Ok(())
 }
@@ -248,6 +236,7 @@ pub struct Incoming {
 ///
 /// As recvmsg(2) of UDP.
 pub fn receive(
+    fd: i32,
     tag: Tag,
     pieces: &[libc::iovec],
     control: &mut [u8],
@@ -262,14 +251,15 @@ pub fn receive(
     // A datagram socket has no urgent data and passes over the flag.
     let flags = flags & !libc::MSG_OOB;
     match pieces.len() {
-        ..FEW => take::<FEW>(tag, pieces, control, flags, host, run),
-        FEW..MOST => take::<MOST>(tag, pieces, control, flags, host, run),
+        ..FEW => take::<FEW>(fd, tag, pieces, control, flags, host, run),
+        FEW..MOST => take::<MOST>(fd, tag, pieces, control, flags, host, run),
         _ => Err(Errno(libc::EMSGSIZE)),
     }
 }
 
 #[inline(never)]
 fn take<const N: usize>(
+    fd: i32,
     tag: Tag,
     payload: &[libc::iovec],
     control: &mut [u8],
@@ -293,7 +283,7 @@ fn take<const N: usize>(
                 let len = got.saturating_sub(DatagramHeader::SIZE);
                 return Ok(Incoming { len, peer: Some(header.peer), flags, control });
             }
-            Err(errno) => match reason(tag, errno, host) {
+            Err(errno) => match reason(fd, tag, errno, host) {
                 Errno(0) => {}
                 errno => return Err(errno),
             },

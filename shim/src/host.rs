@@ -1,10 +1,12 @@
-//! Asking the host: one request, one response, over a connection of its own.
+//! Asking the host: one request, one response, over a connection of its own. It is made by the secret path, and where
+//! that cannot be seen by the public name.
 
 use crate::{
     Errno, Result,
     format::{Data, Fault, MEANT, NO_REPLY, Op, Request, Response, Token},
-    kernel,
+    kernel::{self, UnixAddress},
     name::Meaning,
+    path::Path,
 };
 
 /// How a program finds its host, and what it shows it.
@@ -22,12 +24,16 @@ pub struct Host<'a> {
     pub say: fn(&[u8]),
 }
 
-/// A descriptor that is closed again.
-struct Socket(i32);
+/// A connection to the host, which is closed again.
+struct Socket {
+    fd: i32,
+    /// It was made by the public name, at which the host takes no descriptors of strangers.
+    is_public: bool,
+}
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let _ = kernel::close(self.0);
+        let _ = kernel::close(self.fd);
     }
 }
 
@@ -49,7 +55,25 @@ impl Host<'_> {
     /// The response's errno; ENETDOWN if there is no host, it is another user's, or of another version; what socket(2)
     /// says.
     pub fn ask(&self, request: &Request) -> Result<Response> {
-        match self.exchange(&request.to_bytes()) {
+        self.ask_with(&[], request)
+    }
+
+    /// As [`Host::ask`], about a socket, which is lent to the host with the question: who has it may ask.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::ask`]; EBADF if the descriptor was closed meanwhile.
+    pub fn ask_about(&self, fd: i32, request: &Request) -> Result<Response> {
+        self.ask_with(&[fd], request)
+    }
+
+    /// As [`Host::ask_about`], about two.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::ask_about`].
+    pub(crate) fn ask_with(&self, lent: &[i32], request: &Request) -> Result<Response> {
+        match self.exchange(&request.to_bytes(), lent) {
             Ok(response) if response.errno == 0 => Ok(response),
             Ok(response) => Err(Errno(response.errno)),
             Err(ENDED) => Err(DOWN),
@@ -84,19 +108,19 @@ impl Host<'_> {
 
     fn present(&self, token: Token, meant: &[u8]) -> Result<Response> {
         let mut packet = [0; Request::SIZE + MEANT];
-        self.exchange(joined(&Request::new(Op::Join, token, 0), meant, &mut packet)?)
+        self.exchange(joined(&Request::new(Op::Join, token), meant, &mut packet)?, &[])
     }
 
-    /// Sends a packet and waits for the response; `ENDED` if none came.
-    fn exchange(&self, packet: &[u8]) -> Result<Response> {
+    /// Sends a packet, with the descriptors that it is about, and waits for the response; `ENDED` if none came.
+    fn exchange(&self, packet: &[u8], lent: &[i32]) -> Result<Response> {
         let socket = self.control()?;
-        kernel::send(socket.0, packet).map_err(|_| ENDED)?;
+        self.give(&socket, packet, lent)?;
         self.response(&socket)
     }
 
     fn response(&self, socket: &Socket) -> Result<Response> {
         let mut bytes = [0; Response::SIZE];
-        let len = kernel::recv(socket.0, &mut bytes).map_err(|_| ENDED)?;
+        let len = kernel::recv(socket.fd, &mut bytes).map_err(|_| ENDED)?;
         if len == 0 {
             return Err(ENDED);
         }
@@ -110,15 +134,15 @@ impl Host<'_> {
         }
     }
 
-    /// Sends a request whose answer nobody waits for.
+    /// Sends a request about a socket, as [`Host::ask_about`], whose answer nobody waits for.
     ///
     /// # Errors
     ///
-    /// As [`Host::ask`], without the response's errno.
-    pub fn tell(&self, mut request: Request) -> Result<()> {
+    /// As [`Host::ask_about`], without the response's errno.
+    pub fn tell_about(&self, fd: i32, mut request: Request) -> Result<()> {
         request.flags |= NO_REPLY;
         let socket = self.control()?;
-        kernel::send(socket.0, &request.to_bytes()).map_err(|_| DOWN).map(drop)
+        self.give(&socket, &request.to_bytes(), &[fd])
     }
 
     /// Gives the host the descriptor that tells the end of a tree of programs ([`Op::Tree`]): it lives as long.
@@ -127,7 +151,7 @@ impl Host<'_> {
     ///
     /// As [`Host::ask`]; ENETDOWN after a line that says why, if the stack has no network any more.
     pub fn hold(&self, listener: i32) -> Result<()> {
-        self.hand_over(&Request::new(Op::Tree, self.token, 0), &[], listener)
+        self.hand_over(&Request::new(Op::Tree, self.token), &[], listener)
     }
 
     /// Has the host start another one ([`Op::Start`]), whose complaints go to `words`. `meant` is the text behind the
@@ -137,15 +161,16 @@ impl Host<'_> {
     ///
     /// As [`Host::ask`]; EPERM if the host is another user's.
     pub fn start_another(&self, meant: &[u8], words: i32) -> Result<()> {
-        self.hand_over(&Request::new(Op::Start, self.token, 0), meant, words)
+        self.hand_over(&Request::new(Op::Start, self.token), meant, words)
     }
 
     /// Sends a request with text behind it, then a descriptor, and waits for the response. Starts no host.
     fn hand_over(&self, request: &Request, meant: &[u8], descriptor: i32) -> Result<()> {
         let mut packet = [0; Request::SIZE + MEANT];
         let socket = self.reach()?;
-        kernel::send(socket.0, joined(request, meant, &mut packet)?).map_err(|_| DOWN)?;
-        kernel::send_descriptor(socket.0, descriptor).map_err(|_| DOWN)?;
+        self.show(&socket)?;
+        kernel::send(socket.fd, joined(request, meant, &mut packet)?).map_err(|_| DOWN)?;
+        kernel::send_descriptor(socket.fd, descriptor).map_err(|_| DOWN)?;
         match self.response(&socket) {
             Ok(response) if response.errno == 0 => Ok(()),
             Ok(response) if response.data != Data::NONE => {
@@ -157,26 +182,40 @@ impl Host<'_> {
         }
     }
 
-    /// Sends a request and waits for any answer, or for a signal. Starts no host.
-    pub fn wait(&self, request: &Request) {
-        if let Ok(socket) = self.reach()
-            && kernel::send(socket.0, &request.to_bytes()).is_ok()
-        {
-            let _ = kernel::recv_once(socket.0, &mut [0; Response::SIZE]);
+    /// Shows the token where the host takes no descriptors from strangers ([`Op::Show`]): before one is sent.
+    fn show(&self, socket: &Socket) -> Result<()> {
+        if !socket.is_public {
+            return Ok(());
+        }
+        kernel::send(socket.fd, &Request::new(Op::Show, self.token).to_bytes()).map_err(|_| DOWN)?;
+        match self.response(socket)?.errno {
+            0 => Ok(()),
+            errno => Err(Errno(errno)),
         }
     }
 
-    /// Sees to it that a host is there.
+    /// Sends a packet and what it is about. What is wrong with those is the program's to know, anything else means that
+    /// there is no host any more.
+    fn give(&self, socket: &Socket, packet: &[u8], lent: &[i32]) -> Result<()> {
+        if !lent.is_empty() {
+            self.show(socket)?;
+        }
+        match kernel::lend(socket.fd, packet, lent) {
+            Ok(_) => Ok(()),
+            Err(errno @ Errno(libc::EBADF | libc::ETOOMANYREFS | libc::ENOBUFS | libc::ENOMEM)) => Err(errno),
+            Err(_) => Err(DOWN),
+        }
+    }
+
+    /// Sends a request about a socket that is to be answered later, when [`Wait::wait`] says so. Starts no host.
     ///
     /// # Errors
     ///
-    /// EMFILE, ENFILE, ENOMEM, ENOBUFS: it cannot be asked whether one is. What starting one says.
-    pub fn meet(&self) -> Result<()> {
-        match self.reach() {
-            Ok(_) => Ok(()),
-            Err(errno @ Errno(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)) => Err(errno),
-            Err(_) => (self.start)(),
-        }
+    /// As [`Host::ask_about`].
+    pub fn announce(&self, fd: i32, request: &Request) -> Result<Wait> {
+        let socket = self.reach()?;
+        self.give(&socket, &request.to_bytes(), &[fd])?;
+        Ok(Wait(socket))
     }
 
     /// Whether a host is there now. Starts none.
@@ -201,15 +240,43 @@ impl Host<'_> {
     }
 
     fn reach(&self) -> Result<Socket> {
-        let name = Meaning::Control.name(self.stack).ok_or(DOWN)?;
-        let socket = Socket(kernel::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0)?);
-        kernel::connect_in_turn(socket.0, &name)?;
-        // An abstract name is whoever's bound it first: the token is for nobody but our own host.
-        if Self::is_ours(socket.0, kernel::geteuid()) {
+        let fd = kernel::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0)?;
+        let mut socket = Socket { fd, is_public: false };
+        if !self.enter(&socket) {
+            socket.is_public = true;
+            kernel::connect_in_turn(socket.fd, &Meaning::Control.name(self.stack).ok_or(DOWN)?)?;
+        }
+        // A name is whoever's bound it first: the token is for nobody but our own host.
+        if Self::is_ours(socket.fd, kernel::geteuid()) {
             return Ok(socket);
         }
         (self.say)(FOREIGN);
         Err(DOWN)
+    }
+
+    /// Connects by the secret path; false where it is not known, or not to be seen from here.
+    fn enter(&self, socket: &Socket) -> bool {
+        let path = Path::of(self.stack, &self.token);
+        let Some(address) = path.and_then(|path| UnixAddress::of_path(path.as_bytes())) else { return false };
+        loop {
+            match kernel::connect_to(socket.fd, &address) {
+                // By a signal while others were before it.
+                Err(Errno(libc::EINTR)) => {}
+                entered => return entered.is_ok(),
+            }
+        }
+    }
+}
+
+/// A request that the host keeps until it is asked to answer.
+pub struct Wait(Socket);
+
+impl Wait {
+    /// Waits for any answer, or for a signal.
+    pub fn wait(self) {
+        if kernel::send(self.0.fd, &[0]).is_ok() {
+            let _ = kernel::recv_once(self.0.fd, &mut [0; Response::SIZE]);
+        }
     }
 }
 

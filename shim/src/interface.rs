@@ -137,7 +137,7 @@ impl<'a> Iterator for Interfaces<'a> {
 ///
 /// ENETDOWN without a host.
 pub fn ask(host: &Host<'_>) -> Result<Data> {
-    host.ask(&Request::new(Op::Interfaces, host.token, 0)).map(|response| response.data)
+    host.ask(&Request::new(Op::Interfaces, host.token)).map(|response| response.data)
 }
 
 /// `struct ifreq`: a name, and what depends on the request.

@@ -85,6 +85,14 @@ impl UnixAddress {
         Some(address)
     }
 
+    /// The path, if it is a file's.
+    pub fn path(&self) -> Option<&[u8]> {
+        let path = self.path.get(..(self.len as usize).checked_sub(2)?)?;
+        // With its NUL or without.
+        let path = path.split(|byte| *byte == 0).next()?;
+        if path.is_empty() { None } else { Some(path) }
+    }
+
     /// The abstract name, if it is one.
     pub fn name(&self) -> Option<&[u8]> {
         let (nul, name) = self.path.get(..(self.len as usize).checked_sub(2)?)?.split_first()?;
@@ -174,28 +182,11 @@ pub fn read_at(fd: i32, into: &mut [u8], offset: u64) -> Result<usize> {
     unsafe { call(libc::SYS_pread64, [fd as usize, at, room, offset as usize, 0, 0]) }
 }
 
-/// How often a name that is taken is tried again.
-const ATTEMPTS: usize = 200;
-
-/// bind(2) to an abstract name. Names are one socket's alone, but the host asks whether one is taken by taking it for a
-/// moment.
+/// bind(2) to an abstract name.
 pub fn bind(fd: i32, name: &Name) -> Result<()> {
-    bind_to(fd, &UnixAddress::of(name))
-}
-
-/// As [`bind`], to the name that another socket had.
-pub fn bind_to(fd: i32, address: &UnixAddress) -> Result<()> {
-    let at = (&raw const *address) as usize;
-    for _ in 1..ATTEMPTS {
-        // SAFETY: the address lives through the call and has the length given.
-        match unsafe { call(libc::SYS_bind, [fd as usize, at, address.size(), 0, 0, 0]) } {
-            Err(Errno(libc::EADDRINUSE)) => {}
-            bound => return bound.map(drop),
-        }
-        // SAFETY: no arguments.
-        let _ = unsafe { call(libc::SYS_sched_yield, [0; 6]) };
-    }
-    Err(Errno(libc::EADDRINUSE))
+    let address = UnixAddress::of(name);
+    // SAFETY: the address lives through the call and has the length given.
+    unsafe { call(libc::SYS_bind, [fd as usize, (&raw const address) as usize, address.size(), 0, 0, 0]) }.map(drop)
 }
 
 /// Puts the file of `new` in the place of `fd`'s (dup3(2)), with the flags that the descriptor has and its file had.
@@ -213,9 +204,14 @@ pub fn replace(fd: i32, new: i32) -> Result<()> {
 
 /// connect(2) to an abstract name.
 pub fn connect(fd: i32, name: &Name) -> Result<()> {
-    let address = UnixAddress::of(name);
+    connect_to(fd, &UnixAddress::of(name))
+}
+
+/// connect(2).
+pub fn connect_to(fd: i32, address: &UnixAddress) -> Result<()> {
+    let at = (&raw const *address) as usize;
     // SAFETY: the address lives through the call and has the length given.
-    unsafe { call(libc::SYS_connect, [fd as usize, (&raw const address) as usize, address.size(), 0, 0, 0]) }.map(drop)
+    unsafe { call(libc::SYS_connect, [fd as usize, at, address.size(), 0, 0, 0]) }.map(drop)
 }
 
 /// How long connecting waits for its turn at most, in milliseconds.
@@ -336,25 +332,6 @@ pub fn recv_once(fd: i32, bytes: &mut [u8]) -> Result<usize> {
     unsafe { call(libc::SYS_recvfrom, [fd as usize, at, bytes.len(), 0, 0, 0]) }
 }
 
-/// Sends `head`, and zeros behind it until `total` bytes are sent, in one call that never waits.
-pub fn send_filled(fd: i32, head: &[u8], total: usize) -> Result<usize> {
-    static ZEROS: [u8; 16384] = [0; 16384];
-    let piece = |at: *const u8, len| libc::iovec { iov_base: at.cast_mut().cast(), iov_len: len };
-    let mut pieces = [piece(ZEROS.as_ptr(), 0); 130];
-    pieces[0] = piece(head.as_ptr(), head.len());
-    let (mut rest, mut count) = (total.saturating_sub(head.len()), 1);
-    while rest > 0 && count < pieces.len() {
-        let len = rest.min(ZEROS.len());
-        pieces[count] = piece(ZEROS.as_ptr(), len);
-        (rest, count) = (rest - len, count + 1);
-    }
-    let message = [0usize, 0, pieces.as_ptr() as usize, count, 0, 0, 0];
-    let flags = (libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) as usize;
-    // SAFETY: a msghdr of 64-bit Linux (seven words: no name, the pieces and how many, no control, no flags), whose
-    // pieces live through the call and are only read.
-    unsafe { call(libc::SYS_sendmsg, [fd as usize, message.as_ptr() as usize, flags, 0, 0, 0]) }
-}
-
 /// Which of IN, OUT, ERR and HUP a descriptor has now.
 pub fn ready(fd: i32) -> i16 {
     let mut set = [libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }];
@@ -371,25 +348,37 @@ pub fn poll(set: &mut [libc::pollfd]) -> Result<usize> {
 
 /// Sends one byte and a descriptor behind it (SCM_RIGHTS); both are received together.
 pub fn send_descriptor(fd: i32, sent: i32) -> Result<()> {
-    /// A control message of one descriptor (cmsg(3)), as long as the kernel wants it.
+    lend(fd, &[0], &[sent]).map(drop)
+}
+
+/// How many descriptors one packet carries at most.
+pub const LENT: usize = 2;
+
+/// Sends a packet and up to [`LENT`] descriptors with it (SCM_RIGHTS), without SIGPIPE.
+///
+/// # Errors
+///
+/// What the kernel says: EBADF for what is no descriptor, ETOOMANYREFS where too many are on their way.
+pub fn lend(fd: i32, bytes: &[u8], lent: &[i32]) -> Result<usize> {
+    /// A control message of descriptors (cmsg(3)), as long as the kernel wants it.
     #[repr(C)]
     struct Rights {
         len: usize,
         level: i32,
         kind: i32,
-        descriptor: i32,
-        padding: i32,
+        descriptors: [i32; LENT],
     }
-    let rights = Rights { len: 20, level: libc::SOL_SOCKET, kind: libc::SCM_RIGHTS, descriptor: sent, padding: 0 };
-    let piece = libc::iovec { iov_base: c"".as_ptr().cast_mut().cast(), iov_len: 1 };
-    let (piece, rights) = ((&raw const piece) as usize, (&raw const rights) as usize);
-    let message = [0usize, 0, piece, 1, rights, size_of::<Rights>(), 0];
-    // SAFETY: a msghdr of 64-bit Linux (no name, one piece, one control message, no flags), whose parts live through
-    // the call and are only read.
-    unsafe {
-        call(libc::SYS_sendmsg, [fd as usize, message.as_ptr() as usize, libc::MSG_NOSIGNAL as usize, 0, 0, 0])
-            .map(drop)
-    }
+    let count = lent.len().min(LENT);
+    let len = 16 + count * size_of::<i32>();
+    let mut rights = Rights { len, level: libc::SOL_SOCKET, kind: libc::SCM_RIGHTS, descriptors: [0; LENT] };
+    rights.descriptors[..count].copy_from_slice(&lent[..count]);
+    let piece = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let room = if count == 0 { 0 } else { size_of::<Rights>() };
+    let message = [0usize, 0, (&raw const piece) as usize, 1, (&raw const rights) as usize, room, 0];
+    let flags = libc::MSG_NOSIGNAL as usize;
+    // SAFETY: a msghdr of 64-bit Linux (no name, one piece, one control message or none, no flags), whose parts live
+    // through the call and are only read.
+    unsafe { call(libc::SYS_sendmsg, [fd as usize, message.as_ptr() as usize, flags, 0, 0, 0]) }
 }
 
 /// seccomp(2) with SECCOMP_SET_MODE_FILTER. Returns what the call does: the listener's descriptor, if one is asked for.

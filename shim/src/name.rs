@@ -1,24 +1,26 @@
-//! Abstract AF_UNIX names (without the NUL that begins them in a `sockaddr_un`):
+//! What AF_UNIX sockets of a stack's are called. Abstract names (without the NUL that begins them in a `sockaddr_un`):
 //!
 //! | name | whose |
 //! |---|---|
 //! | `sockeye/STACK/ctl` | the host's SEQPACKET listener: one request, one response, closed |
-//! | `sockeye/STACK/conn` | the host's stream listener: each connection is a TCP connection being made |
-//! | `sockeye/STACK/l/ID/LOCAL` | a program's bound stream end; a listener's takes connections from the host |
-//! | `sockeye/STACK/a/ID/PEER+LOCAL` | the host's end of an accepted connection, id [`Tag::GIVEN`] |
+//! | `sockeye/STACK/a/ID/PEER+LOCAL` | the host's end of an accepted connection |
 //! | `sockeye/STACK/c/ID/PEER+LOCAL` | a program's end of a connection it has made, once the host has told it both |
-//! | `sockeye/STACK/d/ID` | a program's datagram end, its id made up by the host |
-//! | `sockeye/STACK/h/ID` | the host's end of that |
-//! | `sockeye/STACK/g/ID` | who tells the program that listens as ID that its host is gone |
+//! | `sockeye/STACK/g/ID` | who tells a program that listens that its host is gone |
 //!
-//! ID is nine hexadecimal digits, an address is [`Address::to_text`].
+//! ID is 16 hexadecimal digits, an address is [`Address::to_text`]. None of these names is proof of anything, and those
+//! that the host gives have an ID that nobody can know before. Files in the host's own directory:
 //!
-//! [`Tag::GIVEN`]: crate::tag::Tag::GIVEN
+//! | file | whose |
+//! |---|---|
+//! | `lLOCAL-NUMBER` | a program's bound stream end |
 
 use crate::address::Address;
 
 /// The longest name of a stack, in bytes.
 pub const STACK_MAX: usize = 31;
+
+/// The digits of an id.
+const ID: usize = 16;
 
 /// An abstract name: at most 107 bytes, what a `sockaddr_un` holds after the leading NUL.
 #[derive(Clone, Copy)]
@@ -32,18 +34,9 @@ pub struct Name {
 pub enum Meaning {
     /// The host's control listener.
     Control,
-    /// The host's connection listener.
-    Connect,
-    /// A program's bound stream end.
-    Bound {
-        /// The socket's id.
-        id: u64,
-        /// What it is bound to.
-        local: Address,
-    },
     /// The host's end of an accepted connection.
     Accepted {
-        /// The id that the host gave the connection.
+        /// What the host knows the connection by.
         id: u64,
         /// The address at the far end.
         peer: Address,
@@ -59,19 +52,9 @@ pub enum Meaning {
         /// The address at this end.
         local: Address,
     },
-    /// A program's datagram end.
-    Datagram {
-        /// The socket's id.
-        id: u64,
-    },
-    /// The host's datagram end.
-    HostDatagram {
-        /// The socket's id.
-        id: u64,
-    },
     /// The end of a connection that a listener is to take as the word that its host is gone.
     Gone {
-        /// The listener's id.
+        /// It tells the name from others.
         id: u64,
     },
 }
@@ -87,20 +70,12 @@ impl Meaning {
         name.push(stack);
         match self {
             Self::Control => name.push(b"/ctl"),
-            Self::Connect => name.push(b"/conn"),
-            Self::Bound { id, local } => {
-                name.push_kind(b"/l/", *id);
-                name.push(b"/");
-                name.push(&local.to_text());
-            }
             Self::Accepted { id, peer, local } | Self::Made { id, peer, local } => {
                 name.push_kind(if matches!(self, Self::Made { .. }) { b"/c/" } else { b"/a/" }, *id);
                 name.push(b"/");
                 name.push(&peer.to_text());
                 name.push(&local.to_text());
             }
-            Self::Datagram { id } => name.push_kind(b"/d/", *id),
-            Self::HostDatagram { id } => name.push_kind(b"/h/", *id),
             Self::Gone { id } => name.push_kind(b"/g/", *id),
         }
         Some(name)
@@ -109,19 +84,14 @@ impl Meaning {
     /// What a name says, if it is one of this stack's.
     pub fn read(name: &[u8], stack: &[u8]) -> Option<Self> {
         let rest = name.strip_prefix(b"sockeye/")?.strip_prefix(stack)?.strip_prefix(b"/")?;
-        match rest {
-            b"ctl" => return Some(Self::Control),
-            b"conn" => return Some(Self::Connect),
-            _ => {}
+        if rest == b"ctl" {
+            return Some(Self::Control);
         }
         let (kind, rest) = rest.split_first_chunk::<2>()?;
-        let (digits, rest) = rest.split_first_chunk::<9>()?;
+        let (digits, rest) = rest.split_first_chunk::<ID>()?;
         let id = id(digits)?;
         match (kind, rest) {
-            (b"d/", []) => Some(Self::Datagram { id }),
-            (b"h/", []) => Some(Self::HostDatagram { id }),
             (b"g/", []) => Some(Self::Gone { id }),
-            (b"l/", [b'/', local @ ..]) => Some(Self::Bound { id, local: Address::from_text(local.try_into().ok()?)? }),
             (b"a/" | b"c/", [b'/', both @ ..]) => {
                 let (peer, local) = both.split_first_chunk::<{ Address::TEXT }>()?;
                 let (peer, local) = (Address::from_text(peer)?, Address::from_text(local.try_into().ok()?)?);
@@ -130,6 +100,16 @@ impl Meaning {
             _ => None,
         }
     }
+}
+
+/// What begins the name of a bound stream end's file, before the address.
+pub const BOUND: u8 = b'l';
+
+/// What the path of a bound stream end says that it is bound to; `None` for any other path.
+pub fn bound(path: &[u8]) -> Option<Address> {
+    let (first, rest) = path.rsplit(|byte| *byte == b'/').next()?.split_first()?;
+    let (address, rest) = rest.split_first_chunk::<{ Address::TEXT }>()?;
+    if *first == BOUND && rest.first() == Some(&b'-') { Address::from_text(address) } else { None }
 }
 
 /// Whether a stack may be called that: 1 to [`STACK_MAX`] letters, digits, `-`, `_`, `.`, `:` and `@`.
@@ -164,7 +144,7 @@ impl Name {
     }
 
     fn push(&mut self, bytes: &[u8]) {
-        // The longest of all, an accepted connection's with the longest stack name, is 8+31+3+9+1+48 = 100 bytes.
+        // The longest of all, an accepted connection's with the longest stack name, is 8+31+3+16+1+48 = 107 bytes.
         if let Some(room) = self.bytes.get_mut(self.len..self.len + bytes.len()) {
             room.copy_from_slice(bytes);
             self.len += bytes.len();
@@ -173,15 +153,15 @@ impl Name {
 
     fn push_kind(&mut self, kind: &[u8; 3], id: u64) {
         self.push(kind);
-        let mut digits = [0; 9];
+        let mut digits = [0; ID];
         for (place, digit) in digits.iter_mut().enumerate() {
-            *digit = b"0123456789abcdef"[(id >> (32 - 4 * place)) as usize & 15];
+            *digit = b"0123456789abcdef"[(id >> (60 - 4 * place)) as usize & 15];
         }
         self.push(&digits);
     }
 }
 
-fn id(digits: &[u8; 9]) -> Option<u64> {
+fn id(digits: &[u8; ID]) -> Option<u64> {
     digits.iter().try_fold(0, |id, &digit| Some(id << 4 | u64::from((digit as char).to_digit(16)?)))
 }
 
@@ -194,12 +174,8 @@ mod tests {
         let (peer, local) = (Address::v4([10, 0, 0, 1], 1025), Address::v6([0xfd; 16], 443));
         for meaning in [
             Meaning::Control,
-            Meaning::Connect,
-            Meaning::Bound { id: 0xf_ffff_fffe, local },
-            Meaning::Accepted { id: 1 << 35 | 7, peer, local },
+            Meaning::Accepted { id: 1 << 63 | 7, peer, local },
             Meaning::Made { id: 6, peer, local },
-            Meaning::Datagram { id: 77 },
-            Meaning::HostDatagram { id: 77 },
             Meaning::Gone { id: 78 },
         ] {
             for stack in [&b"t"[..], &[b'x'; STACK_MAX]] {
@@ -212,12 +188,20 @@ mod tests {
 
     #[test]
     fn a_name_cut_short_or_longer_says_nothing() {
-        let name = Meaning::Bound { id: 5, local: Address::NONE }.name(b"t").expect("a name");
+        let name = Meaning::Gone { id: 5 }.name(b"t").expect("a name");
         let bytes = name.as_bytes();
         for end in 0..bytes.len() {
             assert_eq!(Meaning::read(&bytes[..end], b"t"), None, "{end}");
         }
         assert_eq!(Meaning::read(b"sockeye/t/ctl2", b"t"), None);
+    }
+
+    #[test]
+    fn a_bound_ends_path_says_its_address() {
+        let local = Address::v4([10, 0, 0, 2], 80);
+        let path = |end: &str| [b"/run/x/l", &local.to_text()[..], end.as_bytes()].concat();
+        assert_eq!(bound(&path("-7")), Some(local));
+        assert_eq!((bound(&path("")), bound(b"/run/x/l"), bound(b"/run/x/own"), bound(b"")), (None, None, None, None));
     }
 
     #[test]

@@ -7,17 +7,14 @@ use crate::{
     format::{Op, Request},
     host::Host,
     kernel,
-    name::Meaning,
+    name::{self, Meaning},
     sockaddr,
     tag::Tag,
 };
 
-/// What a bound socket's own name says.
-pub(crate) fn bound(fd: i32, host: &Host<'_>) -> Option<Address> {
-    match Meaning::read(kernel::own_name(fd).ok()?.name()?, host.stack)? {
-        Meaning::Bound { local, .. } => Some(local),
-        _ => None,
-    }
+/// What a bound socket's own path says.
+pub(crate) fn bound(fd: i32) -> Option<Address> {
+    name::bound(kernel::own_name(fd).ok()?.path()?)
 }
 
 /// The addresses of an accepted connection, from the name of the host's end: peer and local.
@@ -28,8 +25,19 @@ fn accepted(fd: i32, host: &Host<'_>) -> Option<(Address, Address)> {
     }
 }
 
-/// The addresses of a connection that the program has made, peer's first: asked for once, and then known by the name that
-/// its end is given. Only an end that was bound before has a name already, and is asked for each time.
+/// Gives an end the name that says its addresses, peer's first, unless it has a name or path already.
+pub(crate) fn remember(fd: i32, tag: Tag, (peer, local): (Address, Address), host: &Host<'_>) {
+    if peer != Address::NONE
+        && local != Address::NONE
+        && let Some(name) = (Meaning::Made { id: tag.id, peer, local }).name(host.stack)
+    {
+        // Who has taken it before has every question asked, and nothing else.
+        let _ = kernel::bind(fd, &name);
+    }
+}
+
+/// The addresses of a connection that the program has made, peer's first: they are known by the name that its end was
+/// given. Only an end that was bound before has a path already, and is asked for each time.
 fn made(fd: i32, tag: Tag, host: &Host<'_>) -> Result<(Address, Address)> {
     if let Ok(own) = kernel::own_name(fd)
         && let Some(Meaning::Made { id, peer, local }) = own.name().and_then(|name| Meaning::read(name, host.stack))
@@ -37,13 +45,10 @@ fn made(fd: i32, tag: Tag, host: &Host<'_>) -> Result<(Address, Address)> {
     {
         return Ok((peer, local));
     }
-    let response = host.ask(&Request::new(Op::Names, host.token, tag.id))?;
+    let response = host.ask_about(fd, &Request::new(Op::Names, host.token))?;
     let (peer, local) = (response.remote, response.local);
-    if peer != Address::NONE
-        && !tag.is(Tag::DATAGRAM)
-        && let Some(name) = (Meaning::Made { id: tag.id, peer, local }).name(host.stack)
-    {
-        let _ = kernel::bind(fd, &name);
+    if !tag.is(Tag::DATAGRAM) {
+        remember(fd, tag, (peer, local), host);
     }
     Ok((peer, local))
 }
@@ -63,7 +68,7 @@ pub fn local(fd: i32, tag: Tag, host: &Host<'_>) -> Result<Address> {
             return Ok(sockaddr::any(tag));
         }
     } else if !tag.is(Tag::CONNECTED) && !tag.is(Tag::CONNECTING) {
-        return Ok(bound(fd, host).unwrap_or(sockaddr::any(tag)));
+        return Ok(bound(fd).unwrap_or(sockaddr::any(tag)));
     }
     made(fd, tag, host).map(|(_, local)| local)
 }
@@ -100,7 +105,7 @@ pub fn peer(fd: i32, tag: Tag, host: &Host<'_>) -> Result<Address> {
 /// # Errors
 ///
 /// ENETDOWN without a host.
-pub fn queued(tag: Tag, request: i32, host: &Host<'_>) -> Result<i32> {
-    let response = host.ask(&Request { value: request, ..Request::new(Op::Queued, host.token, tag.id) })?;
+pub fn queued(fd: i32, request: i32, host: &Host<'_>) -> Result<i32> {
+    let response = host.ask_about(fd, &Request { value: request, ..Request::new(Op::Queued, host.token) })?;
     Ok(response.data.as_bytes().first_chunk().map_or(0, |four| i32::from_ne_bytes(*four)))
 }

@@ -155,7 +155,7 @@ pub(crate) fn introduce(fd: i32, tag: Tag, host: &Host<'_>) -> Result<Tag> {
     }
     let data = Data::of(host.congestion).ok_or(Errno(libc::EINVAL))?;
     let (level, name, flags) = (libc::IPPROTO_TCP, libc::TCP_CONGESTION, u32::from(tag.flags));
-    host.tell(Request { level, name, flags, data, ..Request::new(Op::SetOption, host.token, tag.id) })?;
+    host.tell_about(fd, Request { level, name, flags, data, ..Request::new(Op::SetOption, host.token) })?;
     open::set_tag(fd, tag.with(Tag::TOLD))?;
     Ok(tag.with(Tag::TOLD))
 }
@@ -163,12 +163,12 @@ pub(crate) fn introduce(fd: i32, tag: Tag, host: &Host<'_>) -> Result<Tag> {
 fn forward(fd: i32, tag: Tag, option: (i32, i32), value: &[u8], host: &Host<'_>, wait: bool) -> Result<()> {
     let tag = introduce(fd, tag, host)?;
     let data = Data::of(value.get(..value.len().min(DATA)).unwrap_or(value)).ok_or(Errno(libc::EINVAL))?;
-    let mut request = Request { data, ..Request::new(Op::SetOption, host.token, tag.id) };
+    let mut request = Request { data, ..Request::new(Op::SetOption, host.token) };
     (request.level, request.name, request.flags) = (option.0, option.1, u32::from(tag.flags));
     if wait {
-        host.ask(&request).map(drop)?
+        host.ask_about(fd, &request).map(drop)?
     } else {
-        host.tell(request)?
+        host.tell_about(fd, request)?
     }
     if tag.id & Tag::GIVEN == 0 && (!tag.is(Tag::CONNECTED) || tag.is(Tag::DATAGRAM)) && !tag.is(Tag::TOLD) {
         open::set_tag(fd, tag.with(Tag::TOLD))?;
@@ -190,16 +190,16 @@ pub fn read(fd: i32, tag: Tag, level: i32, name: i32, room: usize, host: &Host<'
             (libc::SOL_SOCKET, libc::SO_ERROR) => {
                 let Errno(errno) = match kernel::option::<i32>(fd, name)? {
                     0 => Errno(0),
-                    errno => datagram::reason(tag, Errno(errno), host),
+                    errno => datagram::reason(fd, tag, Errno(errno), host),
                 };
                 return number(errno);
             }
             // What the kernel's are the host need not know, until it is told.
             (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_RCVBUF) if tag.is(Tag::TOLD) => {
-                return ask(tag, (level, name), room, host);
+                return ask(fd, tag, (level, name), room, host);
             }
             (libc::SOL_SOCKET, SO_BINDTOIFINDEX) | (libc::IPPROTO_TCP, _) => {
-                return ask(tag, (level, name), room, host);
+                return ask(fd, tag, (level, name), room, host);
             }
             _ => {}
         }
@@ -215,26 +215,26 @@ pub fn read(fd: i32, tag: Tag, level: i32, name: i32, room: usize, host: &Host<'
         // As of any TCP socket: nobody.
         (libc::SOL_SOCKET, libc::SO_PEERCRED) => Ok(Data::of(&NOBODY)),
         (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE | libc::SO_BINDTODEVICE | libc::SO_SNDBUF | libc::SO_RCVBUF) => {
-            ask(tag, (level, name), room, host)
+            ask(fd, tag, (level, name), room, host)
         }
         (libc::SOL_SOCKET, libc::SO_MARK | libc::SO_BUSY_POLL | libc::SO_PRIORITY) => {
-            ask(tag, (level, name), room, host)
+            ask(fd, tag, (level, name), room, host)
         }
         (libc::SOL_SOCKET, _) => Ok(None),
         (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) if tag.is(Tag::V6) => flag(Tag::V6ONLY),
         (libc::IPPROTO_TCP, libc::TCP_NODELAY) => flag(Tag::NODELAY),
         // No IP options ever come up (RFC 7126 lets hosts drop them): the answer of length 0 that sshd insists on.
         (libc::IPPROTO_IP, libc::IP_OPTIONS) => Ok(Some(Data::NONE)),
-        (libc::IPPROTO_TCP, libc::TCP_CONGESTION) => ask(introduce(fd, tag, host)?, (level, name), room, host),
-        _ => ask(tag, (level, name), room, host),
+        (libc::IPPROTO_TCP, libc::TCP_CONGESTION) => ask(fd, introduce(fd, tag, host)?, (level, name), room, host),
+        _ => ask(fd, tag, (level, name), room, host),
     }
 }
 
-fn ask(tag: Tag, option: (i32, i32), room: usize, host: &Host<'_>) -> Result<Option<Data>> {
-    let mut request = Request::new(Op::GetOption, host.token, tag.id);
+fn ask(fd: i32, tag: Tag, option: (i32, i32), room: usize, host: &Host<'_>) -> Result<Option<Data>> {
+    let mut request = Request::new(Op::GetOption, host.token);
     (request.level, request.name, request.flags) = (option.0, option.1, u32::from(tag.flags));
     request.value = room.min(DATA) as i32;
-    host.ask(&request).map(|response| Some(response.data))
+    host.ask_about(fd, &request).map(|response| Some(response.data))
 }
 
 #[cfg(test)]

@@ -18,9 +18,9 @@ pub struct Report {
     pub is_v6only: bool,
     /// Its state, as in `struct tcp_info`.
     pub state: i32,
-    /// What programs call it ([`crate::tag::Tag::id`]); 0 if they have no name for it any more.
-    pub id: u64,
-    /// The inode of the host's end, whose peer is the programs'; 0 for a socket that is only bound, or listens.
+    /// The inode of the programs' end of a socket that is only bound, or listens; else 0.
+    pub own: u32,
+    /// The inode of the host's end, whose peer is the programs'; else 0.
     pub end: u32,
     /// As in the column Recv-Q of ss(8).
     pub recv_queue: u32,
@@ -38,7 +38,7 @@ pub struct Report {
 
 impl Report {
     /// The bytes of a report.
-    pub const SIZE: usize = 4 + 2 + 2 + 1 + 4 * 4 + 8 + 2 * Address::SIZE + 16 + 2 + DATA;
+    pub const SIZE: usize = 4 + 2 + 2 + 1 + 5 * 4 + 2 * Address::SIZE + 16 + 2 + DATA;
 
     /// The bytes to send.
     pub fn to_bytes(&self) -> [u8; Self::SIZE] {
@@ -47,7 +47,7 @@ impl Report {
         out.put(&self.protocol.to_le_bytes());
         out.put(&[self.is_v6only.into()]);
         out.put(&self.state.to_le_bytes());
-        out.put(&self.id.to_le_bytes());
+        out.put(&self.own.to_le_bytes());
         out.put(&self.end.to_le_bytes());
         out.put(&self.recv_queue.to_le_bytes());
         out.put(&self.send_queue.to_le_bytes());
@@ -69,7 +69,7 @@ impl Report {
             protocol: input.u16()?,
             is_v6only: input.take::<1>()? != [0],
             state: input.i32()?,
-            id: input.u64()?,
+            own: input.u32()?,
             end: input.u32()?,
             recv_queue: input.u32()?,
             send_queue: input.u32()?,
@@ -91,7 +91,7 @@ mod tests {
             protocol: 6,
             is_v6only: true,
             state: 1,
-            id: 77 << 32,
+            own: 77 << 20,
             end: 5,
             recv_queue: 3,
             send_queue: u32::MAX,

@@ -1,13 +1,15 @@
 //! Asking a host, for who is no program of its stack's: the launcher and the operator.
 
+use super::gate::is_trusted;
 use crate::sys::{
     clock, readiness,
-    unix::{self, Kind},
+    unix::{self, Kind, Peer, Place},
 };
 use sockeye_shim::{
     format::{Fault, Op, Request, Response, Token},
     kernel,
     name::Meaning,
+    path::Path,
 };
 use std::{
     fmt, io,
@@ -27,6 +29,8 @@ pub enum Trouble {
     Another,
     /// A host of that user, which no program of another goes to.
     Foreign(u32),
+    /// It can be used, but what is asked is for its own user, and root.
+    Forbidden,
     /// A host that speaks another version.
     Version(u16),
     /// The stack is not the one that is meant: the host's own line.
@@ -54,6 +58,7 @@ impl fmt::Display for Trouble {
                 "it is another user's (user {uid}), and programs go to hosts of their own user and of root alone; start \
                  this as that user (without sudo, if that is you), or use another stack (--stack)"
             ),
+            Self::Forbidden => f.write_str("it is another user's: only that user and root may do this"),
             Self::Version(version) => write!(
                 f,
                 "its host is of another version of sockeye (it speaks {version}, this program {}); end it, or use the \
@@ -82,21 +87,19 @@ impl From<io::Error> for Trouble {
 /// One request that a host has been sent.
 pub struct Asked {
     socket: OwnedFd,
+    /// It was made by the public name, at which a host takes no descriptors from strangers.
+    is_public: bool,
 }
 
 impl Asked {
     /// Sends a request to the host of the stack called `name`, and `more` behind it.
     ///
     /// # Errors
-    /// `Absent`, `Another`, `Silent`, `Ended`; `Unable`.
+    /// `Absent`, `Another`, `Foreign`, `Silent`, `Ended`; `Unable`.
     pub fn new(name: &[u8], request: &Request, more: &[u8]) -> Result<Self, Trouble> {
-        for _ in 0..500 {
-            if let Some(asked) = Self::try_new(name, request, more)? {
-                return Ok(asked);
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Err(Trouble::Silent)
+        let asked = Self::reach_in_turn(name, request)?;
+        asked.send(request, more)?;
+        Ok(asked)
     }
 
     /// The same, or nothing while the host's queue is full.
@@ -104,31 +107,13 @@ impl Asked {
     /// # Errors
     /// As [`Asked::new`].
     pub(super) fn try_new(name: &[u8], request: &Request, more: &[u8]) -> Result<Option<Self>, Trouble> {
-        let control = Meaning::Control.name(name).ok_or(Trouble::Absent)?;
-        let asked = Self { socket: unix::open(Kind::Packets)? };
-        match unix::connect(asked.as_fd(), control.as_bytes()) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-            connected => connected?,
-        }
-        // An abstract name is whoever's bound it first: a program and its token are for nobody but our own host, or
-        // root's. Without a token, the host may be looked at all the same.
-        let is_secret = request.op == Op::Join || request.token != [0; 16];
-        if is_secret && !asked.is_trusted() {
-            return Err(asked.owner().map_or(Trouble::Another, Trouble::Foreign));
-        }
-        let packet = [&request.to_bytes()[..], more].concat();
-        unix::send(asked.as_fd(), &packet, 0)?;
+        let enter = |socket: BorrowedFd<'_>, place: Place<'_>| match place {
+            Place::Name(name) => unix::connect(socket, name),
+            Place::Path(path) => unix::connect_path(socket, path),
+        };
+        let Some(asked) = Self::reach(name, request, enter)? else { return Ok(None) };
+        asked.send(request, more)?;
         Ok(Some(asked))
-    }
-
-    /// The user who is asked.
-    fn owner(&self) -> Option<u32> {
-        unix::peer(self.as_fd()).map(|peer| peer.uid)
-    }
-
-    /// Whether who is asked is root, or this process's own user.
-    pub(super) fn is_trusted(&self) -> bool {
-        self.owner().is_some_and(|owner| owner == 0 || owner == unix::own_uid())
     }
 
     /// As [`Asked::new`], and a descriptor in a packet of its own.
@@ -138,10 +123,63 @@ impl Asked {
         more: &[u8],
         descriptor: BorrowedFd<'_>,
     ) -> Result<Self, Trouble> {
-        let asked = Self::new(name, request, more)?;
+        let asked = Self::reach_in_turn(name, request)?;
+        if asked.is_public {
+            asked.send(&Request::new(Op::Show, request.token), &[])?;
+            asked.response()?;
+        }
+        asked.send(request, more)?;
         kernel::send_descriptor(asked.socket.as_raw_fd(), descriptor.as_raw_fd())
             .map_err(|errno| io::Error::from_raw_os_error(errno.0))?;
         Ok(asked)
+    }
+
+    fn reach_in_turn(name: &[u8], request: &Request) -> Result<Self, Trouble> {
+        Self::reach(name, request, |socket, place| unix::connect_in_turn(socket, place, PATIENCE))?
+            .ok_or(Trouble::Silent)
+    }
+
+    /// Connects to who is to be asked that, by the secret path or, where it is not to be seen, by the name; nothing while
+    /// the queue there is full.
+    fn reach(
+        name: &[u8],
+        request: &Request,
+        enter: impl Fn(BorrowedFd<'_>, Place<'_>) -> io::Result<()>,
+    ) -> Result<Option<Self>, Trouble> {
+        let socket = unix::open(Kind::Packets)?;
+        let secret = Path::of(name, &request.token);
+        let is_public = secret.is_none_or(|path| enter(socket.as_fd(), Place::Path(path.as_bytes())).is_err());
+        if is_public {
+            let control = Meaning::Control.name(name).ok_or(Trouble::Absent)?;
+            match enter(socket.as_fd(), Place::Name(control.as_bytes())) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                entered => entered?,
+            }
+        }
+        let asked = Self { socket, is_public };
+        // A name is whoever's took it first: a program and its token are for nobody but our own host, or root's, and
+        // nobody else is believed. Root may look at everybody's all the same.
+        let is_secret = request.op == Op::Join || request.token != [0; 16];
+        if !asked.is_trusted() && (is_secret || unix::own_uid() != 0) {
+            return Err(asked.peer().map_or(Trouble::Another, |owner| Trouble::Foreign(owner.uid)));
+        }
+        Ok(Some(asked))
+    }
+
+    fn send(&self, request: &Request, more: &[u8]) -> Result<(), Trouble> {
+        let packet = [&request.to_bytes()[..], more].concat();
+        unix::send(self.as_fd(), &packet, 0)?;
+        Ok(())
+    }
+
+    /// Who is asked.
+    fn peer(&self) -> Option<Peer> {
+        unix::peer(self.as_fd())
+    }
+
+    /// Whether who is asked is root, or this process's own user.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.peer().is_some_and(|owner| is_trusted(owner.uid))
     }
 
     /// The next packet of the answer, if it is there.
@@ -186,6 +224,7 @@ pub fn judge(answer: Result<Response, Fault>) -> Result<Response, Trouble> {
     match answer {
         Ok(response) if response.errno == 0 => Ok(response),
         Ok(response) if response.errno == libc::EACCES => Err(Trouble::Another),
+        Ok(response) if response.errno == libc::EPERM => Err(Trouble::Forbidden),
         Ok(response) if response.errno == libc::EINVAL => {
             Err(Trouble::Different(String::from_utf8_lossy(response.data.as_bytes()).into_owned()))
         }
@@ -201,7 +240,7 @@ pub fn judge(answer: Result<Response, Fault>) -> Result<Response, Trouble> {
 /// Why this is not possible.
 pub fn join(name: &[u8], token: Option<Token>, meant: &[u8]) -> Result<Token, Trouble> {
     let ask = |token| {
-        let response = Asked::new(name, &Request::new(Op::Join, token, 0), meant)?.response()?;
+        let response = Asked::new(name, &Request::new(Op::Join, token), meant)?.response()?;
         response.data.as_bytes().try_into().map_err(|_| Trouble::Silent)
     };
     with_token(token, ask)
@@ -212,7 +251,7 @@ pub fn join(name: &[u8], token: Option<Token>, meant: &[u8]) -> Result<Token, Tr
 /// # Errors
 /// Why this is not possible.
 pub fn hold(name: &[u8], token: Token, tree: BorrowedFd<'_>) -> Result<(), Trouble> {
-    Asked::with_descriptor(name, &Request::new(Op::Tree, token, 0), &[], tree)?.response().map(drop)
+    Asked::with_descriptor(name, &Request::new(Op::Tree, token), &[], tree)?.response().map(drop)
 }
 
 /// Has the host of the stack called `name` start another one ([`Op::Start`]), which complains to `words`. `meant` is
@@ -221,7 +260,7 @@ pub fn hold(name: &[u8], token: Token, tree: BorrowedFd<'_>) -> Result<(), Troub
 /// # Errors
 /// Why this is not possible.
 pub fn start_another(name: &[u8], token: Token, meant: &[u8], words: BorrowedFd<'_>) -> Result<(), Trouble> {
-    Asked::with_descriptor(name, &Request::new(Op::Start, token, 0), meant, words)?.response().map(drop)
+    Asked::with_descriptor(name, &Request::new(Op::Start, token), meant, words)?.response().map(drop)
 }
 
 /// Asks with the token that is known, and without: what is known may be another stack's.
@@ -249,7 +288,7 @@ pub struct Piece {
 /// Why this is not possible.
 pub fn log(name: &[u8], token: Option<Token>, from: u64) -> Result<Piece, Trouble> {
     with_token(token, |token| {
-        let response = Asked::new(name, &Request::new(Op::Log, token, from), &[])?.response()?;
+        let response = Asked::new(name, &Request { from, ..Request::new(Op::Log, token) }, &[])?.response()?;
         let (next, text) = response.data.as_bytes().split_first_chunk().ok_or(Trouble::Silent)?;
         let next = u64::from_le_bytes(*next);
         let from = next.checked_sub(text.len() as u64).ok_or(Trouble::Silent)?;
@@ -271,11 +310,14 @@ pub struct Stopped {
 /// # Errors
 /// Why this is not possible.
 pub fn stop(name: &[u8], token: Option<Token>) -> Result<Stopped, Trouble> {
-    let response = with_token(token, |token| Asked::new(name, &Request::new(Op::Stop, token, 0), &[])?.response())?;
+    let (response, host) = with_token(token, |token| {
+        let asked = Asked::new(name, &Request::new(Op::Stop, token), &[])?;
+        Ok((asked.response()?, asked.peer()))
+    })?;
     let counts: [u8; 8] = response.data.as_bytes().try_into().map_err(|_| Trouble::Silent)?;
     let [a, b, c, d, e, f, g, h] = counts;
     let until = clock::now() + PATIENCE;
-    while is_there(name, Meaning::Control, Kind::Packets)? || is_there(name, Meaning::Connect, Kind::Stream)? {
+    while is_there(name, host)? {
         if clock::now() > until {
             return Err(Trouble::Silent);
         }
@@ -284,9 +326,12 @@ pub fn stop(name: &[u8], token: Option<Token>) -> Result<Stopped, Trouble> {
     Ok(Stopped { programs: u32::from_le_bytes([a, b, c, d]), connections: u32::from_le_bytes([e, f, g, h]) })
 }
 
-/// Whether somebody listens at one of a stack's names.
-fn is_there(name: &[u8], meaning: Meaning, kind: Kind) -> Result<bool, Trouble> {
-    let name = meaning.name(name).ok_or(Trouble::Absent)?;
-    let reached = unix::connect(unix::open(kind)?.as_fd(), name.as_bytes());
-    Ok(!matches!(reached, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused))
+/// Whether that host listens at its stack's name; whoever takes it next is another.
+fn is_there(name: &[u8], host: Option<Peer>) -> Result<bool, Trouble> {
+    let name = Meaning::Control.name(name).ok_or(Trouble::Absent)?;
+    let socket = unix::open(Kind::Packets)?;
+    match unix::connect(socket.as_fd(), name.as_bytes()) {
+        Ok(()) => Ok(unix::peer(socket.as_fd()) == host),
+        Err(error) => Ok(error.kind() != io::ErrorKind::ConnectionRefused),
+    }
 }

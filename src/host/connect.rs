@@ -1,29 +1,30 @@
-//! Connections that programs make: from the header at their end to the bridge, or to the reason why there is none.
+//! Connections that programs make: from their end, which the host connects to one of its own and fills, to the bridge,
+//! or to the reason why there is none.
 
 use super::{
     bridge::{Bridge, CHUNK},
-    end::{self, End},
+    directory::Place,
+    end::End,
+    lent::Lent,
     listener::Held,
     request::{endpoint, is_v6only},
-    slot::{Host, Item},
+    slot::{GIVEN, Host, Item},
 };
 use crate::{
     addr::Endpoint,
     error::Error,
     shrink,
     socket::{detached::Detached, errno, inspect::mapped},
-    stack::{Family, Protocol, journal::Kind},
-    sys::{panics, unix},
+    stack::{Family, Protocol},
+    sys::unix,
 };
 use sockeye_shim::{
     address::Address,
-    format::{ConnectHeader, KEEPALIVE, REUSEADDR},
-    name::Meaning,
+    format::{KEEPALIVE, REUSEADDR, Request, Response},
     tag::Tag,
 };
 use std::{
     collections::{HashMap, VecDeque},
-    io,
     os::fd::AsFd,
 };
 
@@ -34,30 +35,23 @@ const REMEMBERED: usize = 16_384;
 pub struct Connecting {
     attempt: Attempt,
     remote: Endpoint,
-    /// How much of header and zeros, without the last, is still to be read.
+    /// How many zeros are in our end before the last.
     filled: usize,
-    /// It is made, and waits for the rest of them.
-    made: bool,
 }
 
 /// What a connection is made of.
 struct Attempt {
-    /// Our end of the program's socket, header and zeros still in it.
+    /// Our end of the program's socket.
     end: End,
     socket: Detached,
     id: u64,
-    source: Address,
-    /// The program has bound the socket or given it options, which another attempt is to find.
-    is_known: bool,
+    known: Option<Known>,
 }
 
-/// Whether header and zeros are read.
-enum Drained {
-    All,
-    /// The program was interrupted while it wrote them: the rest comes.
-    Part,
-    /// The program is gone.
-    Never,
+/// What the program has told of the socket before, its address and its options: another attempt is to find it.
+struct Known {
+    place: Option<Place>,
+    inode: u32,
 }
 
 impl Connecting {
@@ -82,18 +76,16 @@ impl Connecting {
         end.is_closed() && unix::queued(end.as_fd()).is_ok_and(|queued| queued <= self.filled + 1)
     }
 
-    /// Reads header and zeros, which makes the program's end writable. They come in several pieces, and not all at
-    /// once. The last of the zeros stays: see the bridge.
-    fn drain(&mut self, buffer: &mut [u8]) -> Drained {
-        let end = &self.attempt.end;
+    /// Reads what fills the program's end, which makes it writable. The last byte stays: see the bridge. False if the
+    /// kernel does not give it.
+    fn drain(&mut self, buffer: &mut [u8]) -> bool {
         while self.filled > 0 {
-            match unix::recv(end.as_fd(), &mut buffer[..self.filled.min(CHUNK)], 0) {
-                Ok(n) if n > 0 => self.filled -= n,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !end.is_ended() => return Drained::Part,
-                Ok(_) | Err(_) => return Drained::Never,
+            match unix::recv(self.attempt.end.as_fd(), &mut buffer[..self.filled.min(CHUNK)], 0) {
+                Ok(n @ 1..) => self.filled -= n,
+                Ok(_) | Err(_) => return false,
             }
         }
-        Drained::All
+        true
     }
 }
 
@@ -138,16 +130,16 @@ impl Outcomes {
     }
 }
 
-fn begin(header: &ConnectHeader, socket: &Detached) -> Result<Endpoint, Error> {
-    let flag = |flag: u16| header.flags & u32::from(flag) != 0;
-    let remote = endpoint(&header.destination);
+fn begin(request: &Request, socket: &Detached) -> Result<Endpoint, Error> {
+    let flag = |flag: u16| request.flags & u32::from(flag) != 0;
+    let remote = endpoint(&request.address);
     socket.with(|stack, id, now| {
         let settings = stack.tcp_settings(id)?;
         settings.nodelay |= flag(Tag::NODELAY);
-        settings.keepalive |= header.flags & KEEPALIVE != 0;
+        settings.keepalive |= request.flags & KEEPALIVE != 0;
         let settings = stack.settings(id)?;
-        settings.reuse_addr |= header.flags & REUSEADDR != 0;
-        settings.v6only = is_v6only(header.flags);
+        settings.reuse_addr |= request.flags & REUSEADDR != 0;
+        settings.v6only = is_v6only(request.flags);
         stack.on_settings_changed(id, now);
         Ok(())
     })?;
@@ -158,131 +150,89 @@ fn begin(header: &ConnectHeader, socket: &Detached) -> Result<Endpoint, Error> {
 }
 
 impl Host {
-    /// Takes the ends that programs have connected.
-    pub fn take_connects(&mut self) {
-        loop {
-            match unix::accept(self.gate.connect.as_fd()) {
-                Ok(end) => {
-                    // What its program has said of the socket before.
-                    self.hear_programs();
-                    let number = self.reserve();
-                    if self.interest.add(&end, end::EVENTS, number).is_ok() {
-                        // The others that wait are let in all the same.
-                        panics::catch(|| self.read_header(number, End::new(end)));
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => {}
-                Err(error) => {
-                    self.life.on_shortage(self.engine.now(), &error);
-                    return;
-                }
-            }
+    /// A program connects a socket. From here on its end says how far that is.
+    ///
+    /// # Errors
+    /// Why no packet can be sent for it; the socket is as it was.
+    pub fn connect(&mut self, request: &Request, lent: &Lent) -> Result<Response, Error> {
+        match self.named(lent.id) {
+            Some(Item::Held(held)) if !held.listening => {}
+            Some(Item::Connecting(_)) => return Err(Error::Already),
+            Some(_) => return Err(Error::IsConnected),
+            None if lent.id & GIVEN != 0 => return Err(Error::IsConnected),
+            None => {}
         }
-    }
-
-    /// Looks for the header at a program's end, and begins the connection. An end without a proper one is closed.
-    pub fn read_header(&mut self, number: u64, end: End) {
-        let mut bytes = [0; ConnectHeader::SIZE];
-        match unix::recv(end.as_fd(), &mut bytes, libc::MSG_PEEK) {
-            Ok(n) if n == bytes.len() => {}
-            // The rest comes, or the word that the program is gone.
-            Ok(1..) if !end.is_ended() => return self.put(number, Item::Header(end), None),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return self.put(number, Item::Header(end), None);
-            }
-            Ok(_) | Err(_) => return,
-        }
-        let peer = unix::peer(end.as_fd());
-        let Ok(header) = ConnectHeader::from_bytes(&bytes) else { return };
-        if !self.guard.admits(&header.token, peer.map(|peer| peer.uid)) {
-            let now = self.engine.now();
-            self.engine.with(|stack, _| {
-                stack.journal_mut().say(Kind::Stranger, now, || {
-                    let who =
-                        peer.map_or_else(String::new, |peer| format!(" of process {}, user {}", peer.pid, peer.uid));
-                    format!("a connection{who} without the stack's token is refused")
-                })
-            });
-            return self.outcomes.failed(header.id, libc::EACCES);
-        }
-        self.outcomes.forget(header.id);
-        let is_v6 = header.flags & u32::from(Tag::V6) != 0;
-        let (socket, is_known) = match self.held_for_connect(header.id, is_v6) {
-            Ok(socket) => socket,
-            Err(error) => return self.outcomes.failed(header.id, errno::of(error)),
-        };
-        let begun = begin(&header, &socket);
-        let attempt = Attempt { end, socket, id: header.id, source: header.source, is_known };
-        let remote = match begun {
+        self.outcomes.forget(lent.id);
+        let (socket, known) = self.held_for_connect(lent.id, request.flags & u32::from(Tag::V6) != 0)?;
+        let remote = match begin(request, &socket) {
             Ok(remote) => remote,
-            Err(error) => return self.fail(number, attempt, error),
+            Err(error) => {
+                self.keep(socket, lent.id, known);
+                return Err(error);
+            }
         };
-        self.watch(attempt.socket.id(), number);
-        let connecting = Connecting { attempt, remote, filled: header.filled as usize - 1, made: false };
-        self.put(number, Item::Connecting(Box::new(connecting)), Some(header.id));
+        let number = self.reserve();
+        let (end, filled) = self.join(lent, number)?;
+        // The stack's own address is meant by none, and which that is shows when the connection is made.
+        let to = if request.address.is_unspecified() { Address::NONE } else { mapped(remote) };
+        let local = socket.with(|stack, id, _| stack.local_endpoint(id)).map_or(Address::NONE, mapped);
+        self.watch(socket.id(), number);
+        let attempt = Attempt { end: End::new(end), socket, id: lent.id, known };
+        self.put(number, Item::Connecting(Box::new(Connecting { attempt, remote, filled })), Some(lent.id));
+        Ok(Response { local, remote: to, ..Response::new(0) })
     }
 
-    /// An attempt has failed. Closing our end with the header unread shows ERR and HUP. What the program has told of
-    /// the socket, its address and its options, is kept for another attempt, as long as there can be one.
-    fn fail(&mut self, number: u64, attempt: Attempt, error: Error) {
-        let Attempt { mut end, socket, id, source, is_known } = attempt;
+    /// What a program has told of a socket stays for another attempt.
+    fn keep(&mut self, socket: Detached, id: u64, known: Option<Known>) {
+        if let Some(Known { place, inode }) = known {
+            let held = Held { place, ..Held::new(socket, inode) };
+            let number = self.reserve();
+            self.put(number, Item::Held(Box::new(held)), Some(id));
+        }
+    }
+
+    /// An attempt has failed. Closing our end with its bytes unread shows ERR and HUP.
+    fn fail(&mut self, attempt: Attempt, error: Error) {
+        let Attempt { mut end, socket, id, known } = attempt;
         self.outcomes.failed(id, errno::of(error));
         // The word that it was closed may have come while there was nothing to be let go of.
         end.look();
-        if !is_known || end.is_closed() {
+        if end.is_closed() {
             return;
         }
-        let now = self.engine.now();
         self.engine.forget(socket.id());
-        let mut held = Held::new(socket, now);
-        held.pid = unix::peer(end.as_fd()).map_or(0, |peer| peer.pid);
-        if source != Address::NONE
-            && let Some(name) = (Meaning::Bound { id, local: source }).name(&self.name)
-        {
-            held.named(name.as_bytes().to_vec(), now);
-        }
-        self.put(number, Item::Held(Box::new(held)), Some(id));
+        self.keep(socket, id, known);
     }
 
-    /// The socket that the program has bound or given options, or a new one; and whether it is the former.
-    fn held_for_connect(&mut self, id: u64, is_v6: bool) -> Result<(Detached, bool), Error> {
-        let slot = self.ids.get(&id).copied();
-        if let Some(slot) = slot.filter(|_| matches!(self.named(id), Some(Item::Held(_))))
+    /// The socket that the program has bound or given options, or a new one.
+    fn held_for_connect(&mut self, id: u64, is_v6: bool) -> Result<(Detached, Option<Known>), Error> {
+        if let Some(slot) = self.ids.get(&id).copied()
             && let Some(Item::Held(held)) = self.take(slot).map(|slot| slot.item)
         {
-            let Held { socket, .. } = *held;
-            return Ok((socket, true));
+            let Held { socket, place, inode, .. } = *held;
+            return Ok((socket, Some(Known { place, inode })));
         }
         let family = if is_v6 { Family::V6 } else { Family::V4 };
-        Ok((Detached::open(self.stack, family, Protocol::Tcp)?, false))
+        Ok((Detached::open(self.stack, family, Protocol::Tcp)?, None))
     }
 
     /// Something happened to a connection that is being made, or to the program's end of it.
     pub fn advance(&mut self, number: u64, mut connecting: Box<Connecting>) {
+        let id = connecting.attempt.id;
         if connecting.is_abandoned() {
-            return self.outcomes.forget(connecting.attempt.id);
+            return self.outcomes.forget(id);
         }
-        if !connecting.made {
-            let remote = connecting.remote;
-            match connecting.attempt.socket.with(|stack, id, now| stack.connect(id, remote, now)) {
-                // It was made, and is over already: that is for the bridge to tell. A handshake that is reset is
-                // refused.
-                Ok(()) | Err(Error::IsConnected | Error::ConnectionReset) => connecting.made = true,
-                Err(Error::InProgress | Error::Already) => {}
-                Err(error) => return self.fail(number, connecting.attempt, error),
-            }
+        let remote = connecting.remote;
+        match connecting.attempt.socket.with(|stack, id, now| stack.connect(id, remote, now)) {
+            // It was made, and is over already: that is for the bridge to tell. A handshake that is reset is refused.
+            Ok(()) | Err(Error::IsConnected | Error::ConnectionReset) => {}
+            Err(Error::InProgress | Error::Already) => return self.put(number, Item::Connecting(connecting), Some(id)),
+            Err(error) => return self.fail(connecting.attempt, error),
         }
-        let drained = if connecting.made { connecting.drain(&mut self.buffer) } else { Drained::Part };
-        match drained {
-            Drained::Part => {
-                let id = connecting.attempt.id;
-                return self.put(number, Item::Connecting(connecting), Some(id));
-            }
-            Drained::Never => return,
-            Drained::All => {}
+        if !connecting.drain(&mut self.buffer) {
+            return;
         }
-        let Connecting { attempt: Attempt { end, socket, id, .. }, remote, .. } = *connecting;
+        let Attempt { end, socket, .. } = connecting.attempt;
         let names =
             socket.with(|stack, id, _| Ok((stack.local_endpoint(id)?, stack.remote_endpoint(id).unwrap_or(remote))));
         let (local, remote) = names.map_or((Address::NONE, mapped(remote)), |(l, r)| (mapped(l), mapped(r)));

@@ -6,6 +6,8 @@
 
 use super::{
     bridge::{CHUNK, Verdict},
+    directory::Place,
+    lent::Lent,
     request::{endpoint, is_v6only},
     slot::{Host, Item},
 };
@@ -14,46 +16,33 @@ use crate::{
     error::{Error, Result},
     socket::{detached::Detached, errno, inspect::mapped},
     stack::{IfaceId, SendTo},
-    sys::{
-        entropy,
-        unix::{self, Kind},
-    },
+    sys::unix::{self, Kind},
     tcp::{RecvFlags, SendFlags},
-    time::{Duration, Instant},
     udp::MAX_PAYLOAD,
 };
 use sockeye_shim::{
     address::Address,
     format::{ASSOCIATE, CHECK, DISSOLVE, Data, DatagramHeader, REUSEADDR, Request, Response},
-    name::Meaning,
     tag::Tag,
 };
 use std::{
     io::{self, IoSlice, IoSliceMut},
     net::{IpAddr, Ipv4Addr},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 /// Datagrams moved to a program before it is the others' turn.
 const ROUNDS: usize = 64;
 /// The same from a program: what goes to another of this stack must not overflow its queue before it had its turn.
 const UP_ROUNDS: usize = 8;
-/// How soon a program's end that has no name yet is looked for again.
-const RETRY: Duration = Duration::from_millis(1);
-/// How long it may take to get its name.
-const NAMING: Duration = Duration::from_secs(2);
 /// What an end must hold at least: the largest datagram and its header.
 const LEAST_BUFFER: usize = 140_000;
 
 /// A datagram socket of a program's.
 pub struct Datagram {
     end: OwnedFd,
-    /// The name of our end, and that of the program's.
-    names: [Vec<u8>; 2],
-    /// What the program is told when it asks for its end's.
-    key: u64,
-    /// Our end is connected to the program's.
-    joined: bool,
+    /// The path of our end, and that of the program's, each connected to the other.
+    places: [Place; 2],
     socket: Detached,
     /// What the program's end has no room for waits in the stack.
     queues: bool,
@@ -61,7 +50,6 @@ pub struct Datagram {
     kept: Vec<u8>,
     /// The error that the program was signalled, and has not asked for yet.
     pub error: Option<Error>,
-    since: Instant,
 }
 
 impl Datagram {
@@ -77,7 +65,6 @@ impl Datagram {
 
     /// Moves what there is to move. `buffer` is [`CHUNK`] bytes long.
     pub fn turn(&mut self, buffer: &mut [u8]) -> Verdict {
-        self.joined = self.joined || unix::connect(self.end.as_fd(), &self.names[1]).is_ok();
         let up = self.move_up(buffer);
         let down = self.move_down(buffer);
         if up || down { Verdict::More } else { Verdict::Idle }
@@ -141,9 +128,6 @@ impl Datagram {
 
     /// From the stack to the program. True if there may be more.
     fn move_down(&mut self, buffer: &mut [u8]) -> bool {
-        if !self.joined {
-            return false;
-        }
         for _ in 0..ROUNDS {
             if !self.kept.is_empty() {
                 match unix::send(self.end.as_fd(), &self.kept, 0) {
@@ -204,30 +188,26 @@ impl Datagram {
 
     /// Keeps an error, and makes the program's end show one.
     fn fail(&mut self, error: Error) {
-        if self.error.replace(error).is_none() && self.joined {
+        if self.error.replace(error).is_none() {
             // Without it, the error is told with the next one.
             let _ = self.signal();
         }
     }
 
-    /// While ours is connected to nobody anybody can put a byte into it; letting go of the program's with that byte
-    /// unread is a reset (unix_dgram_disconnected in Linux).
     fn signal(&mut self) -> io::Result<()> {
-        let [ours, theirs] = &self.names;
-        let stranger = unix::open(Kind::Datagrams)?;
-        unix::disconnect(self.end.as_fd())?;
-        unix::connect(stranger.as_fd(), ours)?;
-        unix::send(stranger.as_fd(), b"!", 0)?;
-        unix::connect(self.end.as_fd(), theirs)?;
-        unix::disconnect(self.end.as_fd())?;
-        unix::connect(self.end.as_fd(), theirs)
+        let [ours, theirs] = &self.places;
+        let_go(self.end.as_fd(), ours.path(), theirs.path())?;
+        unix::connect_path(self.end.as_fd(), theirs.path())
     }
+}
 
-    /// Whether the program's end is gone.
-    fn is_gone(&mut self, stranger: &OwnedFd, now: Instant) -> bool {
-        let is_there = unix::has_datagrams(stranger.as_fd(), &self.names[1]);
-        !is_there && (self.joined || self.since + NAMING <= now)
-    }
+/// Makes a program's end at the path `theirs` show an error: an end of ours lets go of it with a byte unread, which is a
+/// reset (unix_dgram_disconnected in Linux). It puts that byte there itself, while it is connected to nobody.
+pub fn let_go(end: BorrowedFd<'_>, ours: &[u8], theirs: &[u8]) -> io::Result<()> {
+    unix::disconnect(end)?;
+    unix::send_path(end, b"!", ours)?;
+    unix::connect_path(end, theirs)?;
+    unix::disconnect(end)
 }
 
 impl Host {
@@ -235,9 +215,6 @@ impl Host {
     pub fn exchange(&mut self, number: u64, mut datagram: Box<Datagram>, id: Option<u64>) {
         if datagram.turn(&mut self.buffer) == Verdict::More {
             self.again.push(number);
-        }
-        if !datagram.joined {
-            self.life.retry(number, self.engine.now() + RETRY);
         }
         self.put(number, Item::Datagram(datagram), id);
     }
@@ -260,57 +237,67 @@ impl Host {
     }
 
     /// Makes our end of a datagram socket, and binds the socket if that is asked for.
-    pub fn open_datagram(&mut self, request: &Request) -> Result<Response> {
-        if request.flags & u32::from(Tag::DATAGRAM) == 0 || request.id & Tag::GIVEN != 0 {
+    pub fn open_datagram(&mut self, request: &Request, lent: &Lent) -> Result<Response> {
+        if request.flags & u32::from(Tag::DATAGRAM) == 0 || lent.kind() != Some(Kind::Datagrams) {
             return Err(Error::Invalid);
         }
-        let is_new = self.datagram(request.id).is_none();
-        if is_new {
-            self.add_datagram(request)?;
-        }
-        let bound = if request.value == 1 { self.bind_datagram(request) } else { Ok(()) };
-        if let Err(error) = bound {
-            if is_new {
-                self.ids.get(&request.id).copied().map(|number| self.take(number));
+        if self.datagram(lent.id).is_none() {
+            // One that cannot have the address is left without an end of ours, so that it can try another.
+            let is_new = self.named(lent.id).is_none();
+            self.named_or_new(request, lent)?;
+            let opened = self.bind_datagram(request, lent.id).and_then(|()| self.add_datagram(request, lent));
+            if let Err(error) = opened {
+                if is_new {
+                    self.ids.get(&lent.id).copied().map(|number| self.take(number));
+                }
+                return Err(error);
             }
-            return Err(error);
+        } else {
+            self.bind_datagram(request, lent.id)?;
         }
-        let datagram = self.datagram(request.id).ok_or(Error::NotFound)?;
-        let key = datagram.key.to_le_bytes();
+        let datagram = self.datagram(lent.id).ok_or(Error::NotFound)?;
         let local = datagram.socket.with(|stack, id, _| stack.local_endpoint(id))?;
         let local = mapped(local);
         // Not unicast to any network that a stack may be in, so it is the default route that leads there.
         let anywhere = Endpoint::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254)), 9);
         let routed = datagram.socket.with(|stack, id, now| stack.way(id, anywhere, now)).is_ok();
-        let data = Data::of(&[&key[..], &[u8::from(routed)]].concat()).ok_or(Error::MessageTooLong)?;
+        let data = Data::of(&[u8::from(routed)]).ok_or(Error::MessageTooLong)?;
         Ok(Response { local, data, ..Response::new(0) })
     }
 
-    fn add_datagram(&mut self, request: &Request) -> Result<()> {
-        // One whose options are kept is held as any socket without a connection.
-        self.named_or_new(request)?;
-        let number = self.ids.get(&request.id).copied().ok_or(Error::NotFound)?;
-        let key = entropy::seed()[0] & (Tag::GIVEN - 1);
-        let ours = Meaning::HostDatagram { id: key }.name(&self.name).ok_or(Error::Invalid)?;
-        let theirs = Meaning::Datagram { id: key }.name(&self.name).ok_or(Error::Invalid)?;
-        let names = [ours.as_bytes().to_vec(), theirs.as_bytes().to_vec()];
+    /// Connects a program's end and one of ours to each other. The program's first: from then on nobody but our end
+    /// can send to it.
+    fn add_datagram(&mut self, request: &Request, lent: &Lent) -> Result<()> {
+        let number = self.ids.get(&lent.id).copied().ok_or(Error::NotFound)?;
+        let places = [self.directory.place("h"), self.directory.place("d")];
         let end = unix::open(Kind::Datagrams).map_err(|_| Error::TooManyFiles)?;
-        unix::bind(end.as_fd(), &names[0]).map_err(|_| Error::NetDown)?;
+        let join = || {
+            unix::bind_path(end.as_fd(), places[0].path())?;
+            unix::connect_path(lent.as_fd(), places[0].path())?;
+            unix::bind_path(lent.as_fd(), places[1].path())?;
+            unix::connect_path(end.as_fd(), places[1].path())
+        };
+        join().map_err(|error| {
+            log::debug!("a program's socket cannot be joined to one of ours: {error}");
+            Error::Invalid
+        })?;
+        self.interest.add(&end, libc::EPOLLIN | libc::EPOLLOUT, number)?;
         let Some(Item::Held(held)) = self.take(number).map(|slot| slot.item) else { return Err(Error::Invalid) };
         let socket = held.socket;
         socket.with(|stack, id, _| stack.settings(id).map(|settings| settings.v6only = is_v6only(request.flags)))?;
-        self.interest.add(&end, libc::EPOLLIN | libc::EPOLLOUT, number)?;
         self.engine.forget(socket.id());
         self.watch(socket.id(), number);
-        let since = self.engine.now();
-        let mut datagram =
-            Datagram { end, names, key, joined: false, socket, queues: false, kept: Vec::new(), error: None, since };
+        let mut datagram = Datagram { end, places, socket, queues: false, kept: Vec::new(), error: None };
         datagram.fit_buffer();
-        self.put(number, Item::Datagram(Box::new(datagram)), Some(request.id));
+        self.put(number, Item::Datagram(Box::new(datagram)), Some(lent.id));
         Ok(())
     }
 
-    fn bind_datagram(&mut self, request: &Request) -> Result<()> {
+    /// Binds the socket if that is asked for.
+    fn bind_datagram(&mut self, request: &Request, id: u64) -> Result<()> {
+        if request.value != 1 {
+            return Ok(());
+        }
         let local = endpoint(&request.address);
         let flags = request.flags;
         let set = |socket: &Detached| {
@@ -318,24 +305,25 @@ impl Host {
                 let settings = stack.settings(id)?;
                 settings.reuse_port |= flags & u32::from(Tag::REUSEPORT) != 0;
                 settings.reuse_addr |= flags & REUSEADDR != 0;
+                settings.v6only = is_v6only(flags);
                 stack.on_settings_changed(id, now);
                 stack.bind(id, local, now)
             })
         };
-        match set(self.datagram(request.id).ok_or(Error::NotFound)?.socket()) {
-            // Whoever had it may be gone without a word.
+        match set(self.socket(id).ok_or(Error::NotFound)?) {
+            // Whoever had it may have closed it since we last heard.
             Err(Error::AddrInUse) => {
-                self.sweep();
-                set(self.datagram(request.id).ok_or(Error::NotFound)?.socket())
+                self.hear_last_closes();
+                set(self.socket(id).ok_or(Error::NotFound)?)
             }
             bound => bound,
         }
     }
 
     /// connect(2) of a datagram socket, its undoing, and whether a datagram may be sent.
-    pub fn associate(&mut self, request: &Request) -> Result<Response> {
+    pub fn associate(&mut self, request: &Request, id: u64) -> Result<Response> {
         let remote = endpoint(&request.address);
-        let datagram = self.datagram(request.id).ok_or(Error::NotFound)?;
+        let datagram = self.datagram(id).ok_or(Error::NotFound)?;
         let local = datagram.socket.with(|stack, id, now| {
             match request.value {
                 ASSOCIATE => stack.connect(id, remote, now)?,
@@ -362,38 +350,10 @@ impl Host {
         self.datagram(id)?.error.take().map(errno::of)
     }
 
-    /// A program has closed a descriptor of datagram socket `id`, which may be the last.
-    pub fn on_datagram_closed(&mut self, id: u64) {
-        let now = self.engine.now();
-        let Ok(stranger) = unix::open(Kind::Datagrams) else { return };
-        // It had its name before it could be closed.
-        let is_there = |datagram: &mut Datagram| unix::has_datagrams(stranger.as_fd(), &datagram.names[1]);
-        let is_gone = self.datagram(id).is_some_and(|datagram| !is_there(datagram));
-        match self.ids.get(&id).copied() {
-            Some(number) if is_gone => self.part(number),
-            _ => self.life.sweep_soon(now),
-        }
-    }
-
     /// Ends a datagram socket once what its program sent is sent.
-    fn part(&mut self, number: u64) {
+    pub fn part(&mut self, number: u64) {
         if let Some(Item::Datagram(mut datagram)) = self.take(number).map(|slot| slot.item) {
             while datagram.move_up(&mut self.buffer[..CHUNK]) {}
-        }
-    }
-
-    /// Lets go of datagram sockets whose programs are gone, once what they sent is sent.
-    pub fn sweep_datagrams(&mut self) {
-        let now = self.engine.now();
-        let Ok(stranger) = unix::open(Kind::Datagrams) else { return };
-        let is_gone = |item: &mut Item| match item {
-            Item::Datagram(datagram) => datagram.is_gone(&stranger, now),
-            _ => false,
-        };
-        let gone: Vec<u64> =
-            self.slots.iter_mut().filter_map(|(number, slot)| is_gone(&mut slot.item).then_some(*number)).collect();
-        for number in gone {
-            self.part(number);
         }
     }
 }

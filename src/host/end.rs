@@ -55,6 +55,12 @@ impl End {
     }
 }
 
+impl From<End> for OwnedFd {
+    fn from(end: End) -> Self {
+        end.fd
+    }
+}
+
 impl AsFd for End {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

@@ -1,32 +1,79 @@
-//! Where programs come in: two abstract names. Having the first is being the host.
+//! Where programs come in: by a secret path, or by an abstract name, which everybody knows. Having the name is being
+//! the host.
 
-use crate::sys::unix::{self, Kind};
+use super::{secret::Secret, slot::Interest};
+use crate::{
+    sys::{
+        entropy,
+        unix::{self, Kind, Peer, Place},
+    },
+    time::Instant,
+};
 use sockeye_shim::{
     format::{Op, Request, Response, Token},
     name::Meaning,
 };
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     thread,
     time::Duration,
 };
 
-/// Programs that may wait to be let in, each way.
-const BACKLOG: i32 = 4096;
 /// How often, and how often at most, another host is asked whether it answers: it may be opening its device.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 const ASK_TIMES: u32 = 250;
 
-/// The names of a stack, taken.
-pub struct Gate {
-    /// Requests come here.
-    pub control: OwnedFd,
-    /// Connections to be made come here.
-    pub connect: OwnedFd,
+/// Where programs come to. The numbers are their slots.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Door {
+    /// Requests of those that know the token.
+    Requests,
+    /// Requests of everybody: who joins, who asks what the stack is, and who does not see the secret path.
+    PublicRequests,
 }
 
-/// Whose the names are.
+impl Door {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Requests, Self::PublicRequests];
+
+    /// The door of that slot.
+    pub fn of(slot: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|door| *door as u64 == slot)
+    }
+
+    /// How many may wait. Where requests of programs come, all that wait are served in a turn ([`Door::share`]), so that
+    /// what one asks before it writes is served before what it writes.
+    const fn backlog(self) -> i32 {
+        match self {
+            Self::Requests => 128,
+            Self::PublicRequests => 64,
+        }
+    }
+
+    /// How many are let in a turn.
+    pub const fn share(self) -> usize {
+        match self {
+            // The kernel lets one more wait than it is told.
+            Self::Requests => 1 + Self::Requests.backlog() as usize,
+            Self::PublicRequests => 16,
+        }
+    }
+}
+
+/// The name of a stack, taken.
+pub struct Gate {
+    /// Gone before the name is: whoever has it next may have the same path.
+    secret: Option<Secret>,
+    control: OwnedFd,
+    /// Until when a door is shut.
+    shut: [Option<Instant>; Door::ALL.len()],
+    /// Strangers can send descriptors, which take long to close if they like: the kernel has no SO_PASSRIGHTS.
+    pub takes_descriptors: bool,
+}
+
+/// Whose the name is.
 pub enum Claim {
     /// Ours now.
     Ours(Gate),
@@ -35,68 +82,153 @@ pub enum Claim {
 }
 
 impl Gate {
-    /// Takes the names of the stack called `name`, without listening yet: programs wait.
+    /// Takes the name of the stack called `name`, without listening yet: programs wait.
     ///
     /// # Errors
-    /// A text: another process has the name and does not answer, or there is no socket to be had.
+    /// A text: another process has the name and does not answer, or is a stranger's; or there is no socket to be had.
     pub fn claim(name: &[u8]) -> Result<Claim, String> {
+        let shown = String::from_utf8_lossy(name);
         for _ in 0..ASK_TIMES {
             match Self::take(name) {
                 Ok(gate) => return Ok(Claim::Ours(gate)),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                Err(error) => {
-                    return Err(format!("cannot take the name of stack {}: {error}", String::from_utf8_lossy(name)));
-                }
+                Err(error) => return Err(format!("cannot take the name of stack {shown}: {error}")),
             }
             // It may be about to begin, or to end: then the name is free soon.
-            if ask(name).is_ok() {
-                return Ok(Claim::Another);
+            match ask(name) {
+                Ok(()) => return Ok(Claim::Another),
+                Err(Silence::Strangers(Peer { pid, uid })) => {
+                    return Err(format!(
+                        "the name of stack {shown} is taken by process {pid} of user {uid}, who is neither you nor root; \
+                         choose another name (--stack NAME)"
+                    ));
+                }
+                Err(Silence::Nobody) => thread::sleep(ASK_EVERY),
             }
-            thread::sleep(ASK_EVERY);
         }
-        let name = String::from_utf8_lossy(name);
         Err(format!(
-            "stack {name} has a host that does not answer; end that process, or use another stack (--stack NAME)"
+            "stack {shown} has a host that does not answer; end that process, or use another stack (--stack NAME)"
         ))
     }
 
     fn take(name: &[u8]) -> io::Result<Self> {
-        let taken = |meaning: Meaning, kind| {
-            let name = meaning.name(name).ok_or(io::ErrorKind::InvalidInput)?;
-            let fd = unix::open(kind)?;
-            unix::bind(fd.as_fd(), name.as_bytes()).map(|()| fd)
-        };
-        let control = taken(Meaning::Control, Kind::Packets)?;
-        Ok(Self { control, connect: taken(Meaning::Connect, Kind::Stream)? })
+        let name = Meaning::Control.name(name).ok_or(io::ErrorKind::InvalidInput)?;
+        let control = unix::open(Kind::Packets)?;
+        unix::bind(control.as_fd(), name.as_bytes())?;
+        Ok(Self { secret: None, control, shut: Default::default(), takes_descriptors: false })
     }
 
-    /// Lets programs in.
+    /// Lets programs in. Where the secret path cannot be made all come by the name.
     ///
     /// # Errors
     /// A text.
-    pub fn open(&self) -> Result<(), String> {
-        let open = |fd: &OwnedFd| unix::listen(fd.as_fd(), BACKLOG).map_err(|error| format!("cannot listen: {error}"));
-        open(&self.connect).and_then(|()| open(&self.control))
+    pub fn open(&mut self, name: &[u8], token: &Token) -> Result<(), String> {
+        self.secret = Secret::make(name, token)
+            .inspect_err(|error| log::debug!("programs come by the stack's public name alone: {error}"))
+            .ok();
+        self.takes_descriptors = unix::pass_rights(self.control.as_fd(), false).is_err();
+        let open = |door: Door| match self.listener(door) {
+            Some(fd) => unix::listen(fd, door.backlog()).map_err(|error| format!("cannot listen: {error}")),
+            None => Ok(()),
+        };
+        // Who finds the name finds both.
+        Door::ALL.into_iter().try_for_each(open)
+    }
+
+    /// Where programs wait that come by that door, if there is one.
+    pub fn listener(&self, door: Door) -> Option<BorrowedFd<'_>> {
+        match door {
+            Door::Requests => self.secret.as_ref().map(|secret| secret.listener.as_fd()),
+            Door::PublicRequests => Some(self.control.as_fd()),
+        }
+    }
+
+    /// Has `interest` told of who waits, as long as somebody does.
+    ///
+    /// # Errors
+    /// Those of epoll_ctl(2).
+    pub fn watch(&self, interest: &Interest) -> crate::error::Result<()> {
+        let add = |door: Door| self.listener(door).map_or(Ok(()), |fd| interest.add_level(&fd, door as u64));
+        Door::ALL.into_iter().try_for_each(add)
+    }
+
+    /// Lets nobody in by a door until then.
+    pub fn shut(&mut self, door: Door, until: Instant, interest: &Interest) {
+        self.shut[door as usize] = Some(until);
+        if let Some(fd) = self.listener(door) {
+            interest.hush(&fd, door as u64, true);
+        }
+    }
+
+    /// Whether nobody is let in there now.
+    pub fn is_shut(&self, door: Door) -> bool {
+        self.shut[door as usize].is_some()
+    }
+
+    /// When [`Gate::reopen`] wants to be called.
+    pub fn next_opening(&self) -> Option<Instant> {
+        self.shut.iter().flatten().copied().min()
+    }
+
+    /// Opens the doors whose time has come.
+    pub fn reopen(&mut self, now: Instant, interest: &Interest) {
+        for door in Door::ALL {
+            if self.shut[door as usize].take_if(|until| *until <= now).is_some()
+                && let Some(fd) = self.listener(door)
+            {
+                interest.hush(&fd, door as u64, false);
+            }
+        }
+    }
+}
+
+/// Why no host answers.
+enum Silence {
+    /// There is none, or it says nothing.
+    Nobody,
+    /// Somebody has its name who is neither root nor this user.
+    Strangers(Peer),
+}
+
+impl From<io::Error> for Silence {
+    fn from(_: io::Error) -> Self {
+        Self::Nobody
     }
 }
 
 /// Asks the host that is there whether it is one.
-fn ask(name: &[u8]) -> io::Result<()> {
-    let control = Meaning::Control.name(name).ok_or(io::ErrorKind::InvalidInput)?;
+fn ask(name: &[u8]) -> Result<(), Silence> {
+    let control = Meaning::Control.name(name).ok_or(Silence::Nobody)?;
     let fd = unix::open(Kind::Packets)?;
-    unix::connect(fd.as_fd(), control.as_bytes())?;
-    unix::send(fd.as_fd(), &Request::new(Op::Join, [0; 16], 0).to_bytes(), 0)?;
+    unix::connect_in_turn(fd.as_fd(), Place::Name(control.as_bytes()), Duration::from_secs(1))?;
+    // A name is whoever's took it first: a stranger may answer as a host does.
+    match unix::peer(fd.as_fd()) {
+        Some(peer) if is_trusted(peer.uid) => {}
+        Some(peer) => return Err(Silence::Strangers(peer)),
+        None => return Err(Silence::Nobody),
+    }
+    unix::send(fd.as_fd(), &Request::new(Op::Join, [0; 16]).to_bytes(), 0)?;
     for _ in 0..50 {
         let mut bytes = [0; Response::SIZE];
         match unix::recv(fd.as_fd(), &mut bytes, 0) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(Duration::from_millis(2)),
             // Whatever it says, it is a host: it may not be ours to use.
             Ok(n) if n > 0 => return Ok(()),
-            Ok(_) => break,
-            Err(error) => return Err(error),
+            Ok(_) | Err(_) => break,
         }
     }
-    Err(io::ErrorKind::TimedOut.into())
+    Err(Silence::Nobody)
+}
+
+/// Whether a host of this user is to be believed: it is root's or our own.
+pub fn is_trusted(uid: u32) -> bool {
+    uid == 0 || uid == unix::own_uid()
+}
+
+/// A token that nobody can guess.
+pub fn new_token() -> Token {
+    let [high, low] = entropy::seed();
+    (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
 }
 
 /// Who may use the stack.
@@ -112,7 +244,12 @@ impl Guard {
     /// user and root may.
     pub fn admits(&self, token: &Token, uid: Option<u32>) -> bool {
         let known = token.iter().zip(&self.token).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0;
-        known || (*token == [0; 16] && uid.is_some_and(|uid| uid == 0 || uid == self.uid))
+        known || (*token == [0; 16] && self.knows(uid))
+    }
+
+    /// Whether a user is the host's own, or root.
+    pub fn knows(&self, uid: Option<u32>) -> bool {
+        uid.is_some_and(|uid| uid == 0 || uid == self.uid)
     }
 }
 

@@ -4,19 +4,21 @@
 use super::slot::{Host, Item};
 use crate::{
     buf::pool,
+    shrink,
     sys::{process, unix},
     time::{Duration, Instant},
 };
-use std::{collections::HashSet, io};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+};
 
 /// How long a host stays that nobody uses.
 const GRACE: Duration = Duration::from_secs(1);
 /// How long a host that nobody has used yet waits for the program it was started for.
 const FIRST_GRACE: Duration = Duration::from_secs(5);
-/// How often bound sockets are looked at whose programs may be gone without a word.
-const SWEEP: Duration = Duration::from_millis(500);
-/// How long to leave programs waiting when there is no descriptor for them.
-const SHORTAGE: Duration = Duration::from_millis(20);
+/// How often it is looked whether memory can be given back, or the last orphan is gone.
+const LOOK: Duration = Duration::from_millis(500);
 /// How much the allocator may keep free before it is worth a look, bytes.
 const WORTHY: usize = 256 << 10;
 /// How long not to say again that there is none.
@@ -26,12 +28,10 @@ const SAID: Duration = Duration::from_secs(60);
 pub struct Life {
     began: Instant,
     users: HashSet<i32>,
-    /// Programs that were let in and have not asked yet.
-    pub asking: Vec<u64>,
-    retries: Vec<(Instant, u64)>,
-    shortage: Option<Instant>,
+    /// When which slot is to run again.
+    retries: HashMap<u64, Instant>,
     shortage_said: Option<Instant>,
-    sweep_at: Instant,
+    look_at: Instant,
     /// The slots that had been used, and what the allocator kept free, in bytes, when memory was last given back.
     trimmed: (u64, usize),
     /// Since when nobody has used the stack.
@@ -46,11 +46,9 @@ impl Life {
         Self {
             began: now,
             users: HashSet::new(),
-            asking: Vec::new(),
-            retries: Vec::new(),
-            shortage: None,
+            retries: HashMap::new(),
             shortage_said: None,
-            sweep_at: now + SWEEP,
+            look_at: now + LOOK,
             trimmed: (0, 0),
             unused_since: Some(now),
             grace: FIRST_GRACE,
@@ -58,43 +56,27 @@ impl Life {
         }
     }
 
-    /// Slot `number` wants to run again `at` that time.
+    /// Slot `number` wants to run again `at` that time, and at none that it wanted before.
     pub fn retry(&mut self, number: u64, at: Instant) {
-        self.retries.push((at, number));
+        self.retries.insert(number, at);
     }
 
     /// Slot `number` has nothing to wait for any more.
     pub fn forget(&mut self, number: u64) {
-        self.retries.retain(|(_, waiting)| *waiting != number);
+        self.retries.remove(&number);
     }
 
     /// There was no descriptor for a program or a connection. It waits; the user is told once.
     pub fn on_shortage(&mut self, now: Instant, error: &io::Error) {
-        self.shortage = Some(now + SHORTAGE);
         if self.shortage_said.is_none_or(|at| at + SAID <= now) {
             self.shortage_said = Some(now);
             log::warn!("programs and connections wait: {error}; raise the limit of open files (ulimit -n)");
         }
     }
 
-    /// A program has closed a descriptor that may be the last: it is looked at shortly.
-    pub fn sweep_soon(&mut self, now: Instant) {
-        self.sweep_at = self.sweep_at.min(now + SHORTAGE);
-    }
-
-    /// Whether process `pid` uses the stack.
-    pub fn is_user(&self, pid: i32) -> bool {
-        self.users.contains(&pid)
-    }
-
     /// When the host began.
     pub fn began(&self) -> Instant {
         self.began
-    }
-
-    /// Whether any process does.
-    pub fn has_users(&self) -> bool {
-        !self.users.is_empty()
     }
 
     /// The host is to end.
@@ -132,31 +114,27 @@ impl Host {
     /// When [`Host::on_time`] wants to be called.
     pub fn next_deadline(&self) -> Option<Instant> {
         let life = &self.life;
-        let retries = life.retries.iter().map(|(at, _)| *at);
-        let sweep = (!self.slots.is_empty()).then_some(life.sweep_at);
-        let end = life.unused_since.filter(|_| self.slots.is_empty()).map(|since| since + life.grace);
+        let retries = life.retries.values().copied();
+        let is_empty = self.is_empty();
+        let look = (!is_empty).then_some(life.look_at);
+        let end = life.unused_since.filter(|_| is_empty).map(|since| since + life.grace);
         // An orphan's last acknowledgement makes no event here.
-        let orphans = (self.slots.is_empty() && end.is_none()).then(|| self.engine.now() + SWEEP);
-        retries.chain(life.shortage).chain(sweep).chain(end).chain(orphans).min()
+        let orphans = (is_empty && end.is_none()).then(|| self.engine.now() + LOOK);
+        let doors = self.gate.next_opening().into_iter().chain(self.strangers.deadline());
+        retries.chain(doors).chain(look).chain(end).chain(orphans).min()
     }
 
     /// Does what is due.
     pub fn on_time(&mut self) {
         let now = self.engine.now();
-        if self.life.shortage.is_some_and(|at| at <= now) {
-            self.life.shortage = None;
-            self.hear_programs();
-            self.take_connects();
+        self.gate.reopen(now, &self.interest);
+        self.dismiss_strangers();
+        if self.life.retries.values().any(|at| *at <= now) {
+            self.again.extend(self.life.retries.extract_if(|_, at| *at <= now).map(|(number, _)| number));
+            shrink::map(&mut self.life.retries);
         }
-        if self.life.retries.iter().any(|(at, _)| *at <= now) {
-            let (due, later) = self.life.retries.drain(..).partition(|(at, _)| *at <= now);
-            self.life.retries = later;
-            let due: Vec<(Instant, u64)> = due;
-            self.again.extend(due.into_iter().map(|(_, number)| number));
-        }
-        if self.life.sweep_at <= now {
-            self.life.sweep_at = now + SWEEP;
-            self.sweep();
+        if self.life.look_at <= now {
+            self.life.look_at = now + LOOK;
             self.trim();
         }
     }
@@ -179,12 +157,17 @@ impl Host {
     pub fn is_over(&mut self) -> bool {
         let now = self.engine.now();
         // Who has not said yet what it asks may be an operator, and those use nothing.
-        let is_used = self.slots.values().any(|slot| !matches!(slot.item, Item::Asker(_)));
+        let is_used = self.slots.values().any(|slot| !matches!(slot.item, Item::Asker(_) | Item::Stranger(_)));
         if is_used || self.engine.is_draining() {
             self.life.unused_since = None;
             return false;
         }
         let since = *self.life.unused_since.get_or_insert(now);
-        since + self.life.grace <= now && self.slots.is_empty()
+        since + self.life.grace <= now && self.is_empty()
+    }
+
+    /// Whether nobody is there but strangers.
+    fn is_empty(&self) -> bool {
+        self.slots.len() == self.strangers.len()
     }
 }

@@ -1,8 +1,9 @@
 //! SO_LINGER with a time: who closes a connection waits until the peer has acknowledged all of it.
 //!
-//! The program closes first and asks then: only so is it known whether other descriptors of the connection are open.
-//! What it sent may not all be with the stack by then, or it may be long acknowledged. So a connection that lingers is
-//! kept for its time when its bridge is over, until it is asked for or has nothing left to wait for.
+//! The program says which connection it means while it has it, closes it, and asks then: only so is it known whether
+//! other descriptors of the connection are open. What it sent may not all be with the stack by then, or it may be long
+//! acknowledged. So a connection that lingers is kept for its time when its bridge is over, until it is asked for or has
+//! nothing left to wait for.
 
 use super::{
     bridge::Bridge,
@@ -16,7 +17,7 @@ use crate::{
     time::{Duration, Instant},
 };
 use sockeye_shim::format::{Request, Response};
-use std::os::fd::AsFd;
+use std::{io, os::fd::AsFd};
 
 /// Who waits for a connection that it has closed, and until when.
 pub struct Closer {
@@ -36,6 +37,13 @@ impl Closer {
     pub fn is_late(&self, now: Instant) -> bool {
         self.until <= now
     }
+}
+
+/// What a program is about to close: the connection's id, and for how long it will wait.
+#[derive(Clone, Copy)]
+pub struct Leaving {
+    id: u64,
+    time: Duration,
 }
 
 /// A connection without a program's end, of which something is not acknowledged.
@@ -69,11 +77,30 @@ fn time(socket: &Detached) -> Option<Duration> {
 }
 
 impl Host {
+    /// A program is about to close the connection `id`, and says so when it has.
+    pub fn on_linger(&mut self, number: u64, asker: End, (request, id): (&Request, u64), is_new: bool) {
+        let time = Duration::from_secs(u64::from(request.value.unsigned_abs()));
+        if !is_new || self.interest.add(&asker, libc::EPOLLIN | libc::EPOLLRDHUP, number).is_ok() {
+            self.hear_closer(number, asker, Leaving { id, time });
+        }
+    }
+
+    /// Such a program has closed it, or is gone.
+    pub fn hear_closer(&mut self, number: u64, asker: End, leaving: Leaving) {
+        match unix::recv(asker.as_fd(), &mut [0], 0) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.put(number, Item::Closer(asker, leaving), None);
+            }
+            Ok(1..) => self.await_acknowledgement(asker, leaving),
+            Ok(0) | Err(_) => {}
+        }
+    }
+
     /// A program has closed a connection and waits.
-    pub fn on_linger(&mut self, asker: End, request: &Request) {
-        let until = self.engine.now() + Duration::from_secs(u64::from(request.value.unsigned_abs()));
+    fn await_acknowledgement(&mut self, asker: End, Leaving { id, time }: Leaving) {
+        let until = self.engine.now() + time;
         let closer = Closer { asker, until };
-        let Some(number) = self.ids.get(&request.id).copied() else { return };
+        let Some(number) = self.ids.get(&id).copied() else { return };
         match self.slots.get_mut(&number).map(|slot| &mut slot.item) {
             Some(Item::Bridge(bridge)) => {
                 // Otherwise somebody else has it open: nothing is over.

@@ -26,6 +26,8 @@ use std::{
 /// How long a server has to answer, and how often each is asked (resolv.conf(5), `timeout` and `attempts`).
 const PATIENCE: Duration = Duration::from_secs(5);
 const ATTEMPTS: usize = 2;
+/// Datagrams looked at before it is the others' turn: anybody can send some that are no answers.
+const ROUNDS: usize = 64;
 /// Where name servers listen.
 const PORT: u16 = 53;
 /// Ports to send from, and how many of them are tried.
@@ -52,6 +54,8 @@ pub struct Lookup {
     tries: usize,
     socket: Option<Detached>,
     until: Instant,
+    /// There may be more to look at at once.
+    is_at_it: bool,
 }
 
 impl Lookup {
@@ -60,11 +64,20 @@ impl Lookup {
         &mut self.asker
     }
 
-    /// The response, as soon as there is one. Otherwise the lookup wants another turn when its socket is ready, or at
-    /// [`Lookup::until`].
+    /// The response, as soon as there is one. Otherwise the lookup wants another turn when its socket is ready, at
+    /// [`Lookup::until`], or, when it [`Lookup::is_at_it`], soon.
     fn turn(&mut self, stack: u32, now: Instant) -> Option<Response> {
-        let mut is_lost = self.socket.is_none();
+        let (mut is_lost, mut rounds) = (self.socket.is_none(), 0);
+        self.is_at_it = false;
         while !is_lost && self.asked.iter().any(|asked| asked.answer.is_none() && !asked.failed) {
+            if rounds == ROUNDS {
+                self.is_at_it = now < self.until;
+                if self.is_at_it {
+                    return None;
+                }
+                break;
+            }
+            rounds += 1;
             match self.receive() {
                 Ok(()) => {}
                 Err(Error::WouldBlock) if now < self.until => return None,
@@ -174,6 +187,7 @@ impl Host {
                     tries: 0,
                     socket: None,
                     until: self.engine.now(),
+                    is_at_it: false,
                 };
                 let events = libc::EPOLLIN | libc::EPOLLRDHUP;
                 // A program that cannot be watched would be waited for though it is gone.
@@ -198,6 +212,9 @@ impl Host {
             let _ = unix::send(lookup.asker.as_fd(), &response.to_bytes(), 0);
             return;
         }
+        if lookup.is_at_it {
+            self.again.push(number);
+        }
         let (fresh, until) = (lookup.tries != tries, lookup.until);
         let socket = lookup.socket.as_ref().map(Detached::id);
         self.put(number, Item::Lookup(lookup), None);
@@ -211,7 +228,7 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::dns::Kind;
+    use crate::{engine, host::dns::Kind, socket::stacks};
 
     fn asked(answer: Option<Verdict>) -> Asked {
         let question = Question::of_name("a.example", Kind::V4).unwrap();
@@ -232,6 +249,50 @@ mod tests {
         assert_eq!(errno([Some(Verdict::NoName), Some(Verdict::NoName)]), libc::ENOENT);
         let both = conclusion(Op::Resolve, &[asked(found("192.0.2.1")), asked(found("2001:db8::1"))]);
         assert_eq!(both.data.as_bytes()[0], 2);
+    }
+
+    #[test]
+    fn what_is_no_answer_is_looked_at_in_shares_and_does_not_put_off_the_end() {
+        let stack = stacks::make("null:", None).unwrap();
+        let server = Detached::open(stack, Family::V4, Protocol::Udp).unwrap();
+        let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        server.with(|stack, id, now| stack.bind(id, Endpoint::new(localhost, PORT), now)).unwrap();
+        let asker = unix::open(unix::Kind::Packets).unwrap();
+        let mut lookup = Lookup {
+            asker: End::new(asker),
+            op: Op::Resolve,
+            asked: vec![asked(None)],
+            servers: vec![localhost],
+            tries: 0,
+            socket: None,
+            until: Instant::ZERO,
+            is_at_it: false,
+        };
+        let now = engine::now();
+        assert!(lookup.turn(stack, now).is_none(), "a question goes out");
+        let left = |lookup: &Lookup| {
+            let socket = lookup.socket.as_ref().unwrap();
+            socket.with(|stack, id, _| stack.readable(id)).unwrap()
+        };
+        let asked = lookup.socket.as_ref().unwrap().with(|stack, id, _| stack.local_endpoint(id)).unwrap();
+        let to = SendTo { dest: Some(Endpoint::new(localhost, asked.port)), ..SendTo::default() };
+        let send = |stack: &mut crate::stack::Stack, id, now| {
+            stack.send(id, &[IoSlice::new(b"no answer")], &to, SendFlags::default(), now)
+        };
+        (0..3 * ROUNDS).for_each(|_| _ = server.with(send).unwrap());
+        let mut turns = 0;
+        while left(&lookup) > 0 {
+            assert!(lookup.turn(stack, now).is_none() && lookup.is_at_it, "turn {turns}");
+            turns += 1;
+        }
+        assert_eq!(turns, 3);
+        // They go on, and its time is over.
+        lookup.servers.clear();
+        (0..3 * ROUNDS).for_each(|_| _ = server.with(send).unwrap());
+        let response = lookup.turn(stack, lookup.until);
+        assert_eq!(response.map(|response| response.errno), Some(libc::EAGAIN));
+        drop((lookup, server));
+        let _freed_once = stacks::free(stack, Some(Duration::ZERO));
     }
 
     #[test]

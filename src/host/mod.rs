@@ -3,8 +3,10 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `gate.rs` | the names programs come to, and who may use the stack |
+//! | `gate.rs` `secret.rs` | the name and the path that programs come by, and who may use the stack |
+//! | `entry.rs` `strangers.rs` | letting programs in, each door its share a turn; and those without the token |
 //! | `serve.rs` `slot.rs` `end.rs` | the loop: one thread moves the bytes and reads the device; what it is told, once |
+//! | `lent.rs` `directory.rs` | programs' own sockets, which the host is lent; where it binds them |
 //! | `start.rs` `client.rs` `survey.rs` | what others see: starting a host, asking it, asking all |
 //! | `join.rs` | whether the stack is the one that a program means |
 //! | `request.rs` | what is asked: bind, listen, options, names |
@@ -21,12 +23,15 @@ mod bridge;
 pub mod client;
 mod connect;
 mod datagram;
+mod directory;
 mod dns;
 mod end;
+mod entry;
 mod farewell;
 mod gate;
 mod interfaces;
 mod join;
+mod lent;
 mod life;
 mod linger;
 mod listener;
@@ -34,9 +39,11 @@ mod lookup;
 mod operator;
 mod request;
 mod resolve;
+mod secret;
 mod serve;
 mod slot;
 pub mod start;
+mod strangers;
 pub mod survey;
 #[cfg(test)]
 mod tests;
@@ -48,6 +55,7 @@ use crate::{
     time::Duration,
 };
 use ::log::LevelFilter;
+use directory::Directory;
 use gate::{Claim, Gate};
 use sockeye_shim::{format::Token, name};
 
@@ -107,19 +115,21 @@ pub fn run(options: &Options) -> Result<Ended, String> {
     process::raise_descriptor_limit(DESCRIPTORS);
     // The helper and whoever resolves names do little: one thread does the rest.
     process::use_one_arena();
-    let gate = match Gate::claim(&name)? {
+    let token = options.token.unwrap_or_else(gate::new_token);
+    let mut gate = match Gate::claim(&name)? {
         Claim::Ours(gate) => gate,
         Claim::Another => return Ok(Ended::Another),
     };
     log::take_stdout();
-    farewell::prepare(&name);
+    let directory = Directory::make()?;
+    farewell::prepare(&name, &token, directory.path());
     log::keep(LevelFilter::Info);
     let config = stacks::describe(&options.net, env::var).map_err(|error| error.to_string())?;
     stacks::check_variables()?;
     let stack = stacks::make(&options.net, Some(CLAIM)).map_err(|_| last_error())?;
     let engine = stacks::engine(stack).ok_or("the stack is gone")?;
-    let served = gate.open().and_then(|()| {
-        let mut host = slot::Host::new(stack, engine, (name, config), gate, options.token)?;
+    let served = gate.open(&name, &token).and_then(|()| {
+        let mut host = slot::Host::new(stack, engine, (name, config), (gate, directory), token)?;
         host.serve();
         Ok(host)
     });

@@ -18,7 +18,7 @@ impl Host {
         inspect::sockets(self.engine, to, from, |standings| self.ends_of(standings))
     }
 
-    fn ends_of(&self, standings: &[Standing]) -> Vec<(u64, u32)> {
+    fn ends_of(&self, standings: &[Standing]) -> Vec<(u32, u32)> {
         let asked: HashSet<SocketId> = inspect::ids(standings).collect();
         let socket = |slot: &'_ Slot| slot.item.socket().map(Detached::id).filter(|id| asked.contains(id));
         let slots: HashMap<SocketId, &Slot> =
@@ -78,13 +78,14 @@ impl Host {
     }
 }
 
-/// How a socket's program is found: by the id that it knows, or by our own end's inode.
-fn names(slot: &Slot) -> (u64, u32) {
+/// How a socket's program is found: by the inode of its own file, or by that of our end.
+fn names(slot: &Slot) -> (u32, u32) {
+    let own = if let Item::Held(held) = &slot.item { held.inode } else { 0 };
     let end = match &slot.item {
         Item::Connecting(connecting) => unix::inode(connecting.end().as_fd()),
         Item::Bridge(bridge) => unix::inode(bridge.end().as_fd()),
         Item::Datagram(datagram) => unix::inode(datagram.end().as_fd()),
         _ => 0,
     };
-    (slot.id.unwrap_or(0), end)
+    (own, end)
 }

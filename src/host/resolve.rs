@@ -169,7 +169,7 @@ mod tests {
 
     fn forward(table: &str, name: &str, family: i32) -> Verdict {
         let data = Data::of(name.as_bytes()).unwrap();
-        local(table).judge(&Request { data, value: family, ..Request::new(Op::Resolve, [0; 16], 0) })
+        local(table).judge(&Request { data, value: family, ..Request::new(Op::Resolve, [0; 16]) })
     }
 
     fn known(addresses: &[&str]) -> Verdict {
@@ -213,7 +213,7 @@ mod tests {
     fn addresses_have_the_first_name_of_their_line() {
         let called = |text: &str| {
             let address = mapped(Endpoint::new(addr(text), 0));
-            local(TABLE).judge(&Request { address, ..Request::new(Op::Reverse, [0; 16], 0) })
+            local(TABLE).judge(&Request { address, ..Request::new(Op::Reverse, [0; 16]) })
         };
         let name = |name: &str| Verdict::Known(Found { addresses: vec![], name: Some(name.to_owned()) });
         assert_eq!(called("10.0.0.7"), name("Db"));

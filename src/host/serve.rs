@@ -1,16 +1,15 @@
-//! The loop. Requests come before connections and bytes, so that an option set before a write holds for it. A panic in
+//! The loop. Requests come before bytes, so that an option set before a write holds for it. A panic in
 //! what one slot does ends that slot alone: its connection is reset. One in anything else ends what was being done.
 
 use super::{
     bridge::Verdict,
-    end::End,
-    slot::{CONNECT, CONTROL, Host, Item, Slot},
+    gate::Door,
+    slot::{ASKING, Host, Item, LAST_CLOSE, Slot},
 };
 use crate::{
     engine,
-    sys::{panics, readiness, unix},
+    sys::{panics, readiness},
 };
-use std::{io, os::fd::AsFd};
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 256;
@@ -63,7 +62,12 @@ impl Host {
         if n == 0 && ready.is_empty() {
             return false;
         }
-        panics::catch(|| self.hear_programs());
+        let is_told = |slot: u64| events[..n].iter().any(|event| event.u64 == slot);
+        let (is_public, is_asked) = (is_told(Door::PublicRequests as u64), is_told(ASKING));
+        panics::catch(|| {
+            self.hear_those_let_in(is_asked);
+            self.hear_programs(is_public);
+        });
         for event in &events[..n] {
             self.on_kernel_event(event.u64, event.events);
         }
@@ -83,10 +87,12 @@ impl Host {
     }
 
     fn on_kernel_event(&mut self, slot: u64, events: u32) {
-        match slot {
-            CONTROL => {}
-            CONNECT => _ = panics::catch(|| self.take_connects()),
-            slot => self.run(slot, events),
+        match Door::of(slot) {
+            // They were heard first.
+            Some(_) => {}
+            None if slot == ASKING => {}
+            None if slot == LAST_CLOSE => _ = panics::catch(|| self.hear_last_closes()),
+            None => self.run(slot, events),
         }
     }
 
@@ -108,7 +114,7 @@ impl Host {
         let Slot { item, id } = slot;
         match item {
             Item::Asker(fd) => self.hear(number, fd, false),
-            Item::Header(fd) => self.read_header(number, fd),
+            Item::Stranger(end) => self.hear_stranger(number, end),
             Item::Connecting(connecting) => self.advance(number, connecting),
             Item::Lingering(lingering) => self.linger(number, lingering, id),
             Item::Held(held) => self.deliver(number, held, id),
@@ -117,6 +123,7 @@ impl Host {
             Item::Client(fd, pid) if events == 0 => self.put(number, Item::Client(fd, pid), None),
             Item::Client(_, pid) => self.life.left(pid),
             Item::Giver(fd, gift) => self.take_gift(number, fd, gift),
+            Item::Closer(fd, leaving) => self.hear_closer(number, fd, leaving),
             Item::Tree(fd) if events == 0 => self.put(number, Item::Tree(fd), None),
             // Its last process has ended.
             Item::Tree(_) => {}
@@ -133,35 +140,6 @@ impl Host {
                     Verdict::Idle | Verdict::More => self.put(number, Item::Bridge(bridge), id),
                 }
             }
-        }
-    }
-
-    /// Lets in every program that waits with a request, and serves those that have asked. What one has asked before it
-    /// came again is served first, also if it was not there when it was let in.
-    pub fn hear_programs(&mut self) {
-        loop {
-            match unix::accept(self.gate.control.as_fd()) {
-                Ok(fd) => {
-                    self.hear_those_let_in();
-                    let number = self.reserve();
-                    // The others that wait are heard all the same.
-                    panics::catch(|| self.hear(number, End::new(fd), true));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // The program went away before its turn.
-                Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => {}
-                Err(error) => {
-                    self.life.on_shortage(self.engine.now(), &error);
-                    break;
-                }
-            }
-        }
-        self.hear_those_let_in();
-    }
-
-    fn hear_those_let_in(&mut self) {
-        for number in std::mem::take(&mut self.life.asking) {
-            self.run(number, 0);
         }
     }
 }

@@ -5,10 +5,7 @@
 //!
 //! | an item becomes | of the program's end | of the stack's socket |
 //! |---|---|---|
-//! | accepted, `Header` | first told after it was added | none yet |
-//! | `Header` with a part of the header, `Header` | carried in its [`End`] | none yet |
-//! | `Header`, `Connecting` | carried in its [`End`] | [`Host::watch`] has it looked at once more |
-//! | `Connecting` with a part of what fills it, `Connecting` | carried in its [`End`] | none counts until it is a bridge |
+//! | a lent socket, `Connecting` | first told after it was added | [`Host::watch`] has it looked at once more |
 //! | `Connecting`, `Bridge` | carried in its [`End`] | put among [`Host::again`] |
 //! | `Connecting`, `Held` (it failed) | it is looked whether the program is gone; the end is closed | nobody watches it any more |
 //! | `Held`, `Connecting` | has another slot, and an end of its own | watched as that slot |
@@ -17,8 +14,10 @@
 //! | `Bridge`, `Lingering` | closed | [`Host::part_with`] has it looked at once more |
 //! | an answer that lingers: `Asker`, closer | told by nobody: it has a time of its own | as before |
 //! | accepted, `Asker` | first told after it was added | none |
+//! | accepted, `Stranger` | first told after it was added | none |
+//! | `Stranger`, what it is with the token | carried in its [`End`]; what it has said is received then | none |
 //! | `Asker`, `Lookup` | carried in its [`End`], if it was added, else first told then | [`Host::watch`] |
-//! | `Asker`, `Giver` | carried in its [`End`], if it was added, else first told then | none |
+//! | `Asker`, `Giver` or `Closer` | carried in its [`End`], if it was added, else first told then | none |
 //! | a slot whose item was dropped | its descriptor is closed, and epoll(7) forgets it | [`Detached`] has it forgotten |
 
 use super::{
@@ -26,12 +25,15 @@ use super::{
     connect::Connecting,
     connect::Outcomes,
     datagram::Datagram,
+    directory::Directory,
     end::End,
-    gate::{Gate, Guard},
+    gate::{Door, Gate, Guard},
+    lent::{Closes, Ends},
     life::Life,
-    linger::Lingering,
+    linger::{Leaving, Lingering},
     listener::Held,
     lookup::Lookup,
+    strangers::Strangers,
     tree::Gift,
 };
 use crate::{
@@ -54,17 +56,22 @@ use std::{
     sync::Arc,
 };
 
-/// The slots of the two names programs come to.
-pub const CONTROL: u64 = 0;
-pub const CONNECT: u64 = 1;
-const FIRST: u64 = 2;
+/// The slot of [`Host::asking`]. Those before it are doors ([`Door`]).
+pub const ASKING: u64 = Door::ALL.len() as u64;
+/// The slot of [`Host::hear_last_closes`].
+pub const LAST_CLOSE: u64 = ASKING + 1;
+const FIRST: u64 = LAST_CLOSE + 1;
+
+/// A bit of the id of connections that programs have accepted, which this host makes up. No cookie of the kernel's has
+/// it; alone it is the id of no socket.
+pub const GIVEN: u64 = 1 << 63;
 
 /// What stands in a slot.
 pub enum Item {
     /// A program that has not yet said what it asks.
     Asker(End),
-    /// A program's end that has not yet said where it connects to.
-    Header(End),
+    /// Somebody who came by the public name, is another user and has not shown the token.
+    Stranger(End),
     /// A connection that is being made.
     Connecting(Box<Connecting>),
     /// A connection.
@@ -81,6 +88,8 @@ pub enum Item {
     Client(OwnedFd, i32),
     /// A program that has a descriptor to give.
     Giver(End, Gift),
+    /// A program that is about to close a connection, and will wait for it.
+    Closer(End, Leaving),
     /// A tree of programs that uses the stack, by a descriptor that tells its end.
     Tree(OwnedFd),
 }
@@ -89,7 +98,7 @@ impl Item {
     /// The program's end in it, of those whose events count beyond the moment they come in.
     pub fn end_mut(&mut self) -> Option<&mut End> {
         match self {
-            Self::Asker(end) | Self::Header(end) | Self::Giver(end, _) => Some(end),
+            Self::Asker(end) | Self::Stranger(end) | Self::Giver(end, _) | Self::Closer(end, _) => Some(end),
             Self::Connecting(connecting) => Some(connecting.end_mut()),
             Self::Bridge(bridge) => Some(bridge.end_mut()),
             Self::Lookup(lookup) => Some(lookup.asker_mut()),
@@ -106,13 +115,13 @@ impl Item {
             Self::Lingering(lingering) => Some(lingering.socket()),
             Self::Held(held) => Some(&held.socket),
             Self::Datagram(datagram) => Some(datagram.socket()),
-            Self::Asker(_) | Self::Header(_) | Self::Lookup(_) => None,
+            Self::Asker(_) | Self::Stranger(_) | Self::Closer(..) | Self::Lookup(_) => None,
             Self::Client(..) | Self::Giver(..) | Self::Tree(_) => None,
         }
     }
 }
 
-/// An item and the id by which programs name it.
+/// An item and the id by which it is found when a program lends its socket ([`super::lent`]).
 pub struct Slot {
     pub item: Item,
     pub id: Option<u64>,
@@ -150,10 +159,39 @@ impl Interest {
         self.0
     }
 
+    /// One that is empty.
+    ///
+    /// # Errors
+    /// `TooManyFiles`, `FileTableFull`, `NoMemory`.
+    pub fn new() -> crate::error::Result<Self> {
+        readiness::new(true).map(Self)
+    }
+
     /// Asks for edges of `events` on `fd`, to be told as `slot`. It ends when the descriptor is closed.
     pub fn add(&self, fd: &impl AsFd, events: i32, slot: u64) -> crate::error::Result<()> {
         let event = libc::epoll_event { events: (events | libc::EPOLLET) as u32, u64: slot };
         readiness::control(self.0, libc::EPOLL_CTL_ADD, fd.as_fd().as_raw_fd(), event)
+    }
+
+    /// Asks to be told as `slot` as long as there is something to read: of what is taken in shares.
+    pub fn add_level(&self, fd: &impl AsFd, slot: u64) -> crate::error::Result<()> {
+        self.control_level(libc::EPOLL_CTL_ADD, fd.as_fd().as_raw_fd(), libc::EPOLLIN, slot)
+    }
+
+    /// Asks to be told as `slot` as long as another instance has something to tell.
+    pub fn add_interest(&self, other: &Self, slot: u64) -> crate::error::Result<()> {
+        self.control_level(libc::EPOLL_CTL_ADD, other.0, libc::EPOLLIN, slot)
+    }
+
+    /// Is not told of `fd`, which was added by [`Interest::add_level`], for now; or is again.
+    pub fn hush(&self, fd: &impl AsFd, slot: u64, is_hushed: bool) {
+        let events = if is_hushed { 0 } else { libc::EPOLLIN };
+        // It was added: nothing can be wrong.
+        let _changed = self.control_level(libc::EPOLL_CTL_MOD, fd.as_fd().as_raw_fd(), events, slot);
+    }
+
+    fn control_level(&self, op: i32, fd: RawFd, events: i32, slot: u64) -> crate::error::Result<()> {
+        readiness::control(self.0, op, fd, libc::epoll_event { events: events as u32, u64: slot })
     }
 }
 
@@ -173,6 +211,15 @@ pub struct Host {
     pub gate: Gate,
     pub guard: Guard,
     pub interest: Interest,
+    /// Programs that were let in and have not said what they ask, apart from all else: they are heard first.
+    pub asking: Interest,
+    /// How many those are.
+    pub askers: usize,
+    pub strangers: Strangers,
+    /// Where programs' sockets and our ends of them have their paths.
+    pub directory: Directory,
+    pub ends: Ends,
+    pub closes: Closes,
     pub inbox: Arc<Inbox>,
     pub parker: Arc<Parker>,
     pub slots: HashMap<u64, Slot>,
@@ -186,7 +233,6 @@ pub struct Host {
     /// What was counted when an operator last asked.
     pub marked: Counters,
     pub next_slot: u64,
-    next_given: u64,
 }
 
 impl Host {
@@ -198,20 +244,20 @@ impl Host {
         stack: u32,
         engine: &'static Engine,
         (name, config): (Vec<u8>, Config),
-        gate: Gate,
-        token: Option<Token>,
+        (gate, directory): (Gate, Directory),
+        token: Token,
     ) -> Result<Self, String> {
-        let epoll = readiness::new(true).map_err(|error| format!("cannot wait for programs: {error}"))?;
-        let interest = Interest(epoll);
-        for (fd, slot) in [(&gate.control, CONTROL), (&gate.connect, CONNECT)] {
-            interest.add(fd, libc::EPOLLIN, slot).map_err(|error| format!("cannot wait for programs: {error}"))?;
-        }
+        let closes = Closes::new().map_err(|error| format!("programs' sockets cannot be watched: {error}"))?;
+        let wait = || {
+            let (interest, asking) = (Interest::new()?, Interest::new()?);
+            interest.add_interest(&asking, ASKING)?;
+            interest.add(&closes, libc::EPOLLIN, LAST_CLOSE)?;
+            gate.watch(&interest)?;
+            Ok::<_, crate::error::Error>((interest, asking))
+        };
+        let (interest, asking) = wait().map_err(|error| format!("cannot wait for programs: {error}"))?;
         engine.with(|stack, _| stack.charge_each_connection(super::bridge::COST));
         let parker = Parker::current();
-        let token = token.unwrap_or_else(|| {
-            let [high, low] = entropy::seed();
-            (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
-        });
         Ok(Self {
             stack,
             engine,
@@ -220,6 +266,12 @@ impl Host {
             gate,
             guard: Guard { token, uid: unix::own_uid() },
             interest,
+            asking,
+            askers: 0,
+            strangers: Strangers::default(),
+            directory,
+            ends: Ends::default(),
+            closes,
             inbox: Arc::new(Inbox { slots: Mutex::default(), parker: Arc::clone(&parker) }),
             parker,
             slots: HashMap::new(),
@@ -231,7 +283,6 @@ impl Host {
             pins: Pin::default(),
             marked: Counters::default(),
             next_slot: FIRST,
-            next_given: 0,
         })
     }
 
@@ -242,10 +293,9 @@ impl Host {
     }
 
     /// An id for a connection that no program has named yet.
-    pub fn give_id(&mut self) -> u64 {
-        use sockeye_shim::tag::Tag;
-        self.next_given = (self.next_given + 1) % Tag::GIVEN;
-        Tag::GIVEN | self.next_given
+    pub fn give_id(&self) -> u64 {
+        // Nobody may take the name that is made of it before.
+        GIVEN | entropy::seed()[0]
     }
 
     /// Fills a slot.
@@ -253,12 +303,14 @@ impl Host {
         if let Some(id) = id {
             self.ids.insert(id, slot);
         }
+        self.askers += usize::from(matches!(item, Item::Asker(_)));
         self.slots.insert(slot, Slot { item, id });
     }
 
     /// Empties a slot, to be filled again or dropped.
     pub fn take(&mut self, slot: u64) -> Option<Slot> {
         let taken = self.slots.remove(&slot)?;
+        self.askers -= usize::from(matches!(taken.item, Item::Asker(_)));
         shrink::map(&mut self.slots);
         if let Some(id) = taken.id
             && self.ids.get(&id) == Some(&slot)
@@ -269,7 +321,7 @@ impl Host {
         Some(taken)
     }
 
-    /// What a program calls `id`.
+    /// What has the id.
     pub fn named(&self, id: u64) -> Option<&Item> {
         self.slots.get(self.ids.get(&id)?).map(|slot| &slot.item)
     }

@@ -136,7 +136,7 @@ impl Question for Sockets {
     type Answer = Vec<Report>;
 
     fn request(&self, token: Token) -> Request {
-        Request::new(Op::Sockets, token, self.from)
+        Request { from: self.from, ..Request::new(Op::Sockets, token) }
     }
 
     fn hear(&mut self, packet: &[u8]) -> Result<Heard, Trouble> {
@@ -158,7 +158,7 @@ impl Question for Counters {
     type Answer = Vec<Count>;
 
     fn request(&self, token: Token) -> Request {
-        Request { value: self.mark.into(), ..Request::new(Op::Counters, token, self.from) }
+        Request { from: self.from, value: self.mark.into(), ..Request::new(Op::Counters, token) }
     }
 
     fn hear(&mut self, packet: &[u8]) -> Result<Heard, Trouble> {
@@ -176,7 +176,7 @@ impl Question for Describe {
     type Answer = Description;
 
     fn request(&self, token: Token) -> Request {
-        Request::new(Op::Describe, token, self.from)
+        Request { from: self.from, ..Request::new(Op::Describe, token) }
     }
 
     fn hear(&mut self, packet: &[u8]) -> Result<Heard, Trouble> {
@@ -389,7 +389,7 @@ mod tests {
     fn who_lets_nobody_in_and_who_says_nothing_take_the_time_of_one() {
         let listeners = ["mute", "full", "other"].map(listener);
         // Its queue has room for one.
-        let waits = Asked::new(&listeners[1].0, &Request::new(Op::Describe, [0; 16], 0), &[]).unwrap();
+        let waits = Asked::new(&listeners[1].0, &Request::new(Op::Describe, [0; 16]), &[]).unwrap();
         let talk = |(name, _): &(Vec<u8>, OwnedFd)| Talk::new(name.clone(), None, Describe::default());
         let mut talks: Vec<_> = listeners.iter().map(talk).collect();
         let begun = clock::now();

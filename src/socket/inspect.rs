@@ -33,7 +33,7 @@ pub fn sockets(
     engine: &'static Engine,
     to: BorrowedFd<'_>,
     from: u64,
-    ends: impl FnOnce(&[Standing]) -> Vec<(u64, u32)>,
+    ends: impl FnOnce(&[Standing]) -> Vec<(u32, u32)>,
 ) -> Response {
     let (standings, next) = engine.with(|stack, now| stack.standings(from, AT_ONCE, now));
     let ends = ends(&standings);
@@ -115,7 +115,7 @@ pub fn ids(standings: &[Standing]) -> impl Iterator<Item = SocketId> {
     standings.iter().filter_map(|standing| standing.id)
 }
 
-fn report(standing: &Standing, (socket, end): (u64, u32)) -> Report {
+fn report(standing: &Standing, (socket, end): (u32, u32)) -> Report {
     let Standing { id: _, protocol, is_v6only, state, local, remote, recv_queue, send_queue, congestion, info } =
         standing;
     let mut name = [0; 16];
@@ -130,7 +130,7 @@ fn report(standing: &Standing, (socket, end): (u64, u32)) -> Report {
         protocol: protocol as u16,
         is_v6only: *is_v6only,
         state: *state as i32,
-        id: socket,
+        own: socket,
         end,
         recv_queue: *recv_queue,
         send_queue: *send_queue,

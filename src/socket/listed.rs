@@ -7,7 +7,7 @@ use crate::{
     counters::Counters,
     engine::{self, Engine},
     sys::{
-        fork, readiness,
+        closer, fork, readiness,
         signals::Blocked,
         unix::{self, Kind},
     },
@@ -33,9 +33,8 @@ use std::{
 const NAMESAKES: u32 = 64;
 /// Operators that may wait.
 const BACKLOG: i32 = 16;
-/// How long somebody may take to ask, who has the right to, and who has not: others wait meanwhile.
+/// How long somebody may take to ask who has the right to: others wait meanwhile.
 const PATIENCE: Duration = Duration::from_secs(1);
-const STRANGERS: Duration = Duration::from_millis(50);
 /// How long to leave operators waiting where there is no descriptor for them.
 const SHORTAGE: Duration = Duration::from_millis(100);
 
@@ -45,6 +44,8 @@ static LISTED: Mutex<Vec<(u32, Arc<Listing>)>> = Mutex::new(Vec::new());
 /// Where operators come in.
 struct Listing {
     listener: OwnedFd,
+    /// The kernel has no SO_PASSRIGHTS.
+    takes_descriptors: bool,
     /// The stack is no more.
     is_struck: AtomicBool,
 }
@@ -59,8 +60,10 @@ pub fn list(number: u32, engine: &'static Engine) {
 fn try_to_list(number: u32, engine: &'static Engine) -> io::Result<()> {
     let listener = unix::open(Kind::Packets)?;
     take_name(&listener, &inspect::device(engine.config()))?;
+    // What strangers send may take long to close.
+    let takes_descriptors = unix::pass_rights(listener.as_fd(), false).is_err();
     unix::listen(listener.as_fd(), BACKLOG)?;
-    let listing = Arc::new(Listing { listener, is_struck: AtomicBool::new(false) });
+    let listing = Arc::new(Listing { listener, takes_descriptors, is_struck: AtomicBool::new(false) });
     let (heard, began) = (Arc::clone(&listing), engine::now());
     let blocked = Blocked::all();
     let thread = thread::Builder::new().name("sockeye-listed".to_owned()).stack_size(128 * 1024);
@@ -110,13 +113,16 @@ struct Inside {
 }
 
 fn serve(listing: &Listing, mut inside: Inside) {
-    let Listing { listener, is_struck } = listing;
+    let Listing { listener, takes_descriptors, is_struck } = listing;
     while !is_struck.load(Relaxed) {
         if !readiness::wait_readable(listener.as_fd(), Duration::from_secs(3600)) {
             continue;
         }
         match unix::accept(listener.as_fd()) {
-            Ok(asker) => inside.hear(&asker),
+            Ok(asker) if is_admitted(&asker) => inside.hear(&asker),
+            Ok(stranger) if *takes_descriptors => closer::close(vec![stranger]),
+            // Who has the right to ask does not wait for who has not.
+            Ok(_stranger) => {}
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN | libc::EINTR | libc::ECONNABORTED) => {}
                 Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS) => thread::sleep(SHORTAGE),
@@ -127,19 +133,21 @@ fn serve(listing: &Listing, mut inside: Inside) {
     }
 }
 
+fn is_admitted(asker: &OwnedFd) -> bool {
+    unix::peer(asker.as_fd()).is_some_and(|peer| peer.uid == 0 || peer.uid == unix::own_uid())
+}
+
 impl Inside {
     fn hear(&mut self, asker: &OwnedFd) {
-        let uid = unix::peer(asker.as_fd()).map(|peer| peer.uid);
-        let is_admitted = uid.is_some_and(|uid| uid == 0 || uid == unix::own_uid());
         let mut bytes = [0; Request::SIZE];
-        if !readiness::wait_readable(asker.as_fd(), if is_admitted { PATIENCE } else { STRANGERS }) {
+        if !readiness::wait_readable(asker.as_fd(), PATIENCE) {
             return;
         }
         let Ok(len) = unix::recv(asker.as_fd(), &mut bytes, 0) else { return };
         let response = match Request::from_bytes(&bytes[..len]) {
             Err(_) => Response::new(libc::EPROTO),
             // There is no token to know: who holds the stack is a process, and programs do not join it.
-            Ok(request) if !is_admitted || request.token != [0; 16] => Response::new(libc::EACCES),
+            Ok(request) if request.token != [0; 16] => Response::new(libc::EACCES),
             Ok(request) => self.answer(asker, &request),
         };
         // Who does not wait for the answer has gone.
@@ -150,13 +158,19 @@ impl Inside {
         let engine = self.engine;
         match request.op {
             // Its sockets are known to the kernel by no inode.
-            Op::Sockets => inspect::sockets(engine, asker.as_fd(), request.id, |some| vec![(0, 0); some.len()]),
-            Op::Counters => inspect::counters(engine, &mut self.marked, request.id, request.value == 1),
+            Op::Sockets => inspect::sockets(engine, asker.as_fd(), request.from, |some| vec![(0, 0); some.len()]),
+            Op::Counters => inspect::counters(engine, &mut self.marked, request.from, request.value == 1),
             Op::Describe => {
                 let sockets = engine.with(|stack, now| inspect::ids(&stack.standings(0, usize::MAX, now).0).count());
-                inspect::description("process", (engine.config(), engine.loss()), self.began, (1, sockets), request.id)
+                inspect::description(
+                    "process",
+                    (engine.config(), engine.loss()),
+                    self.began,
+                    (1, sockets),
+                    request.from,
+                )
             }
-            Op::Log => inspect::log(request.id),
+            Op::Log => inspect::log(request.from),
             _ => {
                 let line =
                     format!("it is inside process {}, which alone can use it; end that process", std::process::id());

@@ -1,6 +1,7 @@
 //! The only host calls.
 
 pub mod clock;
+pub mod closer;
 pub mod daemon;
 pub mod doorbell;
 pub mod entropy;
@@ -13,6 +14,7 @@ pub mod heir;
 pub mod holder;
 pub mod ifreq;
 pub mod kernel;
+pub mod last_close;
 pub mod log;
 pub mod machine;
 pub mod memory;

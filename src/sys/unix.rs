@@ -1,12 +1,18 @@
-//! AF_UNIX sockets with abstract names (unix(7)), and what a host has to know of who is at their other end.
+//! AF_UNIX sockets, with abstract names and with paths (unix(7)), and what a host has to know of who is at their other end.
 
 use std::{
+    ffi::OsStr,
     io::{self, IoSlice, IoSliceMut},
     mem::{offset_of, size_of},
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    os::{
+        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+        unix::ffi::OsStrExt,
+    },
+    path::PathBuf,
+    time::Duration,
 };
 
-/// The longest abstract name, the leading zero byte not counted.
+/// The longest abstract name, the leading zero byte not counted, and the longest path without its last.
 pub const MAX_NAME: usize = 107;
 
 /// What a socket carries.
@@ -40,17 +46,22 @@ fn owned(returned: libc::c_long) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// An abstract name as the kernel wants it.
-fn address(name: &[u8]) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
-    if name.len() > MAX_NAME {
+/// An abstract name as the kernel wants it, or a file's path with its NUL: bytes at `start` of what holds them.
+fn address_at(start: usize, bytes: &[u8]) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
+    if bytes.len() > MAX_NAME {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let mut path = [0; 108];
-    for (to, from) in path[1..].iter_mut().zip(name) {
+    for (to, from) in path[start..].iter_mut().zip(bytes) {
         *to = *from as libc::c_char;
     }
-    let len = offset_of!(libc::sockaddr_un, sun_path) + 1 + name.len();
+    let len = offset_of!(libc::sockaddr_un, sun_path) + 1 + bytes.len();
     Ok((libc::sockaddr_un { sun_family: libc::AF_UNIX as u16, sun_path: path }, len as libc::socklen_t))
+}
+
+/// An abstract name as the kernel wants it.
+fn address(name: &[u8]) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
+    address_at(1, name)
 }
 
 /// A new socket that neither blocks nor survives exec.
@@ -73,6 +84,16 @@ pub fn open(kind: Kind) -> io::Result<OwnedFd> {
 /// Those of bind(2): `AddrInUse` when somebody has the name.
 pub fn bind(fd: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     let (address, len) = address(name)?;
+    // SAFETY: `address` is valid for `len` bytes.
+    checked(unsafe { libc::syscall(libc::SYS_bind, fd.as_raw_fd(), &raw const address, len) }).map(drop)
+}
+
+/// Gives a socket a file's name, and makes the file.
+///
+/// # Errors
+/// Those of bind(2): `AddrInUse` when there is such a file.
+pub fn bind_path(fd: BorrowedFd<'_>, path: &[u8]) -> io::Result<()> {
+    let (address, len) = address_at(0, path)?;
     // SAFETY: `address` is valid for `len` bytes.
     checked(unsafe { libc::syscall(libc::SYS_bind, fd.as_raw_fd(), &raw const address, len) }).map(drop)
 }
@@ -106,6 +127,86 @@ pub fn connect(fd: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     checked(unsafe { libc::syscall(libc::SYS_connect, fd.as_raw_fd(), &raw const address, len) }).map(drop)
 }
 
+/// As [`connect`], to a file.
+///
+/// # Errors
+/// Those of connect(2).
+pub fn connect_path(fd: BorrowedFd<'_>, path: &[u8]) -> io::Result<()> {
+    let (address, len) = address_at(0, path)?;
+    // SAFETY: `address` is valid for `len` bytes.
+    checked(unsafe { libc::syscall(libc::SYS_connect, fd.as_raw_fd(), &raw const address, len) }).map(drop)
+}
+
+/// Sends a datagram to the socket that has a file's name; it never blocks.
+///
+/// # Errors
+/// Those of sendto(2).
+pub fn send_path(fd: BorrowedFd<'_>, from: &[u8], path: &[u8]) -> io::Result<usize> {
+    let (address, len) = address_at(0, path)?;
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: the kernel reads at most `from.len()` bytes, and `address` is valid for `len`.
+    checked(unsafe {
+        libc::syscall(libc::SYS_sendto, fd.as_raw_fd(), from.as_ptr(), from.len(), flags, &raw const address, len)
+    })
+}
+
+/// Who is connected to.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// An abstract name.
+    Name(&'a [u8]),
+    /// A file's path.
+    Path(&'a [u8]),
+}
+
+/// As [`connect`], but waits while the listener's queue is full, `limit` at most. The kernel lets in first who has
+/// waited longest.
+///
+/// # Errors
+/// Those of connect(2): `WouldBlock` when the time is up.
+pub fn connect_in_turn(fd: BorrowedFd<'_>, place: Place<'_>, limit: Duration) -> io::Result<()> {
+    let (address, len) = match place {
+        Place::Name(name) => address(name)?,
+        Place::Path(path) => address_at(0, path)?,
+    };
+    let limit = libc::timeval {
+        tv_sec: libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_usec: libc::suseconds_t::from(limit.subsec_micros().max(1)),
+    };
+    let (level, name, size) = (libc::SOL_SOCKET, libc::SO_SNDTIMEO, size_of::<libc::timeval>());
+    // SAFETY: the kernel reads `size` bytes of a timeval.
+    checked(unsafe { libc::syscall(libc::SYS_setsockopt, fd.as_raw_fd(), level, name, &raw const limit, size) })?;
+    set_blocking(fd, true)?;
+    let connected = loop {
+        // SAFETY: `address` is valid for `len` bytes.
+        match checked(unsafe { libc::syscall(libc::SYS_connect, fd.as_raw_fd(), &raw const address, len) }) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            connected => break connected.map(drop),
+        }
+    };
+    set_blocking(fd, false).and(connected)
+}
+
+fn set_blocking(fd: BorrowedFd<'_>, blocks: bool) -> io::Result<()> {
+    let not: libc::c_int = (!blocks).into();
+    // SAFETY: the kernel reads an int.
+    checked(unsafe { libc::syscall(libc::SYS_ioctl, fd.as_raw_fd(), libc::FIONBIO, &raw const not) }).map(drop)
+}
+
+/// Whether others may send descriptors to a socket, and to those that it accepts (SO_PASSRIGHTS).
+///
+/// # Errors
+/// Those of setsockopt(2): a kernel before 6.16 does not know it, and they may.
+pub fn pass_rights(fd: BorrowedFd<'_>, may: bool) -> io::Result<()> {
+    /// include/uapi/asm-generic/socket.h, since Linux 6.16.
+    const SO_PASSRIGHTS: libc::c_int = 83;
+    let may: libc::c_int = may.into();
+    let (level, len) = (libc::SOL_SOCKET, size_of::<libc::c_int>());
+    // SAFETY: the kernel reads `len` bytes of an int.
+    checked(unsafe { libc::syscall(libc::SYS_setsockopt, fd.as_raw_fd(), level, SO_PASSRIGHTS, &raw const may, len) })
+        .map(drop)
+}
+
 /// Connects a datagram socket to nobody (connect(2) with AF_UNSPEC).
 ///
 /// # Errors
@@ -117,16 +218,6 @@ pub fn disconnect(fd: BorrowedFd<'_>) -> io::Result<()> {
         libc::syscall(libc::SYS_connect, fd.as_raw_fd(), &raw const nobody, size_of::<libc::sa_family_t>())
     })
     .map(drop)
-}
-
-/// Whether a datagram socket has this name, asked by way of one that has no peer: the name's owner has one, and so
-/// refuses.
-pub fn has_datagrams(fd: BorrowedFd<'_>, name: &[u8]) -> bool {
-    match connect(fd, name) {
-        // It had no peer, and we are that of nobody else's again.
-        Ok(()) => disconnect(fd).is_ok(),
-        Err(error) => error.kind() != io::ErrorKind::ConnectionRefused,
-    }
 }
 
 /// SO_SNDBUF, of which the kernel makes twice as much: how much it has then. Beyond net.core.wmem_max only for root.
@@ -142,22 +233,6 @@ pub fn set_send_buffer(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<usize> {
     };
     set(libc::SO_SNDBUFFORCE).or_else(|_| set(libc::SO_SNDBUF))?;
     Ok(option(fd, libc::SO_SNDBUF, 0i32).and_then(|has| usize::try_from(has).ok()).unwrap_or(0))
-}
-
-/// Whether any stream socket has this name.
-///
-/// The kernel is asked by taking the name for a moment: a look-up that costs the same however many sockets there are.
-///
-/// # Errors
-/// No descriptor is left to ask with.
-pub fn is_taken(name: &[u8]) -> io::Result<bool> {
-    use std::os::fd::AsFd;
-    let asking = open(Kind::Stream)?;
-    match bind(asking.as_fd(), name) {
-        Ok(()) => Ok(false),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Ok(true),
-        Err(error) => Err(error),
-    }
 }
 
 /// recv(2) with `flags` (MSG_PEEK, MSG_TRUNC); it never blocks.
@@ -192,9 +267,17 @@ pub fn recv_slices(fd: BorrowedFd<'_>, into: &mut [IoSliceMut<'_>]) -> io::Resul
 /// # Errors
 /// Those of recvmsg(2).
 pub fn recv_descriptor(fd: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
-    let mut byte = 0u8;
-    let mut piece = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
-    // Room for one: the kernel closes what there is more.
+    recv_lent(fd, &mut [0]).map(|(_, [first, _])| first)
+}
+
+/// Receives a packet and the descriptors that came with it (SCM_RIGHTS), two at most, which do not survive exec. It never
+/// blocks.
+///
+/// # Errors
+/// Those of recvmsg(2).
+pub fn recv_lent(fd: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<(usize, [Option<OwnedFd>; 2])> {
+    let mut piece = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
+    // A header and two descriptors: the kernel closes what there is more.
     let mut control = [0u64; 3];
     // SAFETY: a header of zeros names no address and no control data.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
@@ -203,20 +286,25 @@ pub fn recv_descriptor(fd: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
     message.msg_control = control.as_mut_ptr().cast();
     message.msg_controllen = size_of_val(&control);
     let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
-    // SAFETY: the byte and the control data are valid for what the header says.
-    checked(unsafe { libc::syscall(libc::SYS_recvmsg, fd.as_raw_fd(), &raw mut message, flags) })?;
-    // SAFETY: the header is as the kernel left it; a control message that it names is within `control`.
-    let descriptor = unsafe {
-        let header = libc::CMSG_FIRSTHDR(&raw const message);
-        let carries = |header: &libc::cmsghdr| {
-            header.cmsg_level == libc::SOL_SOCKET
-                && header.cmsg_type == libc::SCM_RIGHTS
-                && header.cmsg_len >= libc::CMSG_LEN(4) as usize
+    // SAFETY: the bytes and the control data are valid for what the header says.
+    let n = checked(unsafe { libc::syscall(libc::SYS_recvmsg, fd.as_raw_fd(), &raw mut message, flags) })?;
+    let lent = |at: usize| {
+        // SAFETY: the header is as the kernel left it; a control message that it names is within `control`, and so are
+        // the descriptors that its length counts.
+        let descriptor = unsafe {
+            let header = libc::CMSG_FIRSTHDR(&raw const message);
+            let carries = |header: &libc::cmsghdr| {
+                header.cmsg_level == libc::SOL_SOCKET
+                    && header.cmsg_type == libc::SCM_RIGHTS
+                    && header.cmsg_len >= libc::CMSG_LEN((at as u32 + 1) * 4) as usize
+            };
+            let is_there = header.as_ref().is_some_and(carries);
+            is_there.then(|| libc::CMSG_DATA(header).cast::<RawFd>().add(at).read_unaligned())
         };
-        header.as_ref().is_some_and(carries).then(|| libc::CMSG_DATA(header).cast::<RawFd>().read_unaligned())
+        // SAFETY: the kernel has just made it, for us alone.
+        descriptor.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
     };
-    // SAFETY: the kernel has just made it, for us alone.
-    Ok(descriptor.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }))
+    Ok((n, [lent(0), lent(1)]))
 }
 
 /// send(2) with `flags` (MSG_OOB); it neither blocks nor raises SIGPIPE.
@@ -301,13 +389,59 @@ pub fn peer_name(fd: BorrowedFd<'_>) -> Option<Vec<u8>> {
 }
 
 fn name_by(number: libc::c_long, fd: BorrowedFd<'_>) -> Option<Vec<u8>> {
+    let name = unix_name_by(number, fd)?;
+    name.split_first().filter(|(first, _)| **first == 0).map(|(_, rest)| rest.to_vec())
+}
+
+/// The path a socket has; nothing for one that has none, or is of another family.
+pub fn own_path(fd: BorrowedFd<'_>) -> Option<PathBuf> {
+    path_by(libc::SYS_getsockname, fd)
+}
+
+/// The path of the socket that this one is connected to.
+pub fn peer_path(fd: BorrowedFd<'_>) -> Option<PathBuf> {
+    path_by(libc::SYS_getpeername, fd)
+}
+
+fn path_by(number: libc::c_long, fd: BorrowedFd<'_>) -> Option<PathBuf> {
+    let name = unix_name_by(number, fd)?;
+    let path = name.split(|byte| *byte == 0).next().filter(|path| !path.is_empty())?;
+    Some(PathBuf::from(OsStr::from_bytes(path)))
+}
+
+/// What the kernel calls a socket of AF_UNIX: a path and its NUL, or a name behind one.
+fn unix_name_by(number: libc::c_long, fd: BorrowedFd<'_>) -> Option<Vec<u8>> {
     let mut address = libc::sockaddr_un { sun_family: 0, sun_path: [0; 108] };
     let mut len = size_of::<libc::sockaddr_un>() as libc::socklen_t;
     // SAFETY: the kernel writes at most `len` bytes into `address`, and how many there are into `len`.
     checked(unsafe { libc::syscall(number, fd.as_raw_fd(), &raw mut address, &raw mut len) }).ok()?;
-    let path = address.sun_path.get(..(len as usize).checked_sub(offset_of!(libc::sockaddr_un, sun_path))?)?;
-    let is_abstract = i32::from(address.sun_family) == libc::AF_UNIX && path.first() == Some(&0);
-    is_abstract.then(|| path.iter().skip(1).map(|c| c.cast_unsigned()).collect())
+    let end = (len as usize).min(size_of::<libc::sockaddr_un>());
+    let path = address.sun_path.get(..end.checked_sub(offset_of!(libc::sockaddr_un, sun_path))?)?;
+    let is_unix = i32::from(address.sun_family) == libc::AF_UNIX && !path.is_empty();
+    is_unix.then(|| path.iter().map(|c| c.cast_unsigned()).collect())
+}
+
+/// What kind of AF_UNIX socket a descriptor is; nothing for any other file.
+pub fn kind(fd: BorrowedFd<'_>) -> Option<Kind> {
+    if option(fd, libc::SO_DOMAIN, 0i32)? != libc::AF_UNIX {
+        return None;
+    }
+    match option(fd, libc::SO_TYPE, 0i32)? {
+        libc::SOCK_STREAM => Some(Kind::Stream),
+        libc::SOCK_SEQPACKET => Some(Kind::Packets),
+        libc::SOCK_DGRAM => Some(Kind::Datagrams),
+        _ => None,
+    }
+}
+
+/// What tells a socket from all others there are, and were (SO_COOKIE).
+pub fn cookie(fd: BorrowedFd<'_>) -> Option<u64> {
+    option(fd, libc::SO_COOKIE, 0u64)
+}
+
+/// SO_SNDBUF: how much memory what it has sent may take.
+pub fn send_buffer(fd: BorrowedFd<'_>) -> Option<usize> {
+    option(fd, libc::SO_SNDBUF, 0i32).and_then(|size| usize::try_from(size).ok())
 }
 
 /// Who is at the other end.
@@ -350,16 +484,52 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_taken_until_its_socket_is_closed() {
+    fn a_name_is_one_sockets_and_a_path_is_none() {
         let name = name("taken");
-        assert!(!is_taken(&name).unwrap());
         let listener = open(Kind::Stream).unwrap();
         bind(listener.as_fd(), &name).unwrap();
-        assert!(is_taken(&name).unwrap());
         assert_eq!((own_name(listener.as_fd()), peer_name(listener.as_fd())), (Some(name.clone()), None));
-        drop(listener);
-        assert!(!is_taken(&name).unwrap());
+        assert_eq!(own_path(listener.as_fd()), None);
+        let taken = bind(open(Kind::Stream).unwrap().as_fd(), &name).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
         assert!(bind(open(Kind::Stream).unwrap().as_fd(), &[b'x'; MAX_NAME + 1]).is_err());
+    }
+
+    #[test]
+    fn two_datagram_sockets_are_each_others_alone_by_their_paths() {
+        let path = |end: &str| format!("/tmp/sockeye-unix-{}-{end}", std::process::id());
+        let ends = [open(Kind::Datagrams).unwrap(), open(Kind::Datagrams).unwrap()];
+        let paths = [path("a"), path("b")];
+        ends.iter().zip(&paths).for_each(|(end, path)| bind_path(end.as_fd(), path.as_bytes()).unwrap());
+        ends.iter().zip(paths.iter().rev()).for_each(|(end, path)| connect_path(end.as_fd(), path.as_bytes()).unwrap());
+        let [a, b] = &ends;
+        assert_eq!(
+            (own_path(a.as_fd()), peer_path(a.as_fd())),
+            (Some(PathBuf::from(&paths[0])), Some(PathBuf::from(&paths[1])))
+        );
+        assert_eq!((own_name(a.as_fd()), kind(a.as_fd())), (None, Some(Kind::Datagrams)));
+        send(a.as_fd(), b"x", 0).unwrap();
+        assert_eq!(recv(b.as_fd(), &mut [0; 2], 0).unwrap(), 1);
+        let stranger = open(Kind::Datagrams).unwrap();
+        assert_eq!(
+            send_path(stranger.as_fd(), b"x", paths[0].as_bytes()).unwrap_err().raw_os_error(),
+            Some(libc::EPERM)
+        );
+        paths.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    }
+
+    #[test]
+    fn a_packet_comes_with_the_two_descriptors_that_were_lent_with_it() {
+        use sockeye_shim::kernel::lend;
+        let (one, other) = std::os::unix::net::UnixDatagram::pair().unwrap();
+        let lent = [one.as_raw_fd(), other.as_raw_fd()];
+        for count in 0..=2 {
+            assert_eq!(lend(one.as_raw_fd(), b"asked", &lent[..count]), Ok(5));
+            let (n, got) = recv_lent(other.as_fd(), &mut [0; 9]).unwrap();
+            let cookies: Vec<_> = got.iter().flatten().map(|fd| cookie(fd.as_fd())).collect();
+            assert_eq!((n, cookies), (5, [&one, &other].map(|fd| cookie(fd.as_fd()))[..count].to_vec()));
+        }
+        assert_eq!(recv_descriptor(other.as_fd()).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]

@@ -271,7 +271,10 @@ impl Place {
     /// Waits until the host of that stack lets programs in.
     pub fn await_host(&self, name: &str) {
         let end = Instant::now() + PATIENCE;
-        while !self.names().contains(&format!("@sockeye/{name}/conn")) {
+        let name = format!("@sockeye/{name}/ctl");
+        // The kernel's flag of a socket that listens.
+        let is_there = |line: &str| line.ends_with(&name) && line.contains(" 00010000 ");
+        while !self.names().lines().any(is_there) {
             assert!(Instant::now() < end, "no host");
             thread::sleep(Duration::from_millis(5));
         }

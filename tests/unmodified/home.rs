@@ -152,7 +152,11 @@ impl Home {
         self.clean(&mut command).args(["host", "--net", &self.net()]);
         prepare(&mut command);
         let host = self.namespace.inside(|| Running::start(&mut command, false));
-        self.await_names(2);
+        let end = Instant::now() + PATIENCE;
+        while !self.namespace.inside(process::has_host) {
+            assert!(Instant::now() < end, "names: {:?}", self.names());
+            thread::sleep(Duration::from_millis(10));
+        }
         host
     }
 

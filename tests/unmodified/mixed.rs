@@ -21,7 +21,7 @@ fn every_connection_ends_and_the_host_is_as_before() {
     Home::test_at_rest(|home| {
         // It keeps the host there.
         let keeper = home.start(&["nc.openbsd", "-l", "9999"]);
-        home.await_names(3);
+        home.await_names(2);
         let host = home.host();
         let clients = |count: &str| home.start(&[&program, count, "127.0.0.1"]).ended_within(limit);
         clients("2000").text();

@@ -106,8 +106,16 @@ pub fn held(sockets: &[(u64, String)], pids: &[i32]) -> Vec<String> {
     sockets.iter().filter(|(inode, _)| is_held(inode)).map(|(_, line)| line.clone()).collect()
 }
 
-/// The abstract AF_UNIX names of ours in the namespace. To be called inside.
+/// Whether a host lets programs in. To be called inside.
+pub fn has_host() -> bool {
+    let text = fs::read_to_string("/proc/thread-self/net/unix").expect("/proc/net/unix");
+    // The kernel's flag of a socket that listens.
+    text.lines().any(|line| line.contains(" 00010000 ") && line.contains("@sockeye/") && line.ends_with("/ctl"))
+}
+
+/// The abstract AF_UNIX names of ours in the namespace, and the paths of what programs have bound. To be called inside.
 pub fn names() -> Vec<String> {
     let text = fs::read_to_string("/proc/thread-self/net/unix").expect("/proc/net/unix");
-    text.lines().filter_map(|line| Some(line[line.find("@sockeye/")?..].to_owned())).collect()
+    let bound = |line: &str| line.find("/sockeye-").filter(|at| line[*at..].contains("/l"));
+    text.lines().filter_map(|line| Some(line[line.find("@sockeye/").or(bound(line))?..].to_owned())).collect()
 }

@@ -149,7 +149,7 @@ fn test(home: &Home, seed: u64) {
     let kernels = home.kernels_web_server(8000);
     // It keeps the host there when all others have been killed.
     let keeper = home.start(&["nc.openbsd", "-l", "9999"]);
-    home.await_names(3);
+    home.await_names(2);
     let host = home.host();
     let mut measured = Vec::new();
     let seconds = env::var("SOCKEYE_TEST_KILLS").map(|text| text.parse().expect("a number of seconds"));

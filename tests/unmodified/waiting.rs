@@ -10,7 +10,7 @@ use crate::{
 /// is.
 fn waits(host: &Running) -> Vec<String> {
     let said = host.said();
-    let is_first = |line: &&str| line.contains(" for Join ") || line.contains(" for Tree ");
+    let is_first = |line: &&str| line.ends_with(" for Join") || line.ends_with(" for Tree");
     let waited = said.lines().filter(|line| line.contains("a program waits") && !is_first(line));
     waited.map(str::to_owned).collect()
 }

@@ -1,11 +1,11 @@
 //! Which processes hold a stack's sockets now, by which descriptors: as ss(8) shows them in its last column.
 //!
-//! The host says what its own end of a socket is, or the id in the name of a bound one. The kernel says which socket is
-//! that one's peer, or has that name, and `/proc` who has descriptors of it.
+//! The host says which its own end of a socket is, or the programs' where it has none. The kernel says which socket is
+//! that one's peer, and `/proc` who has descriptors of it.
 
 use crate::Failure;
 use sockeye::sys::unix_diag;
-use sockeye_shim::{name::Meaning, report::Report};
+use sockeye_shim::report::Report;
 use std::{collections::HashMap, fmt::Write, fs, io};
 
 /// One descriptor.
@@ -20,8 +20,6 @@ struct Holder {
 pub struct Holders {
     /// The programs' ends, by the host's.
     peers: HashMap<u32, u32>,
-    /// Those that are bound and not connected, by their names.
-    named: HashMap<Vec<u8>, u32>,
     by_inode: HashMap<u32, Vec<Holder>>,
 }
 
@@ -40,18 +38,13 @@ impl Holders {
             if let Some(peer) = socket.peer {
                 holders.peers.insert(peer, socket.inode);
             }
-            if let (false, Some(name)) = (socket.is_connected, socket.name.strip_prefix(b"\0sockeye/")) {
-                holders.named.insert(end_of_bound(name).to_vec(), socket.inode);
-            }
         }
         Ok(holders)
     }
 
     /// `users:(("nginx",pid=12,fd=6),...)`; nothing for a socket that no process holds.
-    pub fn of(&self, stack: &str, socket: &Report) -> String {
-        let name = Meaning::Bound { id: socket.id, local: socket.local }.name(stack.as_bytes());
-        let named = name.and_then(|name| self.named.get(end_of_bound(name.as_bytes().strip_prefix(b"sockeye/")?)));
-        let inode = if socket.end == 0 { named } else { self.peers.get(&socket.end) };
+    pub fn of(&self, socket: &Report) -> String {
+        let inode = if socket.end == 0 { Some(&socket.own) } else { self.peers.get(&socket.end) };
         let Some(holders) = inode.and_then(|inode| self.by_inode.get(inode)) else { return String::new() };
         let mut text = String::new();
         for Holder { command, pid, fd } in holders {
@@ -60,12 +53,6 @@ impl Holders {
         }
         format!("users:({text})")
     }
-}
-
-/// A bound end's name without the address in it, which `::` and `0.0.0.0` write differently: stack and id are enough.
-fn end_of_bound(name: &[u8]) -> &[u8] {
-    let end = name.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at).nth(2);
-    &name[..end.unwrap_or(name.len())]
 }
 
 /// All descriptors of sockets that may be seen, by the sockets' inodes.
@@ -89,16 +76,4 @@ fn descriptors() -> HashMap<u32, Vec<Holder>> {
         }
     }
     found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bound_end_is_known_by_stack_and_id() {
-        assert_eq!(end_of_bound(b"tap-t0/l/000000012/00000000000000000000ffff0a000001001f"), b"tap-t0/l/000000012");
-        assert_eq!(end_of_bound(b"tap-t0/d/000000012"), b"tap-t0/d/000000012");
-        assert_eq!(end_of_bound(b"x"), b"x");
-    }
 }

@@ -98,7 +98,7 @@ fn table(arguments: &Ss, found: &[(String, Report)], holders: &Holders) -> Strin
             socket.send_queue.to_string(),
             endpoint(&socket.local, socket.is_v6only, protocol, &services),
             endpoint(&far_end(socket), socket.is_v6only, protocol, &services),
-            holders.of(name, socket),
+            holders.of(socket),
         ]));
     }
     let widths: Vec<usize> =

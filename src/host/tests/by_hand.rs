@@ -1,9 +1,12 @@
 //! A host whose rounds the test makes one by one, so that a program can do something at a moment of the test's choice:
 //! between two words of a conversation, or together with one. Each row of the table in `slot.rs` is forced here.
 
+mod turns;
+
 use super::{Program, TOKEN, poll};
 use crate::{
     host::{
+        directory::Directory,
         gate::{Claim, Gate},
         serve::Round,
         slot::{Host, Item},
@@ -16,17 +19,16 @@ use crate::{
 };
 use sockeye_shim::{
     address::Address,
-    format::{ConnectHeader, Data, NO_REPLY, Op, Request, Response},
-    name::Meaning,
+    format::{Data, NO_REPLY, Op, Request, Response},
+    kernel::lend,
+    tag::Tag,
 };
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     thread,
     time::Duration,
 };
 
-/// What a program writes before its connection's own bytes.
-const FILLED: usize = 64 * 1024;
 /// Nobody listens there.
 const NOBODY: Address = Address::v4([127, 0, 0, 1], 9);
 
@@ -46,14 +48,15 @@ impl Drop for Hand {
 impl Hand {
     fn new(name: &str) -> Self {
         let stack = format!("{}-hand-{name}", std::process::id()).into_bytes();
-        let Ok(Claim::Ours(gate)) = Gate::claim(&stack) else { panic!("the name is taken") };
-        gate.open().unwrap();
+        let Ok(Claim::Ours(mut gate)) = Gate::claim(&stack) else { panic!("the name is taken") };
+        gate.open(&stack, &TOKEN).unwrap();
         let number = stacks::make("null:", None).unwrap();
         let config = stacks::describe("null:", |_| None).unwrap();
         let engine = stacks::engine(number).unwrap();
-        let host = Host::new(number, engine, (stack.clone(), config), gate, Some(TOKEN)).unwrap();
+        let served = (gate, Directory::make().unwrap());
+        let host = Host::new(number, engine, (stack.clone(), config), served, TOKEN).unwrap();
         engine.reside();
-        Self { host, round: Round::default(), program: Program { stack } }
+        Self { host, round: Round::default(), program: Program { stack, host: None } }
     }
 
     /// Makes rounds until nothing is left to do.
@@ -77,9 +80,10 @@ impl Hand {
         }
     }
 
-    fn ask(&mut self, request: &Request) -> Response {
-        let fd = self.program.control().unwrap();
-        unix::send(fd.as_fd(), &request.to_bytes(), 0).unwrap();
+    /// Asks about a socket.
+    #[track_caller]
+    fn ask(&mut self, about: &OwnedFd, request: &Request) -> Response {
+        let fd = self.asked(about, request);
         let mut bytes = [0; Response::SIZE];
         let mut got = Ok(0);
         self.until("an answer", |_| {
@@ -89,32 +93,37 @@ impl Hand {
         Response::from_bytes(&bytes[..got.unwrap()]).unwrap()
     }
 
-    fn tell(&self, request: Request) {
-        let fd = self.program.control().unwrap();
-        unix::send(fd.as_fd(), &Request { flags: NO_REPLY, ..request }.to_bytes(), 0).unwrap();
-    }
-
-    fn listen(&mut self, id: u64, backlog: i32) -> (OwnedFd, Address) {
-        let address = Address::v4([127, 0, 0, 1], 0);
-        let bound = self.ask(&Request { address, ..Request::new(Op::Bind, TOKEN, id) });
-        let fd = unix::open(Kind::Stream).unwrap();
-        unix::bind(fd.as_fd(), &self.program.name(Meaning::Bound { id, local: bound.local })).unwrap();
-        unix::listen(fd.as_fd(), backlog).unwrap();
-        assert_eq!(self.ask(&Request { value: backlog, ..Request::new(Op::Listen, TOKEN, id) }).errno, 0);
-        (fd, bound.local)
-    }
-
-    /// An end that is connected to the host, which has accepted it and waits for its header.
-    fn accepted(&mut self) -> OwnedFd {
-        let fd = self.reached();
-        self.rounds();
+    /// A question about a socket that the host has not seen yet.
+    fn asked(&self, about: &OwnedFd, request: &Request) -> OwnedFd {
+        let fd = self.program.enter().unwrap();
+        lend(fd.as_raw_fd(), &request.to_bytes(), &[about.as_raw_fd()]).unwrap();
         fd
     }
 
-    /// An end that is connected to the host, which has not looked yet.
-    fn reached(&self) -> OwnedFd {
+    fn tell(&self, about: &OwnedFd, request: Request) {
+        drop(self.asked(about, &Request { flags: NO_REPLY, ..request }));
+    }
+
+    fn listen(&mut self, backlog: i32) -> (OwnedFd, Address) {
         let fd = unix::open(Kind::Stream).unwrap();
-        unix::connect(fd.as_fd(), &self.program.name(Meaning::Connect)).unwrap();
+        let address = Address::v4([127, 0, 0, 1], 0);
+        let bound = self.ask(&fd, &Request { address, ..Request::new(Op::Bind, TOKEN) });
+        assert_eq!(self.ask(&fd, &Request { value: backlog, ..Request::new(Op::Listen, TOKEN) }).errno, 0);
+        (fd, bound.local)
+    }
+
+    /// A socket and the question to connect it, which the host has not seen yet.
+    fn begun(&self, address: Address) -> (OwnedFd, OwnedFd) {
+        let fd = unix::open(Kind::Stream).unwrap();
+        let asked = self.asked(&fd, &Request { address, ..Request::new(Op::Connect, TOKEN) });
+        (fd, asked)
+    }
+
+    /// A socket that is being connected.
+    #[track_caller]
+    fn connect(&mut self, address: Address) -> OwnedFd {
+        let fd = unix::open(Kind::Stream).unwrap();
+        assert_eq!(self.ask(&fd, &Request { address, ..Request::new(Op::Connect, TOKEN) }).errno, 0);
         fd
     }
 
@@ -158,9 +167,8 @@ impl Hand {
     }
 
     /// Two ends of a connection: the one that connected, and the one that was accepted.
-    fn pair(&mut self, listener: &(OwnedFd, Address), id: u64) -> (OwnedFd, OwnedFd) {
-        let client = self.reached();
-        send(&client, &filled(id, listener.1));
+    fn pair(&mut self, listener: &(OwnedFd, Address)) -> (OwnedFd, OwnedFd) {
+        let client = self.connect(listener.1);
         let server = self.accept(&listener.0);
         self.until("a connection", |_| poll(&client, libc::POLLOUT, 0) == libc::POLLOUT);
         (client, server)
@@ -168,29 +176,16 @@ impl Hand {
 
     /// Has the host close a connection of a program's by a reset.
     fn reset(&mut self, fd: OwnedFd) {
-        let id = match Meaning::read(&unix::peer_name(fd.as_fd()).unwrap(), &self.program.stack) {
-            Some(Meaning::Accepted { id, .. }) => id,
-            other => panic!("{other:?}"),
-        };
-        self.tell(linger(id));
+        self.tell(&fd, linger());
         drop(fd);
     }
 }
 
-/// Header and zeros of a connection.
-fn filled(id: u64, destination: Address) -> Vec<u8> {
-    let header =
-        ConnectHeader { filled: FILLED as u32, token: TOKEN, id, flags: 0, destination, source: Address::NONE };
-    let mut bytes = header.to_bytes().to_vec();
-    bytes.resize(FILLED, 0);
-    bytes
-}
-
 /// SO_LINGER of zero: close(2) is a reset.
-fn linger(id: u64) -> Request {
+fn linger() -> Request {
     let data = Data::of([1i32, 0].map(i32::to_ne_bytes).as_flattened()).unwrap();
     let (level, name) = (libc::SOL_SOCKET, libc::SO_LINGER);
-    Request { level, name, data, ..Request::new(Op::SetOption, TOKEN, id) }
+    Request { level, name, data, ..Request::new(Op::SetOption, TOKEN) }
 }
 
 fn send(fd: &OwnedFd, bytes: &[u8]) {
@@ -198,30 +193,35 @@ fn send(fd: &OwnedFd, bytes: &[u8]) {
 }
 
 #[test]
-fn who_is_gone_together_with_its_header_leaves_a_connection_that_ends() {
+fn who_writes_and_is_gone_before_the_host_has_looked_leaves_a_connection_that_ends() {
     let mut hand = Hand::new("gone");
-    let listener = hand.listen(1, 8);
-    for has_accepted in [false, true] {
-        let client = if has_accepted { hand.accepted() } else { hand.reached() };
-        send(&client, &[&filled(2, listener.1)[..], b"a word"].concat());
-        drop(client);
-        let server = hand.accept(&listener.0);
-        assert_eq!(hand.read_all(&server), Ok(b"a word".to_vec()), "accepted before: {has_accepted}");
-        drop(server);
-        hand.until_left(1);
-    }
+    let listener = hand.listen(8);
+    let client = hand.connect(listener.1);
+    hand.until("a connection", |_| poll(&client, libc::POLLOUT, 0) == libc::POLLOUT);
+    send(&client, b"a word");
+    drop(client);
+    let server = hand.accept(&listener.0);
+    assert_eq!(hand.read_all(&server), Ok(b"a word".to_vec()));
+    drop(server);
+    hand.until_left(1);
 }
 
 #[test]
-fn who_says_nothing_and_is_gone_together_with_its_header_leaves_nothing() {
+fn who_is_gone_together_with_its_question_leaves_nothing() {
     let mut hand = Hand::new("silent");
-    let listener = hand.listen(1, 8);
-    for has_accepted in [false, true] {
-        let client = if has_accepted { hand.accepted() } else { hand.reached() };
-        send(&client, &filled(2, listener.1));
-        drop(client);
+    let listener = hand.listen(8);
+    for waits in [false, true] {
+        let (client, asked) = hand.begun(listener.1);
+        if waits {
+            // Its question is on its way, and has the last descriptor.
+            drop(client);
+            hand.rounds();
+            drop(asked);
+        } else {
+            drop((client, asked));
+        }
         hand.until("nothing but the listener, or what it is to accept", |host| {
-            !host.slots.values().any(|slot| matches!(slot.item, Item::Connecting(_) | Item::Header(_)))
+            !host.slots.values().any(|slot| matches!(slot.item, Item::Connecting(_)))
         });
         // It was made before anybody could be seen to be gone, or was not.
         while let Ok(server) = unix::accept(listener.0.as_fd()) {
@@ -233,43 +233,44 @@ fn who_says_nothing_and_is_gone_together_with_its_header_leaves_nothing() {
 }
 
 #[test]
-fn a_header_in_pieces_is_waited_for_and_its_program_may_be_gone() {
-    let mut hand = Hand::new("pieces");
-    let listener = hand.listen(1, 8);
-    let bytes = filled(2, listener.1);
-    for (from, to) in [(0, 1), (1, ConnectHeader::SIZE), (ConnectHeader::SIZE, 2 * ConnectHeader::SIZE)] {
-        // Those that go before they are understood.
-        let client = hand.accepted();
-        send(&client, &bytes[..to]);
-        hand.rounds();
-        drop(client);
-        while let Ok(server) = unix::accept(listener.0.as_fd()) {
-            unix::send(server.as_fd(), &[0], 0).unwrap();
-            assert_eq!(hand.read_all(&server), Ok(Vec::new()));
-        }
-        hand.until_left(1);
-        // And one that comes to a connection.
-        let client = hand.accepted();
-        for piece in [&bytes[..from], &bytes[from..to], &bytes[to..FILLED - 1], &bytes[FILLED - 1..]] {
-            assert_eq!(poll(&client, libc::POLLERR | libc::POLLHUP, 0), 0, "{from}..{to}");
-            send(&client, piece);
-            hand.rounds();
-        }
-        let server = hand.accept(&listener.0);
-        send(&client, b"question");
-        drop(client);
-        assert_eq!(hand.read_all(&server), Ok(b"question".to_vec()));
-        drop(server);
-        hand.until_left(1);
+fn a_socket_looks_as_one_that_is_connected_from_the_answer_on_in_all_its_duplicates() {
+    let mut hand = Hand::new("looks");
+    let listener = hand.listen(1);
+    let fd = unix::open(Kind::Stream).unwrap();
+    let (copy, mut seen) = (fd.try_clone().unwrap(), libc::epoll_event { events: 0, u64: 0 });
+    let epoll = crate::sys::readiness::new(true).unwrap();
+    let event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLET) as u32, u64: 7 };
+    crate::sys::readiness::control(epoll, libc::EPOLL_CTL_ADD, copy.as_raw_fd(), event).unwrap();
+    let mut look = || match crate::sys::readiness::take(epoll, std::slice::from_mut(&mut seen)) {
+        Ok(1) => seen.events as i32,
+        _ => 0,
+    };
+    assert_eq!(look(), libc::EPOLLOUT | libc::EPOLLHUP, "as of a socket of TCP that is not connected");
+    // More than two queues hold: it waits.
+    let crowd: Vec<OwnedFd> = (0..8).map(|_| hand.connect(listener.1)).collect();
+    let connect = Request { address: listener.1, ..Request::new(Op::Connect, TOKEN) };
+    assert_eq!(hand.ask(&fd, &connect).errno, 0);
+    let all = libc::POLLIN | libc::POLLOUT | libc::POLLRDHUP;
+    assert_eq!((poll(&fd, all, 0), poll(&copy, all, 0)), (0, 0));
+    assert_eq!(hand.ask(&fd, &connect).errno, libc::EALREADY);
+    look();
+    drop(crowd);
+    while poll(&copy, all, 0) == 0 {
+        drop(hand.accept(&listener.0));
     }
+    assert_eq!(poll(&copy, libc::POLLOUT, 0), libc::POLLOUT);
+    assert_eq!(look() & libc::EPOLLOUT, libc::EPOLLOUT, "a set from before is told");
+    assert_eq!(hand.ask(&copy, &connect).errno, libc::EISCONN);
+    crate::sys::placeholder::close(epoll);
 }
 
 #[test]
-fn the_end_of_what_a_program_writes_may_come_with_its_header() {
+fn the_end_of_what_a_program_writes_may_come_at_once() {
     let mut hand = Hand::new("half");
-    let listener = hand.listen(1, 8);
-    let client = hand.accepted();
-    send(&client, &[&filled(2, listener.1)[..], b"question"].concat());
+    let listener = hand.listen(8);
+    let client = hand.connect(listener.1);
+    hand.until("a connection", |_| poll(&client, libc::POLLOUT, 0) == libc::POLLOUT);
+    send(&client, b"question");
     unix::shutdown_write(client.as_fd()).unwrap();
     let server = hand.accept(&listener.0);
     assert_eq!(hand.read_all(&server), Ok(b"question".to_vec()));
@@ -281,11 +282,11 @@ fn the_end_of_what_a_program_writes_may_come_with_its_header() {
 }
 
 #[test]
-fn an_urgent_byte_may_come_with_the_header() {
+fn an_urgent_byte_may_come_at_once() {
     let mut hand = Hand::new("urgent");
-    let listener = hand.listen(1, 8);
-    let client = hand.accepted();
-    send(&client, &filled(2, listener.1));
+    let listener = hand.listen(8);
+    let client = hand.connect(listener.1);
+    hand.until("a connection", |_| poll(&client, libc::POLLOUT, 0) == libc::POLLOUT);
     assert_eq!(unix::send(client.as_fd(), b"!", libc::MSG_OOB).unwrap(), 1);
     let server = hand.accept(&listener.0);
     let mut byte = [0];
@@ -296,46 +297,54 @@ fn an_urgent_byte_may_come_with_the_header() {
 #[test]
 fn nothing_is_kept_of_refused_connections_but_what_another_attempt_needs() {
     let mut hand = Hand::new("refused");
-    let nodelay = |id| {
-        let (level, name) = (libc::IPPROTO_TCP, libc::TCP_CONGESTION);
-        Request { level, name, data: Data::of(b"reno").unwrap(), ..Request::new(Op::SetOption, TOKEN, id) }
-    };
+    let (level, name) = (libc::IPPROTO_TCP, libc::TCP_CONGESTION);
+    let set = Request { level, name, data: Data::of(b"reno").unwrap(), ..Request::new(Op::SetOption, TOKEN) };
+    let get = Request { level, name, value: 16, ..Request::new(Op::GetOption, TOKEN) };
+    // A port that the stack has chosen is given back by a refusal, as on Linux.
+    let bind = Request { address: Address::v4([127, 0, 0, 1], 5001), ..Request::new(Op::Bind, TOKEN) };
+    let names = Request::new(Op::Names, TOKEN);
     for is_known in [false, true] {
-        for is_gone in [false, true] {
-            let id = 2 + u64::from(is_known) * 2 + u64::from(is_gone);
-            if is_known {
-                assert_eq!(hand.ask(&nodelay(id)).errno, 0);
-            }
-            let client = hand.accepted();
-            send(&client, &filled(id, NOBODY));
-            let client = Some(client).filter(|_| !is_gone);
-            hand.until("an outcome", |host| host.outcomes.of(id).is_some() || is_gone);
-            hand.until_left(usize::from(is_known && !is_gone));
-            if let Some(client) = client {
-                assert_eq!(poll(&client, libc::POLLOUT, 0) & libc::POLLHUP, libc::POLLHUP);
-                assert_eq!(hand.ask(&Request::new(Op::Result, TOKEN, id)).errno, libc::ECONNREFUSED);
-                hand.tell(Request::new(Op::Closed, TOKEN, id));
-                hand.until_left(0);
-            }
+        let client = unix::open(Kind::Stream).unwrap();
+        let local = if is_known {
+            assert_eq!(hand.ask(&client, &set).errno, 0);
+            hand.ask(&client, &bind).local
+        } else {
+            Address::NONE
+        };
+        assert_eq!(hand.ask(&client, &Request { address: NOBODY, ..Request::new(Op::Connect, TOKEN) }).errno, 0);
+        hand.until("a refusal", |_| poll(&client, libc::POLLOUT, 0) & libc::POLLHUP == libc::POLLHUP);
+        hand.until_left(usize::from(is_known));
+        assert_eq!(hand.ask(&client, &Request::new(Op::Result, TOKEN)).errno, libc::ECONNREFUSED);
+        // What takes its place has what it had, which then knows nothing any more.
+        let new = unix::open(Kind::Stream).unwrap();
+        let asking = hand.program.enter().unwrap();
+        let lent = [client.as_raw_fd(), new.as_raw_fd()];
+        lend(asking.as_raw_fd(), &Request::new(Op::Succeed, TOKEN).to_bytes(), &lent).unwrap();
+        hand.rounds();
+        drop(client);
+        hand.until_left(usize::from(is_known));
+        if is_known {
+            assert_eq!(hand.ask(&new, &get).data.as_bytes().get(..5), Some(&b"reno\0"[..]));
+            assert_eq!(hand.ask(&new, &names).local, local);
+            assert!(unix::own_path(new.as_fd()).is_some());
         }
+        drop(new);
+        hand.until_left(0);
     }
 }
 
 #[test]
 fn nothing_is_kept_of_a_connection_that_is_given_up_while_it_waits_for_an_answer() {
     let mut hand = Hand::new("given-up");
-    let listener = hand.listen(1, 1);
+    let listener = hand.listen(1);
     // More than the two queues hold.
-    let mut clients: Vec<OwnedFd> = (2..12).map(|_| hand.reached()).collect();
-    for (id, client) in (2..).zip(&clients) {
-        send(client, &filled(id, listener.1));
-    }
-    hand.rounds();
+    let mut clients: Vec<OwnedFd> = (0..10).map(|_| hand.connect(listener.1)).collect();
     let waits = |host: &Host| host.slots.values().filter(|slot| matches!(slot.item, Item::Connecting(_))).count();
     assert!(waits(&hand.host) > 0, "nobody waits for an answer");
+    let last = unix::cookie(clients.last().unwrap().as_fd()).unwrap();
     clients.clear();
     hand.until("nobody waits any more", |host| waits(host) == 0);
-    assert_eq!(hand.host.outcomes.of(11), None);
+    assert_eq!(hand.host.outcomes.of(last), None);
 }
 
 #[test]
@@ -343,19 +352,15 @@ fn who_waits_to_be_accepted_sees_a_reset_when_the_listener_goes() {
     let mut hand = Hand::new("unaccepted");
     // One is in the program's queue; or both queues are full, and one is between them.
     for count in [1, 7] {
-        let (listener, local) = hand.listen(1, 1);
-        let clients: Vec<OwnedFd> = (0..count).map(|_| hand.accepted()).collect();
-        for (id, client) in (2..).zip(&clients) {
-            send(client, &filled(id, local));
-            hand.rounds();
-        }
+        let (listener, local) = hand.listen(1);
+        let clients: Vec<OwnedFd> = (0..count).map(|_| hand.connect(local)).collect();
+        hand.rounds();
         let made: Vec<OwnedFd> =
             clients.into_iter().filter(|client| poll(client, libc::POLLOUT, 0) == libc::POLLOUT).collect();
         assert!(made.len() == count || made.len() > 3, "{} of {count} are made", made.len());
         send(&made[0], b"data");
         hand.rounds();
         drop(listener);
-        hand.tell(Request::new(Op::Closed, TOKEN, 1));
         for client in &made {
             assert_eq!(hand.read_all(client), Err(libc::ECONNRESET), "one of {count}");
         }
@@ -365,27 +370,35 @@ fn who_waits_to_be_accepted_sees_a_reset_when_the_listener_goes() {
 }
 
 #[test]
-fn a_reset_shows_though_the_last_byte_before_the_data_comes_after_it() {
-    let mut hand = Hand::new("late-byte");
-    let listener = hand.listen(1, 8);
-    let client = hand.reached();
-    let bytes = filled(2, listener.1);
-    send(&client, &bytes[..FILLED - 1]);
-    let server = hand.accept(&listener.0);
-    hand.reset(server);
-    hand.rounds();
-    hand.rounds();
-    send(&client, &bytes[FILLED - 1..]);
-    assert_eq!(hand.read_all(&client), Err(libc::ECONNRESET));
-    drop(client);
-    hand.until_left(1);
+fn whoever_closes_is_seen_without_a_word() {
+    let mut hand = Hand::new("closes");
+    let bind = Request { address: Address::v4([127, 0, 0, 1], 0), ..Request::new(Op::Bind, TOKEN) };
+    let datagram = Request { flags: u32::from(Tag::DATAGRAM), value: 1, op: Op::Datagram, ..bind };
+    for (kind, request) in [(Kind::Stream, bind), (Kind::Datagrams, datagram)] {
+        let fd = unix::open(kind).unwrap();
+        let local = hand.ask(&fd, &request).local;
+        let again = unix::open(kind).unwrap();
+        let again_there = Request { address: local, ..request };
+        assert_eq!(hand.ask(&again, &again_there).errno, libc::EADDRINUSE);
+        hand.until_left(1);
+        let copy = fd.try_clone().unwrap();
+        drop(fd);
+        assert_eq!(hand.ask(&again, &again_there).errno, libc::EADDRINUSE);
+        drop(copy);
+        // At once, also where the host has not been told yet.
+        assert_eq!(hand.ask(&again, &again_there).errno, 0);
+        hand.until_left(1);
+        drop(again);
+        hand.until_left(0);
+    }
+    assert_eq!(std::fs::read_dir(hand.host.directory.path()).unwrap().count(), 0, "and no file is left");
 }
 
 #[test]
 fn who_neither_reads_nor_can_write_is_told_of_a_reset_and_reads_what_came_before() {
     let mut hand = Hand::new("unread");
-    let listener = hand.listen(1, 8);
-    let (client, server) = hand.pair(&listener, 2);
+    let listener = hand.listen(8);
+    let (client, server) = hand.pair(&listener);
     for fd in [&server, &client] {
         // Full is what stays full.
         let (mut sent, mut idle) = (0, 0);
@@ -400,7 +413,8 @@ fn who_neither_reads_nor_can_write_is_told_of_a_reset_and_reads_what_came_before
         assert!(sent > 600_000, "{sent} bytes");
     }
     assert_eq!(poll(&client, libc::POLLOUT, 0), 0, "it can be written to");
-    let info = hand.host.socket(2).unwrap().with(|stack, id, now| stack.tcp_info(id, now)).unwrap();
+    let id = unix::cookie(client.as_fd()).unwrap();
+    let info = hand.host.socket(id).unwrap().with(|stack, id, now| stack.tcp_info(id, now)).unwrap();
     hand.reset(server);
     hand.until("OUT", |_| poll(&client, libc::POLLOUT, 0) & libc::POLLOUT != 0);
     // An ordinary user's host cannot have the kernel take all that came: writing then says EPIPE.

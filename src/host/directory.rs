@@ -1,0 +1,128 @@
+//! The host's own directory: what it binds programs' sockets to, and its own ends of them, has a path there. Nobody else
+//! can enter it (mode 0700), so that nobody else can connect to these sockets, send to them, or take their names. Who
+//! has a socket itself needs no path.
+
+use crate::sys::{entropy, env, unix};
+use sockeye_shim::{address::Address, name};
+use std::{
+    fs, io,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirBuilderExt, MetadataExt},
+    },
+    path::{Path, PathBuf},
+};
+
+/// The longest path of a directory that still leaves room for a file's name in a `sockaddr_un`.
+const LONGEST: usize = 64;
+
+/// A directory, which is removed when this is dropped.
+pub struct Directory {
+    path: PathBuf,
+    next: u64,
+}
+
+/// A path in it that one socket has. The file is removed when this is dropped.
+pub struct Place(PathBuf);
+
+impl Directory {
+    /// Makes one, where what the machine or this user runs belongs.
+    ///
+    /// # Errors
+    /// A text: none can be made.
+    pub fn make() -> Result<Self, String> {
+        let mut why = String::new();
+        for folder in folders() {
+            let [high, low] = entropy::seed();
+            let path = folder.join(format!("sockeye-{high:016x}{low:016x}"));
+            if path.as_os_str().len() > LONGEST {
+                continue;
+            }
+            match fs::DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Self { path, next: 0 }),
+                Err(error) => why = format!("{}: {error}", folder.display()),
+            }
+        }
+        Err(format!("no directory can be made for the sockets of programs: {why}"))
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A path that nothing has, whose name begins with `kind`.
+    pub fn place(&mut self, kind: &str) -> Place {
+        self.next += 1;
+        Place(self.path.join(format!("{kind}{:x}", self.next)))
+    }
+
+    /// A path for a stream end that is bound to an address ([`name::bound`]).
+    pub fn bound(&mut self, local: Address) -> Place {
+        let text = local.to_text();
+        let address: String = text.iter().map(|byte| char::from(*byte)).collect();
+        self.place(&format!("{}{address}-", char::from(name::BOUND)))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // What cannot be removed is left to whoever cleans such places.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+impl Place {
+    /// The path.
+    pub fn path(&self) -> &[u8] {
+        self.0.as_os_str().as_bytes()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // It may never have been made, or be gone with the directory.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Where to look for room: this user's own place, the machine's, and the one that everybody has.
+fn folders() -> Vec<PathBuf> {
+    let uid = unix::own_uid();
+    let owns = |path: &PathBuf| fs::metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == uid);
+    let own = env::var("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute() && owns(path));
+    own.into_iter().chain((uid == 0).then(|| PathBuf::from("/run"))).chain([PathBuf::from("/tmp")]).collect()
+}
+
+/// The bound stream ends of a directory, for who tells them that their host is gone.
+///
+/// # Errors
+/// Those of reading it.
+pub fn bound_ends(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(directory)?.flatten().map(|entry| entry.path());
+    Ok(paths.filter(|path| name::bound(path.as_os_str().as_bytes()).is_some()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::unix::Kind;
+    use std::os::{fd::AsFd, unix::fs::PermissionsExt};
+
+    #[test]
+    fn it_is_this_users_alone_and_gone_with_what_is_in_it() {
+        let mut directory = Directory::make().unwrap();
+        let path = directory.path().to_owned();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        let ends = [(); 2].map(|()| unix::open(Kind::Stream).unwrap());
+        let places = [(); 2].map(|()| directory.bound(Address::v4([255; 4], 65535)));
+        let other = directory.place("own");
+        ends.iter().zip(&places).for_each(|(end, place)| unix::bind_path(end.as_fd(), place.path()).unwrap());
+        assert_eq!(bound_ends(&path).unwrap().len(), 2);
+        drop(places);
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+        fs::write(&other.0, b"").unwrap();
+        drop((directory, other));
+        assert!(!path.exists());
+    }
+}
