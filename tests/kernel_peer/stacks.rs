@@ -126,7 +126,8 @@ fn the_operator_sees_stacks_inside_a_process() {
     let (code, out, err) = operator(&namespace, &format!("stop --stack {name}"), &[]);
     let cure = format!("it is inside process {pid}, which alone can use it; end that process\n");
     assert_eq!((code, out.as_str(), err), (Some(1), "", format!("sockeye: stack {name}: {cure}")));
-    assert_eq!(operator(&namespace, "stop", &[]).2, "sockeye: no stack is running\n");
+    let inside = format!("a stack is inside process {pid}: name it as --stack {name}");
+    assert_eq!(operator(&namespace, "stop", &[]).2, format!("sockeye: no host is running; {inside}\n"));
     let (code, _, err) = operator(&namespace, "down t0", &[]);
     assert_eq!(
         (code, err),

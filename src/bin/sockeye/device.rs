@@ -82,7 +82,7 @@ pub fn up(arguments: &Up) -> Result<String, Failure> {
     name_the_lost(name, &mut said)?;
     if let Some(stack) = neighbours::other_host(side.addr, side.prefix) {
         let (kind, Side { addr, prefix }) = (title(medium).to_lowercase(), side);
-        let dns = if is_let_out { name_servers(name, &mut said) } else { String::new() };
+        let dns = if is_let_out { name_servers(name) } else { String::new() };
         let _ = writeln!(said, "SOCKEYE_NET={kind}:{name},ip={stack}/{prefix},gw={addr}{dns}");
     }
     Ok(said)
@@ -123,12 +123,12 @@ fn is_let_out(name: &str, side: Side, said: &mut String) -> Result<bool, Failure
 }
 
 /// The key `dns=` with the machine's name servers, which a stack reaches that is let out; nothing if there are none,
-/// and a line says so.
-fn name_servers(name: &str, said: &mut String) -> String {
+/// and a line says so, where it is not taken for a part of the specification.
+fn name_servers(name: &str) -> String {
     match resolvers::reachable() {
         Ok(servers) => format!(",dns={}", servers.iter().map(ToString::to_string).collect::<Vec<_>>().join("+")),
         Err(why) => {
-            say(said, name, &format!("{why}: add dns=ADDRESS to the specification, or names are not found"));
+            complain!("{name}: {why}: add dns=ADDRESS to the specification, or names are not found");
             String::new()
         }
     }
@@ -159,7 +159,14 @@ pub fn down(arguments: &Down) -> Result<String, Failure> {
     let mut said = String::new();
     remove(name, medium)?;
     say(&mut said, name, &format!("removed, a {} device", title(medium)));
-    undo_masquerade(name, &mut said)?;
+    if !undo_masquerade(name, &mut said)?
+        && masquerade::present(name) == Present::Unseen
+        && masquerade::is_forwarding()?
+    {
+        complain!(
+            "{name}: whether it was masqueraded is root's to see; if it was, `sudo sockeye down {name}` undoes that"
+        );
+    }
     Ok(said)
 }
 

@@ -143,6 +143,7 @@ impl Tool {
 }
 
 /// Whether a device's network is let out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Present {
     No,
     /// By one of the tools.

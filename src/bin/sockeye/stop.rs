@@ -35,10 +35,16 @@ pub fn one(named: Option<&String>) -> Result<String, Failure> {
         Ok(stack) => !stack.is_inside,
         Err(trouble) => !matches!(trouble, Trouble::Stranger | Trouble::Absent | Trouble::Ended),
     };
-    let asked = survey::all(ss::token()?, &Describe::default());
-    let mut names: Vec<_> = asked.into_iter().filter(|(_, answer)| is_hosts(answer)).map(|(name, _)| name).collect();
+    let (asked, others): (Vec<_>, Vec<_>) =
+        survey::all(ss::token()?, &Describe::default()).into_iter().partition(|(_, answer)| is_hosts(answer));
+    let mut names: Vec<_> = asked.into_iter().map(|(name, _)| name).collect();
     match (names.pop(), names.as_slice()) {
-        (None, _) => Err("no stack is running".to_owned()),
+        (None, _) => Err(match others.into_iter().find_map(|(name, answer)| Some((name, answer.ok()?.pid))) {
+            Some((name, pid)) => {
+                format!("no host is running; a stack is inside process {pid}: name it as --stack {name}")
+            }
+            None => "no stack is running".to_owned(),
+        }),
         (Some(name), []) => Ok(name),
         (Some(last), others) => {
             Err(format!("several stacks are running: {} and {last}; name one as --stack NAME", others.join(", ")))
