@@ -111,11 +111,11 @@ impl Host<'_> {
     ///
     /// As [`Host::ask`].
     pub fn hold(&self, listener: i32) -> Result<()> {
-        self.hand_over(&Request::new(Op::Tree, self.token, 0), &[], listener)
+        self.hand_over(&Request::new(Op::Tree, self.token, 0), &[0], listener)
     }
 
-    /// Has the host start another one ([`Op::Start`]), whose complaints go to `words`. `meant` is the text behind the
-    /// request.
+    /// Has the host start another one ([`Op::Start`]), whose complaints go to `words`. `meant` is the text that comes
+    /// with them.
     ///
     /// # Errors
     ///
@@ -124,12 +124,11 @@ impl Host<'_> {
         self.hand_over(&Request::new(Op::Start, self.token, 0), meant, words)
     }
 
-    /// Sends a request with text behind it, then a descriptor, and waits for the response. Starts no host.
-    fn hand_over(&self, request: &Request, meant: &[u8], descriptor: i32) -> Result<()> {
-        let mut packet = [0; Request::SIZE + MEANT];
+    /// Sends a request, then text with a descriptor, and waits for the response. Starts no host.
+    fn hand_over(&self, request: &Request, text: &[u8], descriptor: i32) -> Result<()> {
         let socket = self.reach()?;
-        kernel::send(socket.0, joined(request, meant, &mut packet)?).map_err(|_| DOWN)?;
-        kernel::send_descriptor(socket.0, descriptor).map_err(|_| DOWN)?;
+        kernel::send(socket.0, &request.to_bytes()).map_err(|_| DOWN)?;
+        kernel::send_with_descriptor(socket.0, text, Some(descriptor)).map_err(|_| DOWN)?;
         match self.response(&socket)?.errno {
             0 => Ok(()),
             errno => Err(Errno(errno)),

@@ -369,8 +369,8 @@ pub fn poll(set: &mut [libc::pollfd]) -> Result<usize> {
     unsafe { call(libc::SYS_ppoll, [at, set.len(), limit, 0, 0, 0]) }
 }
 
-/// Sends one byte and a descriptor behind it (SCM_RIGHTS); both are received together.
-pub fn send_descriptor(fd: i32, sent: i32) -> Result<()> {
+/// Sends bytes, one at least, and a descriptor behind them (SCM_RIGHTS), if there is one, without SIGPIPE.
+pub fn send_with_descriptor(fd: i32, bytes: &[u8], sent: Option<i32>) -> Result<()> {
     /// A control message of one descriptor (cmsg(3)), as long as the kernel wants it.
     #[repr(C)]
     struct Rights {
@@ -380,12 +380,14 @@ pub fn send_descriptor(fd: i32, sent: i32) -> Result<()> {
         descriptor: i32,
         padding: i32,
     }
-    let rights = Rights { len: 20, level: libc::SOL_SOCKET, kind: libc::SCM_RIGHTS, descriptor: sent, padding: 0 };
-    let piece = libc::iovec { iov_base: c"".as_ptr().cast_mut().cast(), iov_len: 1 };
-    let (piece, rights) = ((&raw const piece) as usize, (&raw const rights) as usize);
-    let message = [0usize, 0, piece, 1, rights, size_of::<Rights>(), 0];
-    // SAFETY: a msghdr of 64-bit Linux (no name, one piece, one control message, no flags), whose parts live through
-    // the call and are only read.
+    let descriptor = sent.unwrap_or(-1);
+    let rights = Rights { len: 20, level: libc::SOL_SOCKET, kind: libc::SCM_RIGHTS, descriptor, padding: 0 };
+    let piece = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let (piece, at) = ((&raw const piece) as usize, (&raw const rights) as usize);
+    let (at, len) = if sent.is_some() { (at, size_of::<Rights>()) } else { (0, 0) };
+    let message = [0usize, 0, piece, 1, at, len, 0];
+    // SAFETY: a msghdr of 64-bit Linux (no name, one piece, one control message or none, no flags), whose parts live
+    // through the call and are only read.
     unsafe {
         call(libc::SYS_sendmsg, [fd as usize, message.as_ptr() as usize, libc::MSG_NOSIGNAL as usize, 0, 0, 0])
             .map(drop)

@@ -22,7 +22,7 @@ use crate::{
     ready::Ready,
     rng::SeededRng,
     stack::{Config, IfaceId, SocketId, Stack, config::Kind},
-    sys::{clock, entropy, fork, panics},
+    sys::{clock, entropy, fork, panics, secret},
     time::{Duration, Instant},
 };
 use lead::Lead;
@@ -33,6 +33,7 @@ use ready::{Hub, Watcher};
 use said::Said;
 use std::{
     net::IpAddr,
+    ops::Range,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -231,6 +232,16 @@ impl Engine {
     /// That another host has an own address, as was found out by probing for it: the stack has no network for good.
     pub fn lost_address(&self) -> Option<StartError> {
         self.lost.get().map(|&(addr, mac)| StartError::AddressInUse(addr, mac))
+    }
+
+    /// Where the stack's keys lie. They stay there.
+    pub fn secrets(&self) -> Vec<Range<usize>> {
+        let mut places = vec![secret::place(self)];
+        places.extend(self.with(|stack, _| {
+            let (rng, keys) = stack.secrets();
+            [secret::place(rng), secret::place(keys)]
+        }));
+        places
     }
 
     /// The configuration the stack was made with.

@@ -15,10 +15,12 @@
 //! | `interfaces.rs` | what getifaddrs(3) tells |
 //! | `operator.rs` | what `sockeye ss`, `sockeye log` and `sockeye stop` ask |
 //! | `life.rs` `tree.rs` `farewell.rs` | who uses the stack, and when it ends; trees behind the fence; telling those who wait |
+//! | `confine.rs` | what the host gives up, once it has what it needs |
 #![forbid(unsafe_code)]
 
 mod bridge;
 pub mod client;
+mod confine;
 mod connect;
 mod datagram;
 mod dns;
@@ -42,8 +44,13 @@ mod tests;
 mod tree;
 
 use crate::{
+    engine::Engine,
     socket::stacks,
-    sys::{env, log, process},
+    stack::{
+        Config,
+        config::{Logging, Whither},
+    },
+    sys::{env, log, process, secret, steward, threads},
     time::Duration,
 };
 use ::log::LevelFilter;
@@ -91,6 +98,9 @@ impl Options {
 /// Runs a host until the last program and the last connection are gone. Where a host of this name runs already and
 /// answers there is nothing to do.
 ///
+/// A process that does nothing else is only this from here on: it gives up its rights, and cannot have them back. As one
+/// of several threads a host leaves the process what it has.
+///
 /// # Errors
 /// A text that names cause and cure.
 pub fn run(options: &Options) -> Result<(), String> {
@@ -101,14 +111,25 @@ pub fn run(options: &Options) -> Result<(), String> {
         Claim::Ours(gate) => gate,
         Claim::Another => return Ok(()),
     };
-    farewell::prepare(&name);
     log::keep(LevelFilter::Info);
     let config = stacks::describe(&options.net, env::var).map_err(|error| error.to_string())?;
     stacks::check_variables()?;
-    let stack = stacks::make(&options.net, Some(CLAIM)).map_err(|_| last_error())?;
+    let has_process = threads::is_alone();
+    if has_process {
+        appoint_steward(&config)?;
+    }
+    farewell::prepare(&name);
+    let opened = stacks::open(&options.net).map_err(|_| last_error())?;
+    if has_process {
+        confine::give_up(config.kind)?;
+    }
+    let stack = opened.start(Some(CLAIM)).map_err(|_| last_error())?;
     let engine = stacks::engine(stack).ok_or("the stack is gone")?;
     let served = gate.open().and_then(|()| {
         let mut host = slot::Host::new(stack, engine, (name, config), gate, options.token)?;
+        if has_process {
+            keep_secrets(engine, &host);
+        }
         host.serve();
         host.take_leave();
         Ok(host)
@@ -117,6 +138,25 @@ pub fn run(options: &Options) -> Result<(), String> {
     // that is stopped has open is reset, and then so are programs' ends.
     let _freed_once = stacks::free(stack, Some(Duration::ZERO));
     served.map(drop)
+}
+
+/// Leaves a process behind that has the rights which the host is about to give up.
+fn appoint_steward(config: &Config) -> Result<(), String> {
+    let log = match &config.log {
+        Some(Logging { whither: Whither::File(path), .. }) => Some(path.clone()),
+        _ => None,
+    };
+    steward::appoint(steward::Duties { log, request: tree::start_for })
+        .map_err(|error| format!("the host cannot be started: its steward: {error}"))
+}
+
+/// The token and the keys are not to be found on a disk.
+fn keep_secrets(engine: &Engine, host: &slot::Host) {
+    let mut places = engine.secrets();
+    places.extend([secret::place(host), secret::stack()]);
+    if let Err(error) = secret::keep(&places) {
+        ::log::warn!("keys and token may be written to swap: {error}; raise the limit of locked memory (ulimit -l)");
+    }
 }
 
 fn last_error() -> String {

@@ -90,7 +90,7 @@ impl Host {
                         }
                         Op::Tree | Op::Start => {
                             self.note_user(pid);
-                            return self.await_gift(number, asker, &request, (meant, uid), is_new);
+                            return self.await_gift(number, asker, &request, uid, is_new);
                         }
                         _ => self.serve_program(&request, meant, uid, pid),
                     }

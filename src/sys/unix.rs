@@ -1,5 +1,6 @@
 //! AF_UNIX sockets with abstract names (unix(7)), and what a host has to know of who is at their other end.
 
+use super::steward;
 use std::{
     io::{self, IoSlice, IoSliceMut},
     mem::{offset_of, size_of},
@@ -129,19 +130,35 @@ pub fn has_datagrams(fd: BorrowedFd<'_>, name: &[u8]) -> bool {
     }
 }
 
-/// SO_SNDBUF, of which the kernel makes twice as much: how much it has then. Beyond net.core.wmem_max only for root.
+/// SO_SNDBUF, of which the kernel makes twice as much: how much it has then. Beyond net.core.wmem_max only for root, or
+/// who has a steward of root's.
 ///
 /// # Errors
 /// Those of setsockopt(2).
 pub fn set_send_buffer(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<usize> {
+    let has = || option(fd, libc::SO_SNDBUF, 0i32).and_then(|has| usize::try_from(has).ok()).unwrap_or(0);
+    set_buffer(fd, libc::SO_SNDBUF, bytes)?;
+    let forced = || force_send_buffer(fd, bytes).or_else(|_| steward::widen_send_buffer(fd, bytes));
+    match has() {
+        enough if enough >= bytes.saturating_mul(2) => Ok(enough),
+        little => Ok(forced().map_or(little, |()| has())),
+    }
+}
+
+/// SO_SNDBUFFORCE: beyond net.core.wmem_max.
+///
+/// # Errors
+/// EPERM for who has not CAP_NET_ADMIN.
+pub fn force_send_buffer(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
+    set_buffer(fd, libc::SO_SNDBUFFORCE, bytes)
+}
+
+fn set_buffer(fd: BorrowedFd<'_>, name: i32, bytes: usize) -> io::Result<()> {
     let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
-    let set = |name: i32| {
-        let (level, len) = (libc::SOL_SOCKET, size_of::<i32>());
-        // SAFETY: the kernel reads `len` bytes of an int.
-        checked(unsafe { libc::syscall(libc::SYS_setsockopt, fd.as_raw_fd(), level, name, &raw const bytes, len) })
-    };
-    set(libc::SO_SNDBUFFORCE).or_else(|_| set(libc::SO_SNDBUF))?;
-    Ok(option(fd, libc::SO_SNDBUF, 0i32).and_then(|has| usize::try_from(has).ok()).unwrap_or(0))
+    let (level, len) = (libc::SOL_SOCKET, size_of::<i32>());
+    // SAFETY: the kernel reads `len` bytes of an int.
+    checked(unsafe { libc::syscall(libc::SYS_setsockopt, fd.as_raw_fd(), level, name, &raw const bytes, len) })
+        .map(drop)
 }
 
 /// Whether any stream socket has this name.
@@ -186,14 +203,20 @@ pub fn recv_slices(fd: BorrowedFd<'_>, into: &mut [IoSliceMut<'_>]) -> io::Resul
     checked(unsafe { libc::syscall(libc::SYS_recvmsg, fd.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) })
 }
 
-/// Receives a packet with a descriptor behind it (SCM_RIGHTS), which does not survive exec; nothing if the packet has
-/// none. It never blocks.
+/// Receives a packet for the descriptor behind it; nothing if the packet has none. It never blocks.
 ///
 /// # Errors
 /// Those of recvmsg(2).
 pub fn recv_descriptor(fd: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
-    let mut byte = 0u8;
-    let mut piece = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    recv_with_descriptor(fd, &mut [0], libc::MSG_DONTWAIT).map(|(_, descriptor)| descriptor)
+}
+
+/// Receives a packet and the descriptor behind it (SCM_RIGHTS), if there is one; it does not survive exec.
+///
+/// # Errors
+/// Those of recvmsg(2).
+pub fn recv_with_descriptor(fd: BorrowedFd<'_>, into: &mut [u8], flags: i32) -> io::Result<(usize, Option<OwnedFd>)> {
+    let mut piece = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
     // Room for one: the kernel closes what there is more.
     let mut control = [0u64; 3];
     // SAFETY: a header of zeros names no address and no control data.
@@ -202,9 +225,9 @@ pub fn recv_descriptor(fd: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
     message.msg_controllen = size_of_val(&control);
-    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
-    // SAFETY: the byte and the control data are valid for what the header says.
-    checked(unsafe { libc::syscall(libc::SYS_recvmsg, fd.as_raw_fd(), &raw mut message, flags) })?;
+    let flags = flags | libc::MSG_CMSG_CLOEXEC;
+    // SAFETY: the bytes and the control data are valid for what the header says.
+    let len = checked(unsafe { libc::syscall(libc::SYS_recvmsg, fd.as_raw_fd(), &raw mut message, flags) })?;
     // SAFETY: the header is as the kernel left it; a control message that it names is within `control`.
     let descriptor = unsafe {
         let header = libc::CMSG_FIRSTHDR(&raw const message);
@@ -216,7 +239,7 @@ pub fn recv_descriptor(fd: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
         header.as_ref().is_some_and(carries).then(|| libc::CMSG_DATA(header).cast::<RawFd>().read_unaligned())
     };
     // SAFETY: the kernel has just made it, for us alone.
-    Ok(descriptor.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }))
+    Ok((len, descriptor.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })))
 }
 
 /// send(2) with `flags` (MSG_OOB); it neither blocks nor raises SIGPIPE.

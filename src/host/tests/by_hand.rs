@@ -48,7 +48,7 @@ impl Hand {
         let stack = format!("{}-hand-{name}", std::process::id()).into_bytes();
         let Ok(Claim::Ours(gate)) = Gate::claim(&stack) else { panic!("the name is taken") };
         gate.open().unwrap();
-        let number = stacks::make("null:", None).unwrap();
+        let number = stacks::open("null:").unwrap().start(None).unwrap();
         let config = stacks::describe("null:", |_| None).unwrap();
         let engine = stacks::engine(number).unwrap();
         let host = Host::new(number, engine, (stack.clone(), config), gate, Some(TOKEN)).unwrap();
