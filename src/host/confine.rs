@@ -40,6 +40,7 @@ const COMMON: &[(c_long, When)] = &[
     // Waiting, and who is waited for.
     (libc::SYS_ppoll, Always),
     (libc::SYS_epoll_pwait, Always),
+    (libc::SYS_epoll_create1, Always),
     (libc::SYS_epoll_ctl, Always),
     (libc::SYS_futex, Always),
     (libc::SYS_pidfd_open, Always),
@@ -127,17 +128,18 @@ const OLDER: &[(c_long, When)] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: &[(c_long, When)] = &[];
 
-/// How much waits in a program's end, and whether a descriptor is a fence's.
+/// How much waits in a program's end; whether a descriptor is a fence's; that the way to syslog(3) holds nobody up.
 const QUEUED: u32 = libc::FIONREAD as u32;
 const FENCE: u32 = fence::ID_VALID as u32;
+const NO_WAIT: u32 = libc::FIONBIO as u32;
 /// Whether a TAP or TUN device is up.
 const IS_UP: u32 = libc::SIOCGIFFLAGS as u32;
 
 /// The calls of a host with such a device.
 fn table(kind: Kind) -> Vec<Rule> {
     let requests: &[u32] = match kind {
-        Kind::Tap | Kind::Tun => &[QUEUED, FENCE, IS_UP],
-        Kind::Null => &[QUEUED, FENCE],
+        Kind::Tap | Kind::Tun => &[QUEUED, FENCE, NO_WAIT, IS_UP],
+        Kind::Null => &[QUEUED, FENCE, NO_WAIT],
     };
     [COMMON, OLDER, &[(libc::SYS_ioctl, Is(1, ALL, requests))]]
         .concat()

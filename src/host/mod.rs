@@ -23,7 +23,7 @@ pub mod client;
 mod confine;
 mod connect;
 mod datagram;
-mod dns;
+pub mod dns;
 mod end;
 mod farewell;
 mod gate;

@@ -54,7 +54,7 @@ pub fn shut_out(folders: &[&Path]) -> io::Result<bool> {
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EOPNOTSUPP)) => return Ok(false),
         Err(error) => return Err(error),
     };
-    let kinds = KINDS[version.clamp(1, KINDS.len()) - 1];
+    let kinds = KINDS.get(version.saturating_sub(1)).copied().unwrap_or(KINDS[KINDS.len() - 1]);
     let handled_access_net = if version >= WITH_NET { NET } else { 0 };
     let attributes = Attributes { handled_access_fs: (1 << kinds) - 1, handled_access_net };
     // Versions without TCP take the shorter form alone.

@@ -56,14 +56,29 @@ impl Otherwise {
     }
 }
 
-/// What is added to the filter for each rule ends by a verdict, or is passed over.
-fn compile(rules: &[Rule], otherwise: Otherwise, own: u32) -> Vec<libc::sock_filter> {
-    const EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
-    const GREATER: u32 = libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K;
-    const ANY: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
-    const AND: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
-    let allowed = || fence::verdict(libc::SECCOMP_RET_ALLOW);
+const EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+const GREATER: u32 = libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K;
+const ANY: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
+const AND: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
+
+/// The filter of what libc may be told by the way. It is one of its own: of what it says the kernel's log is to know
+/// nothing.
+fn quiet(rules: &[Rule]) -> Vec<libc::sock_filter> {
     let refused = |errno: c_int| fence::verdict(libc::SECCOMP_RET_ERRNO | errno.unsigned_abs());
+    let mut program = vec![fence::load(fence::NUMBER)];
+    for Rule { call, when } in rules {
+        if let When::Never(errno) = when {
+            program.extend([fence::step(EQUAL, *call as u32, 0, 1), refused(*errno)]);
+        }
+    }
+    program.extend([fence::step(GREATER, LATEST as u32, 0, 1), refused(libc::ENOSYS)]);
+    program.push(fence::verdict(libc::SECCOMP_RET_ALLOW));
+    program
+}
+
+/// The filter of the table. What is added for each rule ends by a verdict, or is passed over.
+fn strict(rules: &[Rule], otherwise: Otherwise, own: u32) -> Vec<libc::sock_filter> {
+    let allowed = || fence::verdict(libc::SECCOMP_RET_ALLOW);
     let mut program = vec![
         fence::load(fence::ARCH),
         fence::step(EQUAL, fence::ARCHITECTURE, 1, 0),
@@ -82,29 +97,31 @@ fn compile(rules: &[Rule], otherwise: Otherwise, own: u32) -> Vec<libc::sock_fil
             steps
         };
         let steps = match when {
-            When::Always => vec![allowed()],
+            // That never is [`quiet`] has said.
+            When::Always | When::Never(_) => vec![allowed()],
             When::Is(argument, mask, of) => judge(*argument, *mask, of),
             When::Own(argument) => judge(*argument, u32::MAX, &[own]),
-            When::Never(errno) => vec![refused(*errno)],
         };
         program.push(fence::step(EQUAL, *call as u32, 0, steps.len() as u8));
         program.extend(steps);
     }
-    program.push(fence::step(GREATER, LATEST as u32, 0, 1));
-    program.push(refused(libc::ENOSYS));
+    program.extend([fence::step(GREATER, LATEST as u32, 0, 1), allowed()]);
     program.push(fence::verdict(otherwise.verdict()));
     program
 }
 
-/// Puts the calling thread, and all threads it will start, under a filter. It must gain no rights any more
+/// Puts the calling thread, and all threads it will start, under the filters. It must gain no rights any more
 /// (PR_SET_NO_NEW_PRIVS).
 ///
 /// # Errors
 /// Those of seccomp(2): ENOSYS or EINVAL on a kernel without it.
 pub fn install(rules: &[Rule], otherwise: Otherwise) -> io::Result<()> {
-    let program = compile(rules, otherwise, std::process::id());
-    let flags = if otherwise == Otherwise::Refuse { libc::SECCOMP_FILTER_FLAG_LOG } else { 0 };
-    kernel::set_filter(&program, flags).map(drop).map_err(|errno| io::Error::from_raw_os_error(errno.0))
+    let programs = [quiet(rules), strict(rules, otherwise, std::process::id())];
+    let logs = if otherwise == Otherwise::Refuse { libc::SECCOMP_FILTER_FLAG_LOG } else { 0 };
+    for (program, flags) in programs.iter().zip([0, logs]) {
+        kernel::set_filter(program, flags).map_err(|errno| io::Error::from_raw_os_error(errno.0))?;
+    }
+    Ok(())
 }
 
 /// What a call did in a process of its own.
@@ -121,7 +138,7 @@ pub enum Outcome {
 #[cfg(test)]
 pub fn try_call(rules: &[Rule], otherwise: Otherwise, call: c_long, arguments: [usize; 6]) -> Outcome {
     // All that the child needs is made before: between fork and exit it makes system calls only.
-    let with_own = |own| compile(rules, otherwise, own);
+    let (quiet, with_own) = (quiet(rules), |own| strict(rules, otherwise, own));
     let mut program = with_own(0);
     let places: Vec<usize> =
         with_own(1).iter().zip(&program).enumerate().filter(|(_, (a, b))| a.k != b.k).map(|(at, _)| at).collect();
@@ -132,7 +149,9 @@ pub fn try_call(rules: &[Rule], otherwise: Otherwise, call: c_long, arguments: [
         if child == 0 {
             let own = libc::getpid() as u32;
             places.iter().for_each(|at| program[*at].k = own);
-            let ready = kernel::give_up_new_rights().and_then(|()| kernel::set_filter(&program, 0));
+            let ready = kernel::give_up_new_rights()
+                .and_then(|()| kernel::set_filter(&quiet, 0))
+                .and_then(|_| kernel::set_filter(&program, 0));
             let errno = match ready.map(|_| kernel::call(call, arguments)) {
                 Ok(Ok(_)) => 0,
                 Ok(Err(errno)) => errno.0,

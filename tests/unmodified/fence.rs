@@ -163,9 +163,14 @@ fn another_stacks_host_is_started_outside() {
         let mut outer = home.start_fed(&["sh", "-c", &inner]);
         wait_until("the inner stack has no host", || host_of(home, "inner").is_some());
         let host = host_of(home, "inner").expect("it is there");
-        let status = fs::read_to_string(format!("/proc/{host}/status")).expect("it is there");
-        // Its own filter, and not the fence's besides.
-        assert!(status.contains("Seccomp_filters:\t1\n"), "{status}");
+        let filters = |pid: i32| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it is there");
+            status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:")?.trim().parse::<u32>().ok())
+        };
+        // Its own, and not the fence's besides, once it serves.
+        let outside = filters(host_of(home, "tap-t0").expect("it is there"));
+        assert!(outside > Some(0));
+        wait_until("the inner host is behind the fence", || filters(host) == outside);
         drop(outer.stdin());
         assert_eq!(outer.ended().text(), "");
     });
