@@ -25,6 +25,8 @@ fn arena() -> usize {
         // SAFETY: before the first call of the library, in the only thread there is; fresh mappings, found by address.
         unsafe {
             std::env::set_var("SOCKEYE_NET", "null:,log=off");
+            // write(2) raises it where it is told to.
+            libc::signal(libc::SIGPIPE, libc::SIG_IGN);
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
             let at = libc::mmap(ptr::null_mut(), BEHIND, libc::PROT_NONE, flags, -1, 0);
             assert_ne!(at, libc::MAP_FAILED);

@@ -16,7 +16,7 @@ use sockeye::{
 use std::{fs, os::fd::FromRawFd, path::Path, time::Duration as Wall};
 
 /// Packets that are replayed at most, and how long they may be.
-const PACKETS: usize = 64;
+const PACKETS: usize = 16;
 const LONGEST: usize = 70_000;
 
 fuzz_target!(|data: &[u8]| {
