@@ -18,10 +18,10 @@ use std::{cell::RefCell, collections::VecDeque, net::IpAddr, rc::Rc};
 use wire_pair::{Pair, Side, Wire, end};
 
 /// Turns and sockets of one run.
-const TURNS: usize = 300;
+const TURNS: usize = 150;
 const SOCKETS: usize = 24;
 /// Steps in which time goes on at the end.
-const STEPS: usize = 4_000;
+const STEPS: usize = 600;
 
 /// What happens to a frame on the way.
 enum Fate {
