@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use pcap_file::{
-    pcap::PcapReader,
-    pcapng::{Block, PcapNgReader},
+    pcap::PcapParser,
+    pcapng::{Block, PcapNgParser},
 };
 use sockeye::{
     buf::Frame,
@@ -31,30 +31,27 @@ fn fits(packet: &[u8]) -> bool {
     !packet.is_empty() && packet.len() <= LONGEST
 }
 
+// Parsers and no readers, which begin with a buffer of megabytes.
 fn of_pcapng(data: &[u8]) -> Vec<Vec<u8>> {
-    let Ok(mut reader) = PcapNgReader::new(data) else { return Vec::new() };
     let mut packets = Vec::new();
-    while let Some(Ok(block)) = reader.next_block() {
+    let Ok((mut rest, mut parser)) = PcapNgParser::new(data) else { return packets };
+    while let Ok((behind, block)) = parser.next_block(rest) {
+        rest = behind;
         match block {
             Block::EnhancedPacket(packet) => packets.push(packet.data.into_owned()),
             Block::SimplePacket(packet) => packets.push(packet.data.into_owned()),
             _ => {}
-        }
-        if packets.len() == 4 * PACKETS {
-            break;
         }
     }
     packets
 }
 
 fn of_pcap(data: &[u8]) -> Vec<Vec<u8>> {
-    let Ok(mut reader) = PcapReader::new(data) else { return Vec::new() };
     let mut packets = Vec::new();
-    while let Some(Ok(packet)) = reader.next_packet() {
+    let Ok((mut rest, parser)) = PcapParser::new(data) else { return packets };
+    while let Ok((behind, packet)) = parser.next_packet(rest) {
+        rest = behind;
         packets.push(packet.data.into_owned());
-        if packets.len() == PACKETS {
-            break;
-        }
     }
     packets
 }
