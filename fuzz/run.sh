@@ -1,6 +1,7 @@
 #!/bin/bash
-# fuzz/run.sh [TARGET...]: fuzzes the targets (all, if none is named), two at a time, FUZZ_SECONDS each (60). Builds them
-# with a stable compiler, debug assertions and overflow checks; with FUZZ_ASAN=1 by a nightly one, with AddressSanitizer.
+# fuzz/run.sh [TARGET...]: fuzzes the targets (all, if none is named), two at a time, FUZZ_SECONDS each (60). Builds
+# them with a stable compiler, debug assertions and overflow checks; with FUZZ_ASAN=1 by a nightly one, with
+# AddressSanitizer.
 #
 # Each begins with the inputs under fuzz/seeds/TARGET, which are only read; what it finds besides goes to
 # target/fuzz/TARGET of the main folder. An input that crashes is left there as crash-*, and ends this with failure: it
@@ -31,8 +32,9 @@ fuzz() {
   local places=("$found" "seeds/$target")
   # The project's own scripts are the best ones.
   [ "$target" = scripts ] && places+=(../tests/scripts)
-  if "$work/build/$host/release/$target" -max_total_time="$seconds" -timeout=25 -rss_limit_mb=4096 -print_final_stats=1 \
-    -artifact_prefix="$work/" -verbosity=1 ${FUZZ_ARGS:-} "${places[@]}" >"$log" 2>&1 </dev/null; then
+  local options=(-max_total_time="$seconds" -timeout=25 -rss_limit_mb=4096 -print_final_stats=1)
+  if "$work/build/$host/release/$target" "${options[@]}" -artifact_prefix="$work/" ${FUZZ_ARGS:-} "${places[@]}" \
+    >"$log" 2>&1 </dev/null; then
     printf '%-9s %s\n' "$target" "$(awk '
       /stat::number_of_executed_units/ { runs = $2 } /stat::average_exec_per_sec/ { rate = $2 }
       / cov: / { for (i = 1; i < NF; i++) if ($i == "cov:") cov = $(i + 1) }

@@ -7,8 +7,8 @@ use std::{
     io,
 };
 
-/// Calls with higher numbers are newer than this list of Linux's was. A libc that tries one means to do without where it
-/// is not there.
+/// Calls with higher numbers are newer than what the list of them was made from. A libc that tries one means to do
+/// without where it is not there.
 const LATEST: c_long = 462;
 /// The bit of the numbers of x32.
 const X32: u32 = 0x4000_0000;
