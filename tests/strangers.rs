@@ -316,6 +316,6 @@ fn whoever_has_the_name_and_answers_is_not_believed_to_be_the_host() {
             !host.status.success() && line.contains(&format!("of user {STRANGER}, who is neither you nor root")),
             "{line}"
         );
-        assert_eq!(joined, Err(Trouble::Another));
+        assert_eq!(joined, Err(Trouble::Foreign(STRANGER)));
     });
 }

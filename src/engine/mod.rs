@@ -152,18 +152,19 @@ pub fn now() -> Instant {
 }
 
 impl Engine {
-    /// Makes a stack for `config` on `device` (none for `null`) and starts its helper thread. For `patience` at most,
-    /// or without a limit, waits until the addresses are known to be nobody else's. One that turns out to be later
-    /// takes the network down ([`Engine::loss`]); until then what is sent waits.
+    /// Makes a stack for `config` on `device` (none for `null`), within [`Engine::limits`], and starts its helper
+    /// thread. For `patience` at most, or without a limit, waits until the addresses are known to be nobody else's. One
+    /// that turns out to be later takes the network down ([`Engine::loss`]); until then what is sent waits.
     ///
     /// # Errors
     /// What stood in the way, with the cure.
     pub fn start(
         config: Config,
+        limits: Limits,
         device: Option<Box<dyn Device>>,
         patience: Option<Duration>,
     ) -> Result<&'static Self, StartError> {
-        let engine = Self::create(config, device, entropy::seed());
+        let engine = Self::create(config, limits, device, entropy::seed());
         let helper = engine.helper;
         let give_up = || {
             engine.stop();
@@ -183,7 +184,8 @@ impl Engine {
     /// helper would. The same `seed` makes the same stack.
     pub fn start_in_virtual_time(config: Config, device: Box<dyn Device>, seed: [u64; 2]) -> &'static Self {
         virtual_time::begin();
-        let engine = Self::create(config, Some(device), seed);
+        let limits = Self::limits(&config);
+        let engine = Self::create(config, limits, Some(device), seed);
         ENGINES.lock().push(engine);
         engine
     }
@@ -198,12 +200,11 @@ impl Engine {
         })
     }
 
-    fn create(config: Config, device: Option<Box<dyn Device>>, seed: [u64; 2]) -> &'static Self {
+    fn create(config: Config, limits: Limits, device: Option<Box<dyn Device>>, seed: [u64; 2]) -> &'static Self {
         fork::mark_parent();
         panics::log_caught();
         let real = device.as_ref().filter(|_| config.kind != Kind::Null);
         let capabilities = real.map(|device| device.capabilities());
-        let limits = Self::limits(&config);
         pool::keep_at_most(limits.high / KEPT);
         let bounded = Config { memory: Some(limits), ..config.clone() };
         let stack = Stack::new(&bounded, capabilities, Box::new(SeededRng::new(seed)), now());

@@ -7,6 +7,7 @@ use crate::{
     error::{Error, Result},
     stack::config::{Config, SpecError},
     sys::{env, fork, log, machine, process, threads},
+    tcp::memory::Limits,
     time::Duration,
 };
 use parking_lot::Mutex;
@@ -107,6 +108,7 @@ pub fn create(spec: &str) -> Result<u32> {
 /// A stack to be, for which everything is open that it needs of the machine.
 pub struct Opened {
     config: Config,
+    limits: Limits,
     device: Option<Box<dyn Device>>,
 }
 
@@ -129,12 +131,12 @@ pub fn open(spec: &str) -> Result<Opened> {
     })?;
     config.fill_mac(&machine::id());
     // Files tell: who starts the stack may have shut itself out of them by then.
-    config.memory = Some(Engine::limits(&config));
+    let limits = Engine::limits(&config);
     let device = device::open(&config).map_err(|error| {
         note_error(&error.to_string());
         error.error()
     })?;
-    Ok(Opened { config, device })
+    Ok(Opened { config, limits, device })
 }
 
 impl Opened {
@@ -144,7 +146,7 @@ impl Opened {
     /// # Errors
     /// As [`create`].
     pub fn start(self, patience: Option<Duration>) -> Result<u32> {
-        let engine = Engine::start(self.config, self.device, patience).map_err(|error| {
+        let engine = Engine::start(self.config, self.limits, self.device, patience).map_err(|error| {
             note_error(&error.to_string());
             error.error()
         })?;
