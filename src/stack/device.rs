@@ -135,10 +135,9 @@ impl Stack {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         // More than one call's budget goes from ourselves to ourselves, leaves, or has found no neighbour.
-        let is_behind = !(self.net.local.is_empty() && self.dirty_local.is_empty())
-            || !(self.net.out.is_empty() && self.dirty.is_empty())
-            || self.net.neighbours.has_failed();
-        if is_behind {
+        let has_moved = self.net.local.is_empty() && self.dirty_local.is_empty();
+        let has_sent = self.net.out.is_empty() && self.dirty.is_empty();
+        if !has_moved || !has_sent || self.net.neighbours.has_failed() {
             return Some(Instant::ZERO);
         }
         let services = self.net.poll_deadline().into_iter().chain(self.time_waits.poll_deadline()).min();

@@ -1,6 +1,7 @@
 //! How much memory the process may have: what the machine has, what the control groups that it is in allow (cgroups(7);
 //! `memory.max` of version 2, `memory.limit_in_bytes` of version 1), and the process's own limits (getrlimit(2)).
 
+use super::process;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -18,7 +19,7 @@ const OF_PROCESS: usize = 3;
 pub fn share(most: usize) -> usize {
     let machine = machine().map(|bytes| bytes / OF_MACHINE);
     let group = group(Path::new("/proc/self")).map(|bytes| bytes / OF_GROUP);
-    let process = process().map(|bytes| bytes / OF_PROCESS);
+    let process = left().map(|bytes| bytes.saturating_sub(process::to_be_reserved()) / OF_PROCESS);
     [machine, group, process].into_iter().flatten().fold(most, usize::min)
 }
 
@@ -33,15 +34,15 @@ fn machine() -> Option<usize> {
 }
 
 /// What is left of RLIMIT_AS and RLIMIT_DATA, whichever is less, bytes.
-fn process() -> Option<usize> {
+fn left() -> Option<usize> {
     let sizes = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = |field| sizes.split(' ').nth(field).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0);
     // SAFETY: it takes a number.
     let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
     // Of statm the first field is the size, the sixth data and stack.
     let limits = [(libc::RLIMIT_AS, pages(0)), (libc::RLIMIT_DATA, pages(5))];
-    let left = |(resource, pages): (_, usize)| Some(limit(resource)?.saturating_sub(pages.saturating_mul(page)));
-    limits.into_iter().filter_map(left).min()
+    let rest = |(resource, pages): (_, usize)| Some(limit(resource)?.saturating_sub(pages.saturating_mul(page)));
+    limits.into_iter().filter_map(rest).min()
 }
 
 /// A limit of the process's, if there is one.

@@ -1,5 +1,13 @@
 //! What the process is allowed, and what it is told at its end.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What the allocator reserves for a thread's arena, bytes (HEAP_MAX_SIZE of glibc's malloc).
+const ARENA: usize = 64 << 20;
+
+/// See [`use_one_arena`].
+static HAS_ONE_ARENA: AtomicBool = AtomicBool::new(false);
+
 /// Runs `last` when the process calls exit(3) or returns from main.
 pub fn at_exit(last: extern "C" fn()) {
     // SAFETY: a function that stays for the life of the process. Out of memory leaves it out.
@@ -59,6 +67,13 @@ pub fn lift_limits() {
 pub fn use_one_arena() {
     // SAFETY: it takes two numbers; what it does not know it leaves as it is.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+    HAS_ONE_ARENA.store(true, Ordering::Relaxed);
+}
+
+/// Addresses that the allocator will reserve for the threads of a stack that is about to begin, bytes: an arena for each
+/// of the two.
+pub fn to_be_reserved() -> usize {
+    if HAS_ONE_ARENA.load(Ordering::Relaxed) { 0 } else { 2 * ARENA }
 }
 
 /// How much memory the allocator keeps for later, whether the machine has it back or not, bytes (mallinfo2(3)).
