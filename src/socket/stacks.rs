@@ -130,12 +130,12 @@ pub fn open(spec: &str) -> Result<Opened> {
         Error::Invalid
     })?;
     config.fill_mac(&machine::id());
-    // Files tell: who starts the stack may have shut itself out of them by then.
-    let limits = Engine::limits(&config);
     let device = device::open(&config).map_err(|error| {
         note_error(&error.to_string());
         error.error()
     })?;
+    // Files tell: who starts the stack may have shut itself out of them by then.
+    let limits = Engine::limits(&config);
     Ok(Opened { config, limits, device })
 }
 
