@@ -5,14 +5,19 @@
 mod netns;
 
 use netns::Namespace;
+use sockeye::sys::unix::{self, Kind};
 use sockeye_shim::{
     Errno,
+    address::Address,
     format::{Data, Op, Request},
     host::Host,
 };
 use std::{
     env, fs,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{MetadataExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
     process::{self, Child, Command, Stdio},
     thread,
@@ -205,6 +210,27 @@ fn the_logs_file_is_made_anew_where_the_host_may_not() {
     std::os::unix::fs::chown(&folder, Some(USER), Some(USER)).expect("its owner");
     place.namespace.ip("link delete t0");
     wait_until("the line is not in the new file", || said("the device is gone"));
+}
+
+#[test]
+fn what_has_its_path_in_the_hosts_directory_goes_with_it() {
+    let place = Place::new("paths");
+    // A path that a socket's address has room for.
+    let folder = env::temp_dir().join(format!("sockeye-{}.d", process::id()));
+    fs::create_dir(&folder).expect("a folder");
+    let runtime = format!("XDG_RUNTIME_DIR={}", folder.display());
+    let host = place.host(&["env", &runtime], "null:", "paths");
+    let directory = fs::read_dir(&folder).expect("the folder").next().expect("a directory").expect("its name").path();
+    let start = || Err(Errno(libc::ENETDOWN));
+    let program = Host { stack: b"paths", token: [0; 16], congestion: b"", start, say: |_| {} };
+    let socket = unix::open(Kind::Stream).expect("a socket");
+    let request = Request { address: Address::v4([127, 0, 0, 1], 9), ..Request::new(Op::Connect, [0; 16]) };
+    place.namespace.inside(|| program.ask_about(socket.as_raw_fd(), &request)).expect("a connection is begun");
+    assert!(fs::read_dir(&directory).expect("the directory").count() > 0, "our end came from somewhere");
+    drop(host);
+    let left: Vec<_> = fs::read_dir(&folder).expect("the folder").collect();
+    fs::remove_dir_all(&folder).expect("it is there");
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]
