@@ -68,11 +68,14 @@ impl Host {
             self.hear_those_let_in(is_asked);
             self.hear_programs(is_public);
         });
-        for event in &events[..n] {
-            self.on_kernel_event(event.u64, event.events);
-        }
+        // What happened in the stack first, and the oldest first there: a program whose connection is made is to find it
+        // with the listener of the same stack, as over the kernel's loopback. The kernel's event of an end that was just
+        // made would show the one before the other.
         for slot in ready.drain(..) {
             self.run(slot, 0);
+        }
+        for event in &events[..n] {
+            self.on_kernel_event(event.u64, event.events);
         }
         panics::catch(|| self.on_time());
         panics::catch(|| self.engine.tend());

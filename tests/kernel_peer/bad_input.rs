@@ -114,7 +114,7 @@ fn a_device_that_another_process_holds_is_busy() {
     let namespace = Namespace::new();
     let mut first = Puppet::new(&namespace, "");
     let mut second = Puppet::with(&namespace, &[]);
-    fails(&namespace, &mut second, &spec(""), "EBUSY", &["t0", "another process"]);
+    fails(&namespace, &mut second, &spec(""), "EBUSY", &["t0", "(puppet) has the device"]);
     // The first is not disturbed; when it is gone, the second may have the device.
     first.listening(7, 5);
     kernel::connected(&namespace, 7);

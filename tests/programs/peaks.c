@@ -114,7 +114,8 @@ static void limit(int count, int pid) {
   int last = opened - 1;
   shutdown(clients[last], SHUT_WR);
   empty(servers[last]);
-  long echoed = send(servers[last], "x", 1, 0) == 1 && recv(clients[last], block, 1, 0) == 1;
+  struct pollfd heard = {clients[last], POLLIN, 0};
+  long echoed = send(servers[last], "x", 1, 0) == 1 && poll(&heard, 1, PATIENCE_MS) == 1 && recv(clients[last], block, 1, 0) == 1;
   printf("opened %d error %s echoed %ld full %ld\n", opened, error ? strerrorname_np(error) : "0", echoed, memory(pid));
 }
 
