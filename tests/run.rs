@@ -85,13 +85,15 @@ impl Drop for Installed {
 }
 
 impl Installed {
-    /// The pids of the hosts in the namespace, without their heirs.
+    /// The pids of the hosts in the namespace, without the processes beside them.
     fn hosts(&self) -> Vec<String> {
         let program = self.path("bin/sockeye");
-        let is_heir =
-            |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|it| it == "sockeye-heir\n");
+        let is_beside = |pid: &str| {
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            matches!(name.trim(), "sockeye-heir" | "sockeye-steward")
+        };
         let is_ours =
-            |pid: &String| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program) && !is_heir(pid);
+            |pid: &String| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program) && !is_beside(pid);
         let entries = fs::read_dir("/proc").expect("proc(5)");
         entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).filter(is_ours).collect()
     }

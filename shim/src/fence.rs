@@ -18,16 +18,18 @@ use crate::{Errno, Result, kernel};
 use libc::sock_filter;
 
 /// The architecture whose calls are let through (linux/audit.h).
-const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") { 0xc000_003e } else { 0xc000_00b7 };
+pub const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") { 0xc000_003e } else { 0xc000_00b7 };
 /// The one of 32-bit programs on such a machine, and its exit(2) and exit_group(2).
 const NARROW: u32 = if cfg!(target_arch = "x86_64") { 0x4000_0003 } else { 0x4000_0028 };
 const NARROW_EXIT: u32 = 1;
 const NARROW_EXIT_GROUP: u32 = if cfg!(target_arch = "x86_64") { 252 } else { 248 };
 /// The bit of the numbers of x32, whose calls have the same architecture.
 const X32: u32 = 0x4000_0000;
-/// Where `struct seccomp_data` has the call's number, its architecture and the lower half of its first argument.
-const NUMBER: u32 = 0;
-const ARCH: u32 = 4;
+/// Where `struct seccomp_data` has the call's number.
+pub const NUMBER: u32 = 0;
+/// Where it has the call's architecture.
+pub const ARCH: u32 = 4;
+/// Where it has the lower half of its first argument.
 const FIRST_ARGUMENT: u32 = 16;
 /// Where [`PROGRAM`] looks at a pair, at the end of an x32 program and at a foreign call; where it ends with ENOSYS,
 /// and where it lets a call through.
@@ -37,11 +39,13 @@ const FOREIGN: u8 = 15;
 const NO_CALL: u8 = 19;
 const ALLOWED: u8 = 20;
 
-const fn step(code: u32, k: u32, then: u8, otherwise: u8) -> sock_filter {
+/// One step of a filter: a jump goes on so many steps further, as its condition holds or not.
+pub const fn step(code: u32, k: u32, then: u8, otherwise: u8) -> sock_filter {
     sock_filter { code: code as u16, jt: then, jf: otherwise, k }
 }
 
-const fn load(at: u32) -> sock_filter {
+/// Loads 32 bits of `struct seccomp_data`.
+pub const fn load(at: u32) -> sock_filter {
     step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, at, 0, 0)
 }
 
@@ -60,7 +64,8 @@ const fn any(own: u8, bits: u32, then: u8) -> sock_filter {
     step(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, bits, then - own - 1, 0)
 }
 
-const fn verdict(verdict: u32) -> sock_filter {
+/// The filter's answer (SECCOMP_RET_*).
+pub const fn verdict(verdict: u32) -> sock_filter {
     step(libc::BPF_RET | libc::BPF_K, verdict, 0, 0)
 }
 

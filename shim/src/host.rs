@@ -151,11 +151,11 @@ impl Host<'_> {
     ///
     /// As [`Host::ask`]; ENETDOWN after a line that says why, if the stack has no network any more.
     pub fn hold(&self, listener: i32) -> Result<()> {
-        self.hand_over(&Request::new(Op::Tree, self.token), &[], listener)
+        self.hand_over(&Request::new(Op::Tree, self.token), &[0], listener)
     }
 
-    /// Has the host start another one ([`Op::Start`]), whose complaints go to `words`. `meant` is the text behind the
-    /// request.
+    /// Has the host start another one ([`Op::Start`]), whose complaints go to `words`. `meant` is the text that comes
+    /// with them.
     ///
     /// # Errors
     ///
@@ -164,13 +164,12 @@ impl Host<'_> {
         self.hand_over(&Request::new(Op::Start, self.token), meant, words)
     }
 
-    /// Sends a request with text behind it, then a descriptor, and waits for the response. Starts no host.
-    fn hand_over(&self, request: &Request, meant: &[u8], descriptor: i32) -> Result<()> {
-        let mut packet = [0; Request::SIZE + MEANT];
+    /// Sends a request, then text with a descriptor, and waits for the response. Starts no host.
+    fn hand_over(&self, request: &Request, text: &[u8], descriptor: i32) -> Result<()> {
         let socket = self.reach()?;
         self.show(&socket)?;
-        kernel::send(socket.fd, joined(request, meant, &mut packet)?).map_err(|_| DOWN)?;
-        kernel::send_descriptor(socket.fd, descriptor).map_err(|_| DOWN)?;
+        kernel::send(socket.fd, &request.to_bytes()).map_err(|_| DOWN)?;
+        kernel::lend(socket.fd, text, &[descriptor]).map_err(|_| DOWN)?;
         match self.response(&socket) {
             Ok(response) if response.errno == 0 => Ok(()),
             Ok(response) if response.data != Data::NONE => {

@@ -6,7 +6,7 @@ use super::{Device, segment};
 use crate::{
     buf::{Frame, Packet},
     stack::{Capabilities, Medium},
-    sys::transfer,
+    sys::{self, transfer},
     time::{Duration, Instant},
 };
 use parking_lot::Mutex;
@@ -22,11 +22,11 @@ use pcap_file::{
 };
 use std::{
     borrow::Cow,
-    fs::File,
+    fs::{File, OpenOptions, Permissions},
     io::{self, Write},
     os::{
         fd::{AsFd, RawFd},
-        unix::fs::FileTypeExt,
+        unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     },
     path::Path,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -96,6 +96,17 @@ impl Write for Sink {
     }
 }
 
+/// Makes a file, or empties one, that nobody but its owner can read: what goes over a wire is not everybody's. A device
+/// or another's file is taken as it is.
+fn create_private(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let present = file.metadata()?;
+    if present.is_file() && present.uid() == sys::unix::own_uid() && present.mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
+}
+
 fn io_error(error: PcapError) -> io::Error {
     match error {
         PcapError::IoError(error) => error,
@@ -109,7 +120,7 @@ impl Recorder {
             let problem = "it is a pipe, whose reader could stop the stack or end the program";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
-        let sink = Sink { file: File::create(path)?, buffer: Vec::new() };
+        let sink = Sink { file: create_private(path)?, buffer: Vec::new() };
         let writer = PcapNgWriter::new(sink).map_err(io_error)?;
         let mut recorder = Self { writer, medium, interfaces: 0, loopback: None, wall, origin: None };
         match name {

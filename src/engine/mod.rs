@@ -28,7 +28,7 @@ use crate::{
     ready::Ready,
     rng::SeededRng,
     stack::{Config, IfaceId, SocketId, Stack, config::Kind},
-    sys::{clock, entropy, fork, memory, panics},
+    sys::{clock, entropy, fork, memory, panics, pinned},
     tcp::memory::Limits,
     time::{Duration, Instant},
 };
@@ -39,9 +39,12 @@ use parking_lot::{Mutex, RwLock};
 use port::Port;
 use ready::{Hub, Watcher};
 use said::Said;
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    ops::Range,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// How long a stack that stops waits for the thread that was roused to leave the device.
@@ -149,18 +152,19 @@ pub fn now() -> Instant {
 }
 
 impl Engine {
-    /// Makes a stack for `config` on `device` (none for `null`) and starts its helper thread. For `patience` at most,
-    /// or without a limit, waits until the addresses are known to be nobody else's. One that turns out to be later
-    /// takes the network down ([`Engine::loss`]); until then what is sent waits.
+    /// Makes a stack for `config` on `device` (none for `null`), within [`Engine::limits`], and starts its helper
+    /// thread. For `patience` at most, or without a limit, waits until the addresses are known to be nobody else's. One
+    /// that turns out to be later takes the network down ([`Engine::loss`]); until then what is sent waits.
     ///
     /// # Errors
     /// What stood in the way, with the cure.
     pub fn start(
         config: Config,
+        limits: Limits,
         device: Option<Box<dyn Device>>,
         patience: Option<Duration>,
     ) -> Result<&'static Self, StartError> {
-        let engine = Self::create(config, device, entropy::seed());
+        let engine = Self::create(config, limits, device, entropy::seed());
         let helper = engine.helper;
         let give_up = || {
             engine.stop();
@@ -180,21 +184,27 @@ impl Engine {
     /// helper would. The same `seed` makes the same stack.
     pub fn start_in_virtual_time(config: Config, device: Box<dyn Device>, seed: [u64; 2]) -> &'static Self {
         virtual_time::begin();
-        let engine = Self::create(config, Some(device), seed);
+        let limits = Self::limits(&config);
+        let engine = Self::create(config, limits, Some(device), seed);
         ENGINES.lock().push(engine);
         engine
     }
 
-    fn create(config: Config, device: Option<Box<dyn Device>>, seed: [u64; 2]) -> &'static Self {
+    /// How much all connections of such a stack may hold: what is configured, or else a share of what the process may
+    /// have, which is looked up.
+    pub fn limits(config: &Config) -> Limits {
+        config.memory.unwrap_or_else(|| {
+            let share = memory::share(Limits::default().high).max(Config::LEAST_MEMORY);
+            log::debug!("all connections may hold {share} bytes");
+            Limits::at_most(share)
+        })
+    }
+
+    fn create(config: Config, limits: Limits, device: Option<Box<dyn Device>>, seed: [u64; 2]) -> &'static Self {
         fork::mark_parent();
         panics::log_caught();
         let real = device.as_ref().filter(|_| config.kind != Kind::Null);
         let capabilities = real.map(|device| device.capabilities());
-        let limits = config.memory.unwrap_or_else(|| {
-            let share = memory::share(Limits::default().high).max(Config::LEAST_MEMORY);
-            log::debug!("all connections may hold {share} bytes");
-            Limits::at_most(share)
-        });
         pool::keep_at_most(limits.high / KEPT);
         let bounded = Config { memory: Some(limits), ..config.clone() };
         let stack = Stack::new(&bounded, capabilities, Box::new(SeededRng::new(seed)), now());
@@ -254,6 +264,16 @@ impl Engine {
     /// was found out by probing for it. It never has one again.
     pub fn loss(&self) -> Option<&Loss> {
         self.lost.get()
+    }
+
+    /// Where the stack's keys lie. They stay there.
+    pub fn secrets(&self) -> Vec<Range<usize>> {
+        let mut places = vec![pinned::place(self)];
+        places.extend(self.with(|stack, _| {
+            let (rng, keys) = stack.secrets();
+            [pinned::place(rng), pinned::place(keys)]
+        }));
+        places
     }
 
     /// The configuration the stack was made with.

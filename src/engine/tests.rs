@@ -72,7 +72,8 @@ impl Device for Flood {
 fn flooded() -> (Arc<Flood>, &'static Engine) {
     let device = Flood::new();
     let config = Config::parse("tap:flood,ip=10.0.0.1/24").unwrap();
-    let engine = Engine::start(config, Some(Box::new(Arc::clone(&device))), Some(Duration::ZERO));
+    let limits = Engine::limits(&config);
+    let engine = Engine::start(config, limits, Some(Box::new(Arc::clone(&device))), Some(Duration::ZERO));
     (device, engine.unwrap_or_else(|error| panic!("{error}")))
 }
 

@@ -116,11 +116,11 @@ impl Asked {
         Ok(Some(asked))
     }
 
-    /// As [`Asked::new`], and a descriptor in a packet of its own.
+    /// As [`Asked::new`], and a descriptor with text in a packet of its own.
     fn with_descriptor(
         name: &[u8],
         request: &Request,
-        more: &[u8],
+        text: &[u8],
         descriptor: BorrowedFd<'_>,
     ) -> Result<Self, Trouble> {
         let asked = Self::reach_in_turn(name, request)?;
@@ -128,8 +128,8 @@ impl Asked {
             asked.send(&Request::new(Op::Show, request.token), &[])?;
             asked.response()?;
         }
-        asked.send(request, more)?;
-        kernel::send_descriptor(asked.socket.as_raw_fd(), descriptor.as_raw_fd())
+        asked.send(request, &[])?;
+        kernel::lend(asked.socket.as_raw_fd(), text, &[descriptor.as_raw_fd()])
             .map_err(|errno| io::Error::from_raw_os_error(errno.0))?;
         Ok(asked)
     }
@@ -251,11 +251,11 @@ pub fn join(name: &[u8], token: Option<Token>, meant: &[u8]) -> Result<Token, Tr
 /// # Errors
 /// Why this is not possible.
 pub fn hold(name: &[u8], token: Token, tree: BorrowedFd<'_>) -> Result<(), Trouble> {
-    Asked::with_descriptor(name, &Request::new(Op::Tree, token), &[], tree)?.response().map(drop)
+    Asked::with_descriptor(name, &Request::new(Op::Tree, token), &[0], tree)?.response().map(drop)
 }
 
 /// Has the host of the stack called `name` start another one ([`Op::Start`]), which complains to `words`. `meant` is
-/// the text behind the request.
+/// the text that comes with them.
 ///
 /// # Errors
 /// Why this is not possible.

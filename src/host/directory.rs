@@ -2,7 +2,7 @@
 //! can enter it (mode 0700), so that nobody else can connect to these sockets, send to them, or take their names. Who
 //! has a socket itself needs no path.
 
-use crate::sys::{entropy, env, unix};
+use crate::sys::{entropy, env, steward, unix};
 use sockeye_shim::{address::Address, name};
 use std::{
     fs, io,
@@ -67,8 +67,9 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // What cannot be removed is left to whoever cleans such places.
-        let _ = fs::remove_dir_all(&self.path);
+        // Its places are gone before, or it must not look for them any more. What cannot be removed is left to whoever
+        // cleans such places.
+        let _ = fs::remove_dir_all(&self.path).or_else(|_| steward::remove_folder(&self.path));
     }
 }
 

@@ -118,14 +118,18 @@ impl Gate {
         Ok(Self { secret: None, control, shut: Default::default(), takes_descriptors: false })
     }
 
-    /// Lets programs in. Where the secret path cannot be made all come by the name.
-    ///
-    /// # Errors
-    /// A text.
-    pub fn open(&mut self, name: &[u8], token: &Token) -> Result<(), String> {
+    /// Makes the secret path, without listening yet. Where that cannot be all come by the name.
+    pub fn make_path(&mut self, name: &[u8], token: &Token) {
         self.secret = Secret::make(name, token)
             .inspect_err(|error| log::debug!("programs come by the stack's public name alone: {error}"))
             .ok();
+    }
+
+    /// Lets programs in.
+    ///
+    /// # Errors
+    /// A text.
+    pub fn open(&mut self) -> Result<(), String> {
         self.takes_descriptors = unix::pass_rights(self.control.as_fd(), false).is_err();
         let open = |door: Door| match self.listener(door) {
             Some(fd) => unix::listen(fd, door.backlog()).map_err(|error| format!("cannot listen: {error}")),

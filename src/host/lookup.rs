@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_is_looked_at_in_shares_and_does_not_put_off_the_end() {
-        let stack = stacks::make("null:", None).unwrap();
+        let stack = stacks::open("null:").unwrap().start(None).unwrap();
         let server = Detached::open(stack, Family::V4, Protocol::Udp).unwrap();
         let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
         server.with(|stack, id, now| stack.bind(id, Endpoint::new(localhost, PORT), now)).unwrap();

@@ -17,14 +17,16 @@
 //! | `interfaces.rs` | what getifaddrs(3) tells |
 //! | `operator.rs` | what `sockeye ss`, `sockeye log` and `sockeye stop` ask |
 //! | `life.rs` `tree.rs` `farewell.rs` | who uses the stack, when it ends; trees behind the fence; telling who waits |
+//! | `confine.rs` | what the host gives up, once it has what it needs |
 #![forbid(unsafe_code)]
 
 mod bridge;
 pub mod client;
+mod confine;
 mod connect;
 mod datagram;
 mod directory;
-mod dns;
+pub mod dns;
 mod end;
 mod entry;
 mod farewell;
@@ -50,14 +52,20 @@ mod tests;
 mod tree;
 
 use crate::{
+    engine::Engine,
     socket::stacks,
-    sys::{env, log, process},
+    stack::{
+        Config,
+        config::{Logging, Whither},
+    },
+    sys::{env, log, pinned, process, steward, threads},
     time::Duration,
 };
 use ::log::LevelFilter;
 use directory::Directory;
 use gate::{Claim, Gate};
 use sockeye_shim::{format::Token, name};
+use std::path::PathBuf;
 
 /// Descriptors a host wants, one for each connection. The program that starts it may have few for itself.
 const DESCRIPTORS: u64 = 1 << 18;
@@ -108,6 +116,9 @@ pub enum Ended {
 
 /// Runs a host until the last program and the last connection are gone.
 ///
+/// A process that does nothing else is only this from here on: it gives up its rights, and cannot have them back. As one
+/// of several threads a host leaves the process what it has.
+///
 /// # Errors
 /// A text that names cause and cure.
 pub fn run(options: &Options) -> Result<Ended, String> {
@@ -122,14 +133,28 @@ pub fn run(options: &Options) -> Result<Ended, String> {
     };
     log::take_stdout();
     let directory = Directory::make()?;
-    farewell::prepare(&name, &token, directory.path());
     log::keep(LevelFilter::Info);
     let config = stacks::describe(&options.net, env::var).map_err(|error| error.to_string())?;
     stacks::check_variables()?;
-    let stack = stacks::make(&options.net, Some(CLAIM)).map_err(|_| last_error())?;
+    let folders: Vec<_> =
+        [Some(directory.path().to_owned()), secret::folder(&name, &token)].into_iter().flatten().collect();
+    let has_process = threads::is_alone();
+    if has_process {
+        appoint_steward(&config, folders.clone())?;
+    }
+    farewell::prepare(&name, &token, directory.path());
+    let opened = stacks::open(&options.net).map_err(|_| last_error())?;
+    gate.make_path(&name, &token);
+    if has_process {
+        confine::give_up(config.kind, &folders)?;
+    }
+    let stack = opened.start(Some(CLAIM)).map_err(|_| last_error())?;
     let engine = stacks::engine(stack).ok_or("the stack is gone")?;
-    let served = gate.open(&name, &token).and_then(|()| {
+    let served = gate.open().and_then(|()| {
         let mut host = slot::Host::new(stack, engine, (name, config), (gate, directory), token)?;
+        if has_process {
+            keep_secrets(engine, &host);
+        }
         host.serve();
         Ok(host)
     });
@@ -140,6 +165,25 @@ pub fn run(options: &Options) -> Result<Ended, String> {
         host.take_leave();
         Ended::Served
     })
+}
+
+/// Leaves a process behind that has the rights which the host is about to give up.
+fn appoint_steward(config: &Config, folders: Vec<PathBuf>) -> Result<(), String> {
+    let log = match &config.log {
+        Some(Logging { whither: Whither::File(path), .. }) => Some(path.clone()),
+        _ => None,
+    };
+    steward::appoint(steward::Duties { log, folders, request: tree::start_for })
+        .map_err(|error| format!("the host cannot be started: its steward: {error}"))
+}
+
+/// The token and the keys are not to be found on a disk.
+fn keep_secrets(engine: &Engine, host: &slot::Host) {
+    let mut places = engine.secrets();
+    places.extend([pinned::place(host), pinned::stack()]);
+    if let Err(error) = pinned::keep(&places) {
+        ::log::warn!("keys and token may be written to swap: {error}; raise the limit of locked memory (ulimit -l)");
+    }
 }
 
 fn last_error() -> String {

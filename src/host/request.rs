@@ -105,7 +105,7 @@ impl Host {
                         Op::Tree if self.engine.loss().is_some() => self.admit(&[]),
                         Op::Tree | Op::Start => {
                             self.note_user(pid);
-                            return self.await_gift(number, asker, &request, (meant, uid), is_new);
+                            return self.await_gift(number, asker, &request, uid, is_new);
                         }
                         // Every program with the token may use the stack; who ends it for all is another matter.
                         Op::Stop if !self.guard.knows(uid) => Response::new(libc::EPERM),

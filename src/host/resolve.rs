@@ -2,15 +2,17 @@
 //! asked for.
 
 use super::dns::{Found, Kind, Question};
-use crate::{addr::Endpoint, socket::inspect::mapped};
+use crate::{
+    addr::Endpoint,
+    socket::inspect::mapped,
+    sys::{machine, steward},
+};
 use sockeye_shim::{
     address::Address,
     format::{DATA, Data, Op, Request, Response},
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-const HOSTS: &str = "/etc/hosts";
-const OWN_NAME: &str = "/proc/sys/kernel/hostname";
 /// A name that is longer leaves the room to addresses.
 const NAME: usize = 128;
 
@@ -38,8 +40,7 @@ pub struct Local {
 impl Local {
     /// Reads what this machine knows, which may change while the host runs.
     pub fn read(addresses: Vec<IpAddr>) -> Self {
-        let text = |path| std::fs::read_to_string(path).unwrap_or_default();
-        Self { table: text(HOSTS), name: text(OWN_NAME).trim().to_owned(), addresses }
+        Self { table: steward::hosts(), name: machine::name(), addresses }
     }
 
     /// Judges a request for the addresses of a name, or for the name of an address.

@@ -3,7 +3,10 @@
 //! The kernel shows everybody the path that a socket was bound to (`/proc/net/unix`), and goes by the file: the socket
 //! gets its secret name after it is bound.
 
-use crate::sys::unix::{self, Kind};
+use crate::sys::{
+    steward,
+    unix::{self, Kind},
+};
 use sockeye_shim::{format::Token, path::Path};
 use std::{
     ffi::OsStr,
@@ -16,7 +19,7 @@ use std::{
             fs::{DirBuilderExt, MetadataExt, PermissionsExt},
         },
     },
-    path,
+    path::{self, PathBuf},
 };
 
 /// Others go through the folder and see nothing of what is in it.
@@ -94,7 +97,12 @@ fn remove(path: &Path) {
     for file in [of(path.as_bytes()), &folder.join("new")] {
         let _gone = fs::remove_file(file);
     }
-    let _gone = fs::remove_dir(folder);
+    let _gone = steward::remove_folder(folder);
+}
+
+/// The folder in which [`Secret::make`] makes the socket.
+pub fn folder(name: &[u8], token: &Token) -> Option<PathBuf> {
+    Path::of(name, token).map(|path| of(path.folder()).to_owned())
 }
 
 #[cfg(test)]

@@ -216,8 +216,6 @@ pub struct Host {
     /// How many those are.
     pub askers: usize,
     pub strangers: Strangers,
-    /// Where programs' sockets and our ends of them have their paths.
-    pub directory: Directory,
     pub ends: Ends,
     pub closes: Closes,
     pub inbox: Arc<Inbox>,
@@ -233,6 +231,9 @@ pub struct Host {
     /// What was counted when an operator last asked.
     pub marked: Counters,
     pub next_slot: u64,
+    /// Where programs' sockets and our ends of them have their paths. It goes last: a host that cannot look into it any
+    /// more cannot remove it with something in it.
+    pub directory: Directory,
 }
 
 impl Host {

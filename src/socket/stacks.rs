@@ -2,11 +2,12 @@
 
 use super::{close, congestion, listed, shelf::Shelf, table};
 use crate::{
-    device,
+    device::{self, Device},
     engine::{self, Engine},
     error::{Error, Result},
     stack::config::{Config, SpecError},
     sys::{env, fork, log, machine, process, threads},
+    tcp::memory::Limits,
     time::Duration,
 };
 use parking_lot::Mutex;
@@ -99,17 +100,23 @@ pub fn check_variables() -> std::result::Result<(), String> {
 /// `Invalid` for a bad specification, else that of [`device::error::OpenError::error`] or
 /// [`engine::StartError::error`]; [`last_error`] names cause and cure.
 pub fn create(spec: &str) -> Result<u32> {
-    let number = make(spec, None)?;
+    let number = open(spec)?.start(None)?;
     engine(number).into_iter().for_each(|engine| listed::list(number, engine));
     Ok(number)
 }
 
-/// As [`create`], for a host: it has a name of its own, is asked by that, and need not wait until its addresses are
-/// known to be nobody else's: see [`Engine::start`].
+/// A stack to be, for which everything is open that it needs of the machine.
+pub struct Opened {
+    config: Config,
+    limits: Limits,
+    device: Option<Box<dyn Device>>,
+}
+
+/// Opens what a stack needs: its log, its device, its capture.
 ///
 /// # Errors
 /// As [`create`].
-pub fn make(spec: &str, patience: Option<Duration>) -> Result<u32> {
+pub fn open(spec: &str) -> Result<Opened> {
     let mut config = describe(spec, env::var).map_err(|error| {
         note_error(&error.to_string());
         Error::Invalid
@@ -123,15 +130,30 @@ pub fn make(spec: &str, patience: Option<Duration>) -> Result<u32> {
         Error::Invalid
     })?;
     config.fill_mac(&machine::id());
-    let failed = |text: String, error| {
-        note_error(&text);
-        error
-    };
-    let device = device::open(&config).map_err(|error| failed(error.to_string(), error.error()))?;
-    let engine = Engine::start(config, device, patience).map_err(|error| failed(error.to_string(), error.error()))?;
-    static AT_EXIT: Once = Once::new();
-    AT_EXIT.call_once(|| process::at_exit(drain_at_exit));
-    Ok(adopt(engine))
+    let device = device::open(&config).map_err(|error| {
+        note_error(&error.to_string());
+        error.error()
+    })?;
+    // Files tell: who starts the stack may have shut itself out of them by then.
+    let limits = Engine::limits(&config);
+    Ok(Opened { config, limits, device })
+}
+
+impl Opened {
+    /// Makes the stack, and returns its number. A host need not wait until its addresses are known to be nobody else's:
+    /// see [`Engine::start`].
+    ///
+    /// # Errors
+    /// As [`create`].
+    pub fn start(self, patience: Option<Duration>) -> Result<u32> {
+        let engine = Engine::start(self.config, self.limits, self.device, patience).map_err(|error| {
+            note_error(&error.to_string());
+            error.error()
+        })?;
+        static AT_EXIT: Once = Once::new();
+        AT_EXIT.call_once(|| process::at_exit(drain_at_exit));
+        Ok(adopt(engine))
+    }
 }
 
 /// Gives an engine that was made elsewhere its number as a stack.

@@ -3,6 +3,7 @@
 //! It shares the descriptors (CLONE_FILES) and nothing else: what this process had open stays open until the heir, too,
 //! has ended. It costs a sleeping process whose memory is that of its parent.
 
+use super::{rights, threads};
 use std::{
     fs, io,
     os::fd::{FromRawFd, OwnedFd, RawFd},
@@ -19,15 +20,17 @@ const END: libc::c_int = libc::SIGTERM;
 /// # Errors
 /// This is not the main thread of a process without others; those of clone(2).
 pub fn appoint(last: impl FnOnce(Vec<OwnedFd>)) -> io::Result<()> {
-    // SAFETY: no pointers; the calls cannot fail.
-    let (own, thread) = unsafe { (libc::getpid(), libc::gettid()) };
-    if own != thread || fs::read_dir("/proc/self/task")?.count() != 1 {
+    if !threads::is_alone() {
         return Err(io::ErrorKind::Unsupported.into());
     }
+    // SAFETY: no pointers; it cannot fail.
+    let own = unsafe { libc::getpid() };
     // SAFETY: as fork(2), but for the descriptors: a copy of this process goes on from here, on a copy of this stack.
     // Its end is told by no signal.
     match unsafe { libc::syscall(libc::SYS_clone, libc::CLONE_FILES, 0, 0, 0, 0) } {
         0 => {
+            // What it does later is done with what it has. Should the kernel refuse, it is no worse than its parent.
+            let _ = rights::give_up();
             sleep(own);
             last(inheritance());
             // SAFETY: ends the process at once: nothing of the parent's is to run here at exit.

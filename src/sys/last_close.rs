@@ -83,7 +83,7 @@ mod tests {
         assert_ne!(closed.add(other.as_fd()).unwrap(), watch);
         assert_eq!(closed.add(copy.as_fd()).unwrap(), watch, "the same file");
         drop(one);
-        assert_eq!(closed.take(), []);
+        assert_eq!(closed.take(), Vec::<i32>::new());
         drop(copy);
         assert_eq!((closed.take(), closed.take()), (vec![watch], vec![]));
     }

@@ -5,20 +5,15 @@
 //! standard output, where it has nothing else to say, is the program's standard error if that is a terminal or a file:
 //! there the lines go once nobody reads the pipe.
 
-use super::{fork, threads, transfer, wall};
+use super::{fork, steward, threads, transfer, wall};
 use crate::stack::config::{Logging, Whither};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use parking_lot::{Mutex, RwLock};
 use sockeye_shim::{Errno, stderr};
 use std::{
     collections::VecDeque,
-    fs::{File, OpenOptions},
     io,
-    os::{
-        fd::AsFd,
-        unix::{fs::OpenOptionsExt, net::UnixDatagram},
-    },
-    path::Path,
+    os::{fd::AsFd, unix::net::UnixDatagram},
     sync::{
         OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -78,7 +73,7 @@ fn tell(level: Level, text: &str) {
             Whither::Syslog => to_syslog(level, text).is_ok(),
             Whither::File(path) => {
                 let line = format!("{time} [{}] {level} {text}\n", std::process::id());
-                append(path).and_then(|file| transfer::write(file.as_fd(), line.as_bytes())).is_ok()
+                steward::write_line(path, line.as_bytes()).is_ok()
             }
         };
         // What finds its place full, or gone, is not lost.
@@ -116,13 +111,6 @@ pub fn take_stdout() {
     HAS_STDOUT.store(true, Ordering::Relaxed);
 }
 
-/// The file is opened for each line: it may have been renamed meanwhile (logrotate(8)), and the number of a descriptor
-/// that stays may come to be another file's in a program that closes what it does not know.
-fn append(path: &Path) -> io::Result<File> {
-    // A FIFO without a reader is refused, and one with a reader that is slow holds nobody up.
-    OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(libc::O_NONBLOCK).open(path)
-}
-
 /// One datagram as syslog(3) sends it, without its time, which the receiver adds (RFC 3164 section 4.3.2).
 fn to_syslog(level: Level, text: &str) -> io::Result<usize> {
     // LOG_DAEMON, and the severities of RFC 5424 section 6.2.1.
@@ -157,7 +145,7 @@ pub fn install(logging: Option<&Logging>) -> Result<(), String> {
         Whither::Syslog => _ = reach_syslog().map_err(|error| {
             format!("log: the system's log {SYSLOG} cannot be reached: {error}; start its daemon, or log to a file as log=info:/PATH")
         })?,
-        Whither::File(path) => _ = append(path).map_err(|error| {
+        Whither::File(path) => _ = steward::append(path).map_err(|error| {
             format!(
                 "log: {} cannot be written: {error}; name a file in a directory that exists and is writable",
                 path.display()

@@ -11,10 +11,23 @@ pub fn id() -> String {
         .unwrap_or_default()
 }
 
+/// Its host name (uname(2)).
+pub fn name() -> String {
+    // SAFETY: texts only, for which zeros are a value.
+    let mut names: libc::utsname = unsafe { std::mem::zeroed() };
+    // SAFETY: a place for the names. What is refused leaves it empty.
+    unsafe { libc::uname(&raw mut names) };
+    let bytes = names.nodename.map(|byte| byte as u8);
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn it_is_the_same_every_time() {
         assert_eq!(super::id(), super::id());
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        assert_eq!(super::name(), name.trim());
     }
 }

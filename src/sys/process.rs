@@ -40,10 +40,17 @@ pub fn raise_descriptor_limit(wanted: u64) {
     }
 }
 
-/// Raises the limits of what the process may use to what it is allowed: memory, processor time, the size of
-/// files, threads.
+/// Raises the limits of what the process may use to what it is allowed: memory, memory that is locked,
+/// processor time, the size of files, threads.
 pub fn lift_limits() {
-    for resource in [libc::RLIMIT_AS, libc::RLIMIT_DATA, libc::RLIMIT_CPU, libc::RLIMIT_FSIZE, libc::RLIMIT_NPROC] {
+    for resource in [
+        libc::RLIMIT_AS,
+        libc::RLIMIT_DATA,
+        libc::RLIMIT_CPU,
+        libc::RLIMIT_FSIZE,
+        libc::RLIMIT_NPROC,
+        libc::RLIMIT_MEMLOCK,
+    ] {
         let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         // SAFETY: `limit` is a valid rlimit. What is not allowed stays as it is.
         unsafe {

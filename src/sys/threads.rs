@@ -19,6 +19,13 @@ pub fn mine() -> i32 {
     unsafe { libc::gettid() }
 }
 
+/// Whether the calling thread is its process's first and only one.
+pub fn is_alone() -> bool {
+    // SAFETY: no pointers; the calls cannot fail.
+    let is_first = unsafe { libc::getpid() == libc::gettid() };
+    is_first && fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
+}
+
 /// What thread `id` does.
 pub fn state(id: i32) -> State {
     let stat = fs::read(format!("/proc/self/task/{id}/stat")).unwrap_or_default();

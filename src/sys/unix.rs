@@ -1,5 +1,6 @@
 //! AF_UNIX sockets, with abstract names and with paths (unix(7)), and what a host has to know of who is at their other end.
 
+use super::steward;
 use std::{
     ffi::OsStr,
     io::{self, IoSlice, IoSliceMut},
@@ -220,19 +221,35 @@ pub fn disconnect(fd: BorrowedFd<'_>) -> io::Result<()> {
     .map(drop)
 }
 
-/// SO_SNDBUF, of which the kernel makes twice as much: how much it has then. Beyond net.core.wmem_max only for root.
+/// SO_SNDBUF, of which the kernel makes twice as much: how much it has then. Beyond net.core.wmem_max only for root, or
+/// who has a steward of root's.
 ///
 /// # Errors
 /// Those of setsockopt(2).
 pub fn set_send_buffer(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<usize> {
+    let has = || option(fd, libc::SO_SNDBUF, 0i32).and_then(|has| usize::try_from(has).ok()).unwrap_or(0);
+    set_buffer(fd, libc::SO_SNDBUF, bytes)?;
+    let forced = || force_send_buffer(fd, bytes).or_else(|_| steward::widen_send_buffer(fd, bytes));
+    match has() {
+        enough if enough >= bytes.saturating_mul(2) => Ok(enough),
+        little => Ok(forced().map_or(little, |()| has())),
+    }
+}
+
+/// SO_SNDBUFFORCE: beyond net.core.wmem_max.
+///
+/// # Errors
+/// EPERM for who has not CAP_NET_ADMIN.
+pub fn force_send_buffer(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
+    set_buffer(fd, libc::SO_SNDBUFFORCE, bytes)
+}
+
+fn set_buffer(fd: BorrowedFd<'_>, name: i32, bytes: usize) -> io::Result<()> {
     let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
-    let set = |name: i32| {
-        let (level, len) = (libc::SOL_SOCKET, size_of::<i32>());
-        // SAFETY: the kernel reads `len` bytes of an int.
-        checked(unsafe { libc::syscall(libc::SYS_setsockopt, fd.as_raw_fd(), level, name, &raw const bytes, len) })
-    };
-    set(libc::SO_SNDBUFFORCE).or_else(|_| set(libc::SO_SNDBUF))?;
-    Ok(option(fd, libc::SO_SNDBUF, 0i32).and_then(|has| usize::try_from(has).ok()).unwrap_or(0))
+    let (level, len) = (libc::SOL_SOCKET, size_of::<i32>());
+    // SAFETY: the kernel reads `len` bytes of an int.
+    checked(unsafe { libc::syscall(libc::SYS_setsockopt, fd.as_raw_fd(), level, name, &raw const bytes, len) })
+        .map(drop)
 }
 
 /// recv(2) with `flags` (MSG_PEEK, MSG_TRUNC); it never blocks.
@@ -261,8 +278,7 @@ pub fn recv_slices(fd: BorrowedFd<'_>, into: &mut [IoSliceMut<'_>]) -> io::Resul
     checked(unsafe { libc::syscall(libc::SYS_recvmsg, fd.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) })
 }
 
-/// Receives a packet with a descriptor behind it (SCM_RIGHTS), which does not survive exec; nothing if the packet has
-/// none. It never blocks.
+/// Receives a packet for the descriptor behind it; nothing if the packet has none. It never blocks.
 ///
 /// # Errors
 /// Those of recvmsg(2).
@@ -276,6 +292,18 @@ pub fn recv_descriptor(fd: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
 /// # Errors
 /// Those of recvmsg(2).
 pub fn recv_lent(fd: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<(usize, [Option<OwnedFd>; 2])> {
+    recv_with_descriptors(fd, into, libc::MSG_DONTWAIT)
+}
+
+/// The same with `flags`: without MSG_DONTWAIT it waits, unless the socket does not.
+///
+/// # Errors
+/// Those of recvmsg(2).
+pub fn recv_with_descriptors(
+    fd: BorrowedFd<'_>,
+    into: &mut [u8],
+    flags: i32,
+) -> io::Result<(usize, [Option<OwnedFd>; 2])> {
     let mut piece = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
     // A header and two descriptors: the kernel closes what there is more.
     let mut control = [0u64; 3];
@@ -285,7 +313,7 @@ pub fn recv_lent(fd: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<(usize, [Opt
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
     message.msg_controllen = size_of_val(&control);
-    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+    let flags = flags | libc::MSG_CMSG_CLOEXEC;
     // SAFETY: the bytes and the control data are valid for what the header says.
     let n = checked(unsafe { libc::syscall(libc::SYS_recvmsg, fd.as_raw_fd(), &raw mut message, flags) })?;
     let lent = |at: usize| {

@@ -131,7 +131,7 @@ mod tests {
             push.is_finished()
         });
         assert_eq!(finished, [false, false, false, false, true, false]);
-        assert_eq!(ends(&mut push), []);
+        assert_eq!(ends(&mut push), Vec::<u32>::new());
     }
 
     #[test]

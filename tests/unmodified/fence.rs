@@ -48,7 +48,7 @@ fn give_capability(path: &Path) {
 fn host_of(home: &Home, stack: &str) -> Option<i32> {
     let is_host = |pid: &i32| {
         let line = process::command_line(*pid);
-        line.contains(" host ") && line.ends_with(stack) && !process::is_heir(*pid)
+        line.contains(" host ") && line.ends_with(stack) && !process::is_beside_a_host(*pid)
     };
     home.programs().into_iter().find(is_host)
 }
@@ -158,12 +158,19 @@ fn a_host_lives_as_long_as_the_tree_of_programs() {
 fn another_stacks_host_is_started_outside() {
     Home::test(Way::SockeyeRun, |home| {
         let sockeye = installed::sockeye().display().to_string();
-        let inner = format!("'{sockeye}' run --stack inner --net null: -- cat");
+        // The device is made: the new host has the rights that the old one began with.
+        let inner = format!("'{sockeye}' run --stack inner --net tun:inner0,ip=10.96.0.2/24 -- cat");
         let mut outer = home.start_fed(&["sh", "-c", &inner]);
         wait_until("the inner stack has no host", || host_of(home, "inner").is_some());
         let host = host_of(home, "inner").expect("it is there");
-        let status = fs::read_to_string(format!("/proc/{host}/status")).expect("it is there");
-        assert!(status.contains("Seccomp:\t0\n") && status.contains("NoNewPrivs:\t0\n"), "{status}");
+        let filters = |pid: i32| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it is there");
+            status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:")?.trim().parse::<u32>().ok())
+        };
+        // Its own, and not the fence's besides, once it serves.
+        let outside = filters(host_of(home, "tap-t0").expect("it is there"));
+        assert!(outside > Some(0));
+        wait_until("the inner host is behind the fence", || filters(host) == outside);
         drop(outer.stdin());
         assert_eq!(outer.ended().text(), "");
     });

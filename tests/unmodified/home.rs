@@ -292,7 +292,7 @@ impl Drop for Home {
 }
 
 fn is_host(pid: i32) -> bool {
-    process::command_line(pid).contains("sockeye host") && !process::is_heir(pid)
+    process::command_line(pid).contains("sockeye host") && !process::is_beside_a_host(pid)
 }
 
 /// Tells another thread that it is over, also when the test fails.

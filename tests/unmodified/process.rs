@@ -53,9 +53,10 @@ pub fn time_used(pid: i32) -> u64 {
     fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
 }
 
-/// Whether a process is the one that waits for its host's end.
-pub fn is_heir(pid: i32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sockeye-heir")
+/// Whether a process is one of those beside a host: the one that waits for its end, or the one that runs its errands.
+pub fn is_beside_a_host(pid: i32) -> bool {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    matches!(name.trim(), "sockeye-heir" | "sockeye-steward")
 }
 
 fn status(pid: i32, key: &str) -> Option<u64> {

@@ -49,8 +49,9 @@ impl Hand {
     fn new(name: &str) -> Self {
         let stack = format!("{}-hand-{name}", std::process::id()).into_bytes();
         let Ok(Claim::Ours(mut gate)) = Gate::claim(&stack) else { panic!("the name is taken") };
-        gate.open(&stack, &TOKEN).unwrap();
-        let number = stacks::make("null:", None).unwrap();
+        gate.make_path(&stack, &TOKEN);
+        gate.open().unwrap();
+        let number = stacks::open("null:").unwrap().start(None).unwrap();
         let config = stacks::describe("null:", |_| None).unwrap();
         let engine = stacks::engine(number).unwrap();
         let served = (gate, Directory::make().unwrap());
