@@ -118,9 +118,14 @@ fn an_address_that_turns_out_to_be_another_hosts_takes_the_network_down() {
         assert!(Instant::now() < end, "the host stays");
         thread::sleep(Duration::from_millis(5));
     }
-    // Who comes now has a new host, which is told at once: the kernel answers before the probe is written.
+    // Who comes now has a new host, which is told by the kernel: at once, or when that has seen that the link is up.
     place.0.ip("address add 10.97.0.2/32 dev t0");
-    place.refuses("tap:t0,ip=10.97.0.2/24", said);
+    let (code, out, err) = place.ends("@sockeye run --net tap:t0,ip=10.97.0.2/24 -- @dial 9", &[]);
+    match code {
+        Some(125) => assert_eq!(out, ""),
+        _ => assert_eq!((code, out), (Some(0), format!("{}\n", libc::ENETDOWN))),
+    }
+    assert!(err.contains(said), "{err}");
     // And one that works once the address is free.
     place.0.ip("address del 10.97.0.2/32 dev t0");
     place.0.ip("link delete t0");
