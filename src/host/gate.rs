@@ -1,7 +1,10 @@
 //! Where programs come in: by a secret path, or by an abstract name, which everybody knows. Having the name is being
 //! the host.
 
-use super::{secret::Secret, slot::Interest};
+use super::{
+    secret::{Secret, Unmade},
+    slot::Interest,
+};
 use crate::{
     sys::{
         entropy,
@@ -123,9 +126,12 @@ impl Gate {
     /// # Errors
     /// A text.
     pub fn open(&mut self, name: &[u8], token: &Token) -> Result<(), String> {
-        self.secret = Secret::make(name, token)
-            .inspect_err(|error| log::debug!("programs come by the stack's public name alone: {error}"))
-            .ok();
+        let say = |unmade: &Unmade| {
+            // Where `/tmp` cannot be used that is as it is; somebody who takes the folder means it.
+            let level = if matches!(unmade, Unmade::Taken(..)) { log::Level::Warn } else { log::Level::Debug };
+            log::log!(level, "programs come by the stack's public name alone, as strangers do: {unmade}");
+        };
+        self.secret = Secret::make(name, token).inspect_err(say).ok();
         self.takes_descriptors = unix::pass_rights(self.control.as_fd(), false).is_err();
         let open = |door: Door| match self.listener(door) {
             Some(fd) => unix::listen(fd, door.backlog()).map_err(|error| format!("cannot listen: {error}")),
