@@ -260,7 +260,7 @@ fn a_folder_that_a_stranger_takes_first_is_told_of_and_costs_the_path_alone() {
     let joined = host.join();
     let (is_there, log) = (std::path::Path::new(OsStr::from_bytes(path.as_bytes())).exists(), host.log());
     drop(host);
-    fs::remove_dir(folder).expect("it is empty");
+    fs::remove_dir(folder).expect("the host leaves it alone");
     assert_eq!((joined, is_there), (Ok(TOKEN), false));
     let line = format!("user {STRANGER} has taken {}", folder.display());
     assert!(log.lines().any(|said| said.contains("WARN") && said.ends_with(&line)), "{log}");

@@ -111,6 +111,10 @@ fn of(bytes: &[u8]) -> &path::Path {
     path::Path::new(OsStr::from_bytes(bytes))
 }
 
+fn is_ours(folder: &path::Path) -> bool {
+    fs::symlink_metadata(folder).is_ok_and(|found| found.is_dir() && found.uid() == unix::own_uid())
+}
+
 /// Whether a host listens there.
 fn is_served(path: &Path) -> bool {
     let reached = unix::open(Kind::Packets).and_then(|asking| unix::connect_path(asking.as_fd(), path.as_bytes()));
@@ -128,6 +132,10 @@ pub fn clear(path: &Path) {
 /// Removes what [`Secret::make`] has made, as far as it is there and ours.
 fn remove(path: &Path) {
     let folder = of(path.folder());
+    // A link of another user's would lead to files that are none of ours.
+    if !is_ours(folder) {
+        return;
+    }
     for file in [of(path.as_bytes()), &folder.join("new")] {
         let _gone = fs::remove_file(file);
     }
