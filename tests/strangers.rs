@@ -11,7 +11,7 @@ use sockeye::{
 };
 use sockeye_shim::{
     Errno,
-    format::{Op, Request, Response, Token, token_to_text},
+    format::{Data, Op, Request, Response, Token, token_to_text},
     kernel,
     name::Meaning,
     path::Path,
@@ -229,6 +229,13 @@ fn the_secret_path_is_for_who_knows_the_token() {
         let seen = fs::read_to_string("/proc/net/unix").expect("the sockets");
         let token = String::from_utf8_lossy(&token_to_text(&TOKEN)).into_owned();
         assert!(seen.contains(folder.to_str().expect("a text")) && !seen.contains(&token), "the token is seen");
+        let file = std::path::Path::new(OsStr::from_bytes(path.as_bytes()));
+        let file = file.strip_prefix(folder).expect("it is in the folder").to_str().expect("a text");
+        assert!(!seen.contains(file), "the socket's name is seen");
+        assert!(
+            !path.as_bytes().windows(token.len()).any(|part| part == token.as_bytes()),
+            "a look-up tells the token"
+        );
         // It is not the user that counts there.
         let fd = unix::open(Kind::Packets).expect("a socket");
         unix::connect_in_turn(fd.as_fd(), Place::Path(path.as_bytes()), PATIENCE).expect("a connection");
@@ -241,6 +248,22 @@ fn the_secret_path_is_for_who_knows_the_token() {
     assert!(host.child.kill().is_ok());
     let _killed = host.child.wait();
     until("the folder is gone", || !std::path::Path::new(OsStr::from_bytes(path.folder())).exists());
+}
+
+#[test]
+fn a_folder_that_a_stranger_takes_first_is_told_of_and_costs_the_path_alone() {
+    let name = format!("strangers-{}-taken", process::id());
+    let path = Path::of(name.as_bytes(), &TOKEN).expect("a path");
+    let folder = std::path::Path::new(OsStr::from_bytes(path.folder()));
+    as_stranger(|| fs::create_dir(folder)).expect("a folder");
+    let mut host = Host::start("taken", "null:");
+    let joined = host.join();
+    let (is_there, log) = (std::path::Path::new(OsStr::from_bytes(path.as_bytes())).exists(), host.log());
+    drop(host);
+    fs::remove_dir(folder).expect("the host leaves it alone");
+    assert_eq!((joined, is_there), (Ok(TOKEN), false));
+    let line = format!("user {STRANGER} has taken {}", folder.display());
+    assert!(log.lines().any(|said| said.contains("WARN") && said.ends_with(&line)), "{log}");
 }
 
 #[test]
@@ -282,17 +305,55 @@ fn a_stranger_that_is_refused_fills_no_log() {
     assert!(log.lines().count() - before < 40, "{log}");
 }
 
-#[test]
-fn whoever_has_the_name_and_answers_is_not_believed_to_be_the_host() {
-    let name = format!("strangers-{}-false", process::id());
+/// A stack's name that a stranger has taken.
+fn taken(name: &str) -> OwnedFd {
     let control = Meaning::Control.name(name.as_bytes()).expect("a name").as_bytes().to_vec();
-    let is_over = AtomicBool::new(false);
-    let listener = as_stranger(|| {
+    as_stranger(|| {
         let listener = unix::open(Kind::Packets).expect("a socket");
         unix::bind(listener.as_fd(), &control).expect("a name");
         unix::listen(listener.as_fd(), 100).expect("it listens");
         listener
+    })
+}
+
+#[test]
+fn a_strangers_log_does_nothing_to_the_terminal_and_has_an_end() {
+    let name = format!("strangers-{}-endless", process::id());
+    let listener = taken(&name);
+    set_blocking(&listener);
+    let is_over = AtomicBool::new(false);
+    let shown = thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut heard = [0; Request::SIZE];
+            while let Ok(fd) = unix::accept(listener.as_fd()) {
+                if is_over.load(Relaxed) {
+                    return;
+                }
+                let Ok(n) = kernel::recv(set_blocking(&fd), &mut heard) else { continue };
+                let request = Request::from_bytes(&heard[..n]).expect("a request");
+                let text = "\x1b]0;yours\x07\u{202e}\u{9b}2J and so on\n".repeat(7);
+                let next = request.from + text.len() as u64;
+                let data = Data::of(&[&next.to_le_bytes(), text.as_bytes()].concat()).expect("it fits");
+                let _gone = unix::send(fd.as_fd(), &Response { data, ..Response::new(0) }.to_bytes(), 0);
+            }
+        });
+        let shown = Command::new(env!("CARGO_BIN_EXE_sockeye")).args(["log", "--stack", &name]).output();
+        is_over.store(true, Relaxed);
+        drop(connected(Meaning::Control.name(name.as_bytes()).expect("a name").as_bytes()));
+        shown.expect("our program")
     });
+    let (text, line) = (String::from_utf8(shown.stdout).expect("a text"), String::from_utf8_lossy(&shown.stderr));
+    assert!(text.starts_with("?]0;yours???2J and so on\n?]0;"), "{:?}", text.get(..40));
+    assert!(text.chars().all(|c| c == '\n' || c.is_ascii_graphic() || c == ' '));
+    assert!(shown.status.code() == Some(1) && text.len() <= 1 << 20, "{} bytes: {line}", text.len());
+    assert!(line.ends_with("no more than 1 MiB of such a log is shown\n") && line.lines().count() == 1, "{line}");
+}
+
+#[test]
+fn whoever_has_the_name_and_answers_is_not_believed_to_be_the_host() {
+    let name = format!("strangers-{}-false", process::id());
+    let listener = taken(&name);
+    let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             let mut heard = [0; Request::SIZE];

@@ -1,6 +1,6 @@
 //! Asking a host, for who is no program of its stack's: the launcher and the operator.
 
-use super::gate::is_trusted;
+use super::{gate::is_trusted, plain::plain_line};
 use crate::sys::{
     clock, readiness,
     unix::{self, Kind, Peer, Place},
@@ -225,9 +225,7 @@ pub fn judge(answer: Result<Response, Fault>) -> Result<Response, Trouble> {
         Ok(response) if response.errno == 0 => Ok(response),
         Ok(response) if response.errno == libc::EACCES => Err(Trouble::Another),
         Ok(response) if response.errno == libc::EPERM => Err(Trouble::Forbidden),
-        Ok(response) if response.errno == libc::EINVAL => {
-            Err(Trouble::Different(String::from_utf8_lossy(response.data.as_bytes()).into_owned()))
-        }
+        Ok(response) if response.errno == libc::EINVAL => Err(Trouble::Different(plain_line(response.data.as_bytes()))),
         Ok(_) | Err(Fault::Foreign | Fault::Malformed) => Err(Trouble::Silent),
         Err(Fault::Version(version)) => Err(Trouble::Version(version)),
     }
@@ -274,8 +272,10 @@ fn with_token<R>(token: Option<Token>, ask: impl Fn(Token) -> Result<R, Trouble>
 /// A part of a stack's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// The text; empty where there is no more yet.
+    /// The text as it came, not made fit for a terminal ([`super::plain`]); empty where there is no more yet.
     pub text: Vec<u8>,
+    /// Whether who says it is root or this user.
+    pub is_trusted: bool,
     /// Where it begins, in bytes since the host began: behind what was asked for if that is gone.
     pub from: u64,
     /// Where the next begins.
@@ -288,11 +288,12 @@ pub struct Piece {
 /// Why this is not possible.
 pub fn log(name: &[u8], token: Option<Token>, from: u64) -> Result<Piece, Trouble> {
     with_token(token, |token| {
-        let response = Asked::new(name, &Request { from, ..Request::new(Op::Log, token) }, &[])?.response()?;
+        let asked = Asked::new(name, &Request { from, ..Request::new(Op::Log, token) }, &[])?;
+        let (response, is_trusted) = (asked.response()?, asked.is_trusted());
         let (next, text) = response.data.as_bytes().split_first_chunk().ok_or(Trouble::Silent)?;
         let next = u64::from_le_bytes(*next);
         let from = next.checked_sub(text.len() as u64).ok_or(Trouble::Silent)?;
-        Ok(Piece { text: text.to_vec(), from, next })
+        Ok(Piece { text: text.to_vec(), is_trusted, from, next })
     })
 }
 
@@ -333,5 +334,18 @@ fn is_there(name: &[u8], host: Option<Peer>) -> Result<bool, Trouble> {
     match unix::connect(socket.as_fd(), name.as_bytes()) {
         Ok(()) => Ok(unix::peer(socket.as_fd()) == host),
         Err(error) => Ok(error.kind() != io::ErrorKind::ConnectionRefused),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sockeye_shim::format::Data;
+
+    #[test]
+    fn a_line_of_another_process_has_nothing_for_the_terminal() {
+        let data = Data::of("ip:\u{202e} no\x1b[2J\u{9b}\nroot# ".as_bytes()).unwrap();
+        let trouble = judge(Ok(Response { data, ..Response::new(libc::EINVAL) })).unwrap_err();
+        assert_eq!(trouble.to_string(), "ip:? no?[2J??root# ");
     }
 }

@@ -1,7 +1,10 @@
 //! Where programs come in: by a secret path, or by an abstract name, which everybody knows. Having the name is being
 //! the host.
 
-use super::{secret::Secret, slot::Interest};
+use super::{
+    secret::{Secret, Unmade},
+    slot::Interest,
+};
 use crate::{
     sys::{
         entropy,
@@ -120,9 +123,12 @@ impl Gate {
 
     /// Makes the secret path, without listening yet. Where that cannot be all come by the name.
     pub fn make_path(&mut self, name: &[u8], token: &Token) {
-        self.secret = Secret::make(name, token)
-            .inspect_err(|error| log::debug!("programs come by the stack's public name alone: {error}"))
-            .ok();
+        let say = |unmade: &Unmade| {
+            // Where `/tmp` cannot be used that is as it is; somebody who takes the folder means it.
+            let level = if matches!(unmade, Unmade::Taken(..)) { log::Level::Warn } else { log::Level::Debug };
+            log::log!(level, "programs come by the stack's public name alone, as strangers do: {unmade}");
+        };
+        self.secret = Secret::make(name, token).inspect_err(say).ok();
     }
 
     /// Lets programs in.

@@ -8,6 +8,7 @@
 //! | `serve.rs` `slot.rs` `end.rs` | the loop: one thread moves the bytes and reads the device; what it is told, once |
 //! | `lent.rs` `directory.rs` | programs' own sockets, which the host is lent; where it binds them |
 //! | `start.rs` `client.rs` `survey.rs` | what others see: starting a host, asking it, asking all |
+//! | `plain.rs` | what another process says, fit for a terminal |
 //! | `join.rs` | whether the stack is the one that a program means |
 //! | `request.rs` | what is asked: bind, listen, options, names |
 //! | `connect.rs` `listener.rs` | connections that are made, and taken |
@@ -39,6 +40,7 @@ mod linger;
 mod listener;
 mod lookup;
 mod operator;
+pub mod plain;
 mod request;
 mod resolve;
 mod secret;

@@ -10,6 +10,7 @@ use crate::sys::{
 use sockeye_shim::{format::Token, path::Path};
 use std::{
     ffi::OsStr,
+    fmt,
     fs::{self, DirBuilder, Permissions},
     io,
     os::{
@@ -33,13 +34,44 @@ pub struct Secret {
     path: Path,
 }
 
+/// Why there is no secret path.
+#[derive(Debug)]
+pub enum Unmade {
+    /// Its folder is there and another user's, who has known its name: of that user, if the folder lets itself be looked at.
+    Taken(String, Option<u32>),
+    /// A system call failed. `AddrInUse`: a host in another network namespace has the same name and token. Else those of
+    /// mkdir(2), bind(2) and rename(2).
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Unmade {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<io::ErrorKind> for Unmade {
+    fn from(kind: io::ErrorKind) -> Self {
+        Self::Failed(kind.into())
+    }
+}
+
+impl fmt::Display for Unmade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Taken(folder, Some(uid)) => write!(f, "user {uid} has taken {folder}"),
+            Self::Taken(folder, None) => write!(f, "somebody has taken {folder}"),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
 impl Secret {
     /// Makes the socket for the stack called `name`, without listening yet.
     ///
     /// # Errors
-    /// `PermissionDenied`: the folder is there and another user's. `AddrInUse`: a host in another network namespace has the
-    /// same name and token. Those of mkdir(2), bind(2) and rename(2).
-    pub fn make(name: &[u8], token: &Token) -> io::Result<Self> {
+    /// Why there is none.
+    pub fn make(name: &[u8], token: &Token) -> Result<Self, Unmade> {
         let path = Path::of(name, token).ok_or(io::ErrorKind::InvalidInput)?;
         let folder = of(path.folder());
         match DirBuilder::new().mode(FOLDER).create(folder) {
@@ -47,9 +79,14 @@ impl Secret {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => made?,
         }
-        let found = fs::symlink_metadata(folder)?;
+        let taken = |uid| Unmade::Taken(folder.display().to_string(), uid);
+        // A file system of another user's that is mounted there may refuse to be looked at.
+        let found = fs::symlink_metadata(folder).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => taken(None),
+            _ => error.into(),
+        })?;
         if !found.is_dir() || found.uid() != unix::own_uid() {
-            return Err(io::ErrorKind::PermissionDenied.into());
+            return Err(taken(Some(found.uid())));
         }
         if is_served(&path) {
             return Err(io::ErrorKind::AddrInUse.into());
@@ -77,6 +114,10 @@ fn of(bytes: &[u8]) -> &path::Path {
     path::Path::new(OsStr::from_bytes(bytes))
 }
 
+fn is_ours(folder: &path::Path) -> bool {
+    fs::symlink_metadata(folder).is_ok_and(|found| found.is_dir() && found.uid() == unix::own_uid())
+}
+
 /// Whether a host listens there.
 fn is_served(path: &Path) -> bool {
     let reached = unix::open(Kind::Packets).and_then(|asking| unix::connect_path(asking.as_fd(), path.as_bytes()));
@@ -94,6 +135,10 @@ pub fn clear(path: &Path) {
 /// Removes what [`Secret::make`] has made, as far as it is there and ours.
 fn remove(path: &Path) {
     let folder = of(path.folder());
+    // A link of another user's would lead to files that are none of ours.
+    if !is_ours(folder) {
+        return;
+    }
     for file in [of(path.as_bytes()), &folder.join("new")] {
         let _gone = fs::remove_file(file);
     }
@@ -125,7 +170,9 @@ mod tests {
         assert_eq!(fs::metadata(of(path.as_bytes())).unwrap().mode() & 0o777, SOCKET);
         let shown = fs::read_to_string("/proc/net/unix").unwrap();
         let folder = String::from_utf8_lossy(path.folder()).into_owned();
-        assert!(shown.contains(&format!("{folder}/new")) && !shown.contains("d7d7"), "what everybody sees");
+        let own = String::from_utf8_lossy(&path.as_bytes()[path.folder().len() + 1..]).into_owned();
+        assert!(shown.contains(&format!("{folder}/new")) && !shown.contains(&own), "what everybody sees");
+        assert!(!shown.contains("d7d7") && !own.contains("d7d7"), "the token is nobody's to see");
         assert!(is_served(&path));
         drop(secret);
         assert!(!of(path.folder()).exists());
@@ -139,10 +186,23 @@ mod tests {
         fs::write(of(path.as_bytes()), "").unwrap();
         let secret = Secret::make(&name, &token).unwrap();
         unix::listen(secret.listener.as_fd(), 1).unwrap();
-        assert_eq!(Secret::make(&name, &token).map(drop).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let again = Secret::make(&name, &token).map(drop);
+        assert!(matches!(again, Err(Unmade::Failed(error)) if error.kind() == io::ErrorKind::AddrInUse));
         clear(&path);
         assert!(is_served(&path));
         drop(secret);
         assert!(!is_served(&path) && !of(path.folder()).exists());
+    }
+    #[test]
+    fn a_folder_that_is_not_ours_is_said_to_be_taken() {
+        let token = [0xd9; 16];
+        let (name, path) = path("taken", &token);
+        fs::write(of(path.folder()), "").unwrap();
+        let made = Secret::make(&name, &token).map(drop);
+        fs::remove_file(of(path.folder())).unwrap();
+        let folder = String::from_utf8_lossy(path.folder()).into_owned();
+        let unmade = made.unwrap_err();
+        assert_eq!(unmade.to_string(), format!("user {} has taken {folder}", unix::own_uid()));
+        assert!(matches!(unmade, Unmade::Taken(..)));
     }
 }

@@ -1,7 +1,10 @@
 //! Starting a host for a program that is about to run. The preload library does the same for one that runs already
 //! (preload/src/start.rs), without libc.
 
-use super::client::{self, Trouble};
+use super::{
+    client::{self, Trouble},
+    plain::plain,
+};
 use crate::sys::{clock, daemon, fence, readiness, transfer};
 use sockeye_shim::format::{MEANT, Token, token_to_text};
 use std::{
@@ -102,12 +105,12 @@ fn await_host(wanted: &Wanted, meant: &[u8], words: &File, say: &mut impl FnMut(
         match joined {
             Err(Trouble::Absent) => {}
             joined => {
-                String::from_utf8_lossy(&said).lines().for_each(say);
+                plain(&said).lines().for_each(say);
                 return joined.map_err(Failure::Join);
             }
         }
     }
-    let said = String::from_utf8_lossy(&said);
+    let said = plain(&said);
     let line = said.lines().last().map(|line| line.trim_start_matches("sockeye: ").to_owned());
     Err(Failure::Start(line.unwrap_or_else(|| "the host does not come up".to_owned())))
 }

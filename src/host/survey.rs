@@ -2,7 +2,10 @@
 //! not. The names are abstract ones, which any user may invent: one of another user's that says nothing costs a second,
 //! however many there are.
 
-use super::client::{Asked, PATIENCE, Trouble, judge};
+use super::{
+    client::{Asked, PATIENCE, Trouble, judge},
+    plain::{plain, plain_line},
+};
 use crate::sys::{clock, process, readiness, unix};
 use sockeye_shim::{
     format::{Op, Request, Response, Token},
@@ -192,11 +195,6 @@ impl Question for Describe {
     }
 }
 
-/// Text without what a terminal would take for something else.
-fn plain(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
-}
-
 /// Reads counters ([`Op::Counters`]), and where to go on.
 fn take_counts(bytes: &[u8], found: &mut Vec<Count>) -> Option<u64> {
     let (next, mut rest) = bytes.split_first_chunk()?;
@@ -204,7 +202,11 @@ fn take_counts(bytes: &[u8], found: &mut Vec<Count>) -> Option<u64> {
         let (marked, after) = after.split_first_chunk()?;
         let (len, after) = after.split_first()?;
         let (name, after) = after.split_at_checked(usize::from(*len))?;
-        found.push(Count { name: plain(name), value: u64::from_le_bytes(*value), marked: u64::from_le_bytes(*marked) });
+        found.push(Count {
+            name: plain_line(name),
+            value: u64::from_le_bytes(*value),
+            marked: u64::from_le_bytes(*marked),
+        });
         rest = after;
     }
     rest.is_empty().then_some(u64::from_le_bytes(*next))

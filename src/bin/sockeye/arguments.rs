@@ -155,6 +155,7 @@ pub struct Nstat {
 /// Once it is up a host writes to the standard error of the program that started it only if that is a terminal or a
 /// file: where it is a pipe, as under systemd or in CI, what it says is here alone, unless log= sends it elsewhere.
 /// Its last lines, up to 256 of them or 64 KiB: what log= has it say, and whatever it is, info and what is worse.
+/// What a terminal would obey is shown as "?"; of a host that is neither root's nor yours no more than 1 MiB is shown.
 #[derive(Args)]
 pub struct Log {
     /// The stack [default: the only one that runs in this network namespace]

@@ -1,7 +1,10 @@
 //! `sockeye ss`: the sockets of running stacks, as ss(8) prints the kernel's.
 
 use crate::{Failure, arguments::Ss, holders::Holders, ls, variables};
-use sockeye::host::survey::{self, Sockets};
+use sockeye::host::{
+    plain::plain_line,
+    survey::{self, Sockets},
+};
 use sockeye_shim::{
     address::Address,
     format::{Token, token_from_text},
@@ -186,7 +189,7 @@ fn details(socket: &Report) -> Option<String> {
     words.extend((options & 1 != 0).then(|| "ts".to_owned()));
     words.extend((options & 2 != 0).then(|| "sack".to_owned()));
     let name = socket.congestion.split(|&c| c == 0).next().unwrap_or_default();
-    words.push(String::from_utf8_lossy(name).into_owned());
+    words.push(plain_line(name));
     let scale = info.byte(offset_of!(Layout, wscale));
     words.extend((options & 4 != 0).then(|| format!("wscale:{},{}", scale & 15, scale >> 4)));
     words.push(format!("rto:{}", info.millis(offset_of!(Layout, rto))));
