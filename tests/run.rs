@@ -146,8 +146,8 @@ fn a_host_has_nothing_of_the_program_that_started_it() {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("proc(5)");
     let of = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).unwrap_or_default();
     assert_eq!(of("Umask:"), "0022");
-    // SIGPIPE alone, which every Rust program ignores.
-    assert_eq!((of("SigIgn:"), of("SigBlk:")), ("0000000000001000", "0000000000000000"));
+    // SIGPIPE, which every Rust program ignores, and what limits of time and files raise: SIGXCPU, SIGXFSZ.
+    assert_eq!((of("SigIgn:"), of("SigBlk:")), ("0000000001801000", "0000000000000000"));
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).expect("proc(5)");
     let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit");
     let mut words = files.split_whitespace().skip(3);
@@ -164,6 +164,20 @@ fn a_host_has_nothing_of_the_program_that_started_it() {
         stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(3).map(str::to_owned))
     };
     assert_ne!(session(&pid), session("self"));
+}
+
+#[test]
+fn a_limit_of_files_sizes_is_a_full_disk_to_a_host() {
+    let installed = Installed::new("sizes");
+    let log = installed.write("log", &[b'x'; 4096], 0o644);
+    // Without the right to lift it.
+    let limited = "ulimit -f 1; exec setpriv --bounding-set=-sys_resource --inh-caps=-sys_resource \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", limited, "sh"]).arg(installed.path("bin/sockeye"));
+    let net = format!("null:,log=debug:{}", log.display());
+    let (code, out, err) = installed.ends(command.args(["run", "--net", &net, "--", "true"]));
+    assert_eq!((code, out.as_str()), (Some(0), ""), "{err}");
+    assert_eq!(fs::metadata(&log).expect("the log").len(), 4096);
 }
 
 #[test]

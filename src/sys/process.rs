@@ -41,8 +41,18 @@ pub fn raise_descriptor_limit(wanted: u64) {
 }
 
 /// Raises the limits of what the process may use to what it is allowed: memory, memory that is locked,
-/// processor time, the size of files, threads.
+/// processor time, the size of files, threads. Who has CAP_SYS_RESOURCE has none for time and files afterwards. What is
+/// left of those two ends no process by a signal: a file that may not grow is an error (EFBIG), as a full disk is.
 pub fn lift_limits() {
+    for signal in [libc::SIGXCPU, libc::SIGXFSZ] {
+        // SAFETY: no handler is set.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+    for resource in [libc::RLIMIT_CPU, libc::RLIMIT_FSIZE] {
+        let none = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+        // SAFETY: `none` is a valid rlimit. What is not allowed stays as it is.
+        unsafe { libc::setrlimit(resource, &raw const none) };
+    }
     for resource in [
         libc::RLIMIT_AS,
         libc::RLIMIT_DATA,
