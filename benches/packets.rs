@@ -1,6 +1,7 @@
 //! What a packet costs in the two stacks that it passes, in processor time and without a device: `cargo bench --bench
 //! packets`. With `--config profile.bench.overflow-checks=false` it shows what the checks of arithmetic cost.
-//! `packets CASE COUNT` runs one case so often and prints nothing: to count its instructions (valgrind --tool=callgrind).
+//! `packets CASE COUNT` runs one case so often and prints nothing: to count its instructions (valgrind
+//! --tool=callgrind).
 
 #[path = "../tests/wire_pair/mod.rs"]
 mod wire_pair;

@@ -1,6 +1,6 @@
-// The socket calls of a test under their plain names. Compiled as it stands a test runs on the kernel; with -DSOCKEYE every
-// socket call gets its prefix and the same test runs on Sockeye. Both must print the same. `(close)(fd)`, with parentheses,
-// is always the C library's own.
+// The socket calls of a test under their plain names. Compiled as it stands a test runs on the kernel; with -DSOCKEYE
+// every socket call gets its prefix and the same test runs on Sockeye. Both must print the same. `(close)(fd)`, with
+// parentheses, is always the C library's own.
 #ifndef C_TESTS_API_H
 #define C_TESTS_API_H
 

@@ -1,5 +1,5 @@
-// What a socket's descriptor says of the file system: nothing, also behind chroot(2), where it is no way out and no place to
-// look for files.
+// What a socket's descriptor says of the file system: nothing, also behind chroot(2), where it is no way out and no
+// place to look for files.
 #include "api.h"
 #include <sys/stat.h>
 

@@ -1,4 +1,5 @@
-// dup, dup2, dup3: one socket under several numbers, closed with the last; numbers taken from sockets and given to them.
+// dup, dup2, dup3: one socket under several numbers, closed with the last; numbers taken from sockets and given to
+// them.
 #include "api.h"
 
 static char buf[16];

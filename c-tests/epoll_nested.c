@@ -1,4 +1,5 @@
-// An epoll instance in another: level, edge, one shot, errors, depth and loops, time-outs, threads; poll and select of it.
+// An epoll instance in another: level, edge, one shot, errors, depth and loops, time-outs, threads; poll and select of
+// it.
 #include "api.h"
 
 static char buf[1 << 12];

@@ -1,5 +1,5 @@
-// IP_RECVERR of datagram sockets: what the error queue says of ICMP errors and of datagrams too large, the pending error
-// beside it, and poll's view of both.
+// IP_RECVERR of datagram sockets: what the error queue says of ICMP errors and of datagrams too large, the pending
+// error beside it, and poll's view of both.
 #include "api.h"
 #include <linux/errqueue.h>
 

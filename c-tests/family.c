@@ -1,5 +1,5 @@
-// Sockets of AF_INET6 where there is no IPv6 (net.ipv6.conf.all.disable_ipv6): any address, mapped ones, IPV6_V6ONLY, who
-// may be bound beside whom, and the options that servers set on them.
+// Sockets of AF_INET6 where there is no IPv6 (net.ipv6.conf.all.disable_ipv6): any address, mapped ones, IPV6_V6ONLY,
+// who may be bound beside whom, and the options that servers set on them.
 #include "api.h"
 
 #define NO_PORT 0

@@ -1,5 +1,6 @@
-// After fork the child has let go of the network: its calls fail cleanly, and the parent's go on as if nothing had been.
-// This one has an expectation of its own (fork_child.expected): the kernel's sockets are shared with a child, ours are not.
+// After fork the child has let go of the network: its calls fail cleanly, and the parent's go on as if nothing had
+// been. This one has an expectation of its own (fork_child.expected): the kernel's sockets are shared with a child,
+// ours are not.
 #include "api.h"
 
 int main(void) {

@@ -1,5 +1,5 @@
-/* netdevice(7), getifaddrs(3), if_nameindex(3): the loopback, as every network has it. IPv4 and the link's own addresses
- * are looked at. */
+/* netdevice(7), getifaddrs(3), if_nameindex(3): the loopback, as every network has it. IPv4 and the link's own
+ * addresses are looked at. */
 #include "api.h"
 
 #include <ifaddrs.h>

@@ -1,5 +1,5 @@
-// Sockets in the kernel's own poll and epoll: every condition as the socket has it, edges as well, with nobody inside the
-// library. `(poll)`, with parentheses, is the C library's own on both sides.
+// Sockets in the kernel's own poll and epoll: every condition as the socket has it, edges as well, with nobody inside
+// the library. `(poll)`, with parentheses, is the C library's own on both sides.
 #include "api.h"
 
 static char buf[1 << 16];

@@ -1,4 +1,5 @@
-// MSG_PEEK, MSG_WAITALL, MSG_TRUNC, MSG_DONTWAIT, MSG_OOB and friends on a stream; zero lengths; urgent data and its mark.
+// MSG_PEEK, MSG_WAITALL, MSG_TRUNC, MSG_DONTWAIT, MSG_OOB and friends on a stream; zero lengths; urgent data and its
+// mark.
 #include "api.h"
 
 static char buf[64];

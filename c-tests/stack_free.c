@@ -1,6 +1,6 @@
-// Freeing a stack. What was sent before reaches the peer; afterwards every call on a socket of the stack fails with ENETDOWN,
-// but for those that are about the descriptor alone, and poll shows the end. Threads that wait in a call come out of it.
-// The kernel has no such thing, so that this one has an expectation of its own (stack_free.expected).
+// Freeing a stack. What was sent before reaches the peer; afterwards every call on a socket of the stack fails with
+// ENETDOWN, but for those that are about the descriptor alone, and poll shows the end. Threads that wait in a call come
+// out of it. The kernel has no such thing, so that this one has an expectation of its own (stack_free.expected).
 #include "api.h"
 
 static struct sockeye_stack *stack;

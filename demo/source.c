@@ -1,5 +1,5 @@
-/* source: the kernel's side of the demo. Answers GET /N by HTTP with N bytes that differ from place to place, as fast as
- * the kernel takes them.
+/* source: the kernel's side of the demo. Answers GET /N by HTTP with N bytes that differ from place to place, as fast
+ * as the kernel takes them.
  *
  *     ./source PORT
  */

@@ -8,6 +8,7 @@ mod rules;
 #[path = "architecture/source.rs"]
 mod source;
 
+use rules::Comments;
 use source::Source;
 use std::{
     collections::BTreeSet,
@@ -105,6 +106,52 @@ fn no_number_of_others_is_cut_without_a_reason() {
             assert_eq!(unexplained.count(), 0, "{}: #[expect({LINT}, reason = \"...\")]", file.display());
         }
     }
+}
+
+/// All files below `folder` whose comments have a rule, with their text; not what is built there.
+fn commented(folder: &Path, found: &mut Vec<(String, String, Comments)>) {
+    let mut entries: Vec<_> =
+        fs::read_dir(folder).expect("a readable folder").map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() && !path.is_symlink() {
+            if !name.starts_with("target") && (!name.starts_with('.') || name == ".ci") {
+                commented(&path, found);
+            }
+            continue;
+        }
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        // What build.rs writes has its comments from src/capi, and a column more.
+        let kind = match extension {
+            "rs" | "c" => Some(Comments::Slashes),
+            "h" if !path.starts_with(root().join("include")) => Some(Comments::Slashes),
+            "sh" => Some(Comments::Hashes),
+            "" => None,
+            _ => continue,
+        };
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        let is_shells = text.lines().next().is_some_and(|line| line.starts_with("#!") && line.ends_with("sh"));
+        if let Some(kind) = kind.or(is_shells.then_some(Comments::Hashes)) {
+            let name = path.strip_prefix(root()).unwrap().display().to_string();
+            found.push((name, text, kind));
+        }
+    }
+}
+
+#[test]
+fn comments_end_where_lines_do() {
+    let mut files = Vec::new();
+    commented(root(), &mut files);
+    let has = |wanted: &str| files.iter().any(|(name, ..)| name == wanted);
+    for wanted in
+        ["src/lib.rs", "shim/src/lib.rs", "c-tests/api.h", "tests/architecture.rs", "demo/run.sh", ".ci/tests"]
+    {
+        assert!(has(wanted), "{wanted} is not looked at");
+    }
+    let wrong: Vec<String> =
+        files.iter().flat_map(|(name, text, comments)| rules::wide_comments(name, text, *comments)).collect();
+    assert!(wrong.is_empty(), "{} violations:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// The first sentence of a file's documentation.

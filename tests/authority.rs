@@ -1,5 +1,5 @@
-//! What another user of the machine can do to the sockets of hosted programs: nothing. Each test plays that user beside a
-//! program on a stack, and needs root for it. And what a program itself may do that has given up its rights: all that
+//! What another user of the machine can do to the sockets of hosted programs: nothing. Each test plays that user beside
+//! a program on a stack, and needs root for it. And what a program itself may do that has given up its rights: all that
 //! it could before, with the sockets that it holds.
 #![allow(clippy::disallowed_methods, reason = "tests wait for the machine's clock")]
 

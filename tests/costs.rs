@@ -1,5 +1,5 @@
-//! What a stack, a connection and a stranger cost in memory, measured at the allocator, against what docs/memory.md says
-//! and what the stack charges.
+//! What a stack, a connection and a stranger cost in memory, measured at the allocator, against what docs/memory.md
+//! says and what the stack charges.
 
 #[path = "wire_pair/mod.rs"]
 mod wire_pair;

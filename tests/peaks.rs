@@ -1,5 +1,5 @@
-//! What a process keeps after a peak, and what happens where there is no memory for one: in a program with the stack in it,
-//! and in the host of one without.
+//! What a process keeps after a peak, and what happens where there is no memory for one: in a program with the stack in
+//! it, and in the host of one without.
 #![allow(clippy::disallowed_methods)]
 
 #[path = "build/mod.rs"]

@@ -1,5 +1,5 @@
-//! docs/rfc9293.md names, for every requirement of RFC 9293, the test that shows it: each must exist. And what can only be
-//! seen of a whole stack.
+//! docs/rfc9293.md names, for every requirement of RFC 9293, the test that shows it: each must exist. And what can only
+//! be seen of a whole stack.
 
 mod wire_pair;
 

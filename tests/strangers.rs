@@ -1,5 +1,5 @@
-//! What another user of the same machine can do to a host by the name that everybody knows, and what not. Each test is a
-//! host of its own, which root starts, and strangers with a user id that nobody else has.
+//! What another user of the same machine can do to a host by the name that everybody knows, and what not. Each test is
+//! a host of its own, which root starts, and strangers with a user id that nobody else has.
 #![allow(clippy::disallowed_methods, reason = "tests wait for the machine's clock")]
 
 use sockeye::{

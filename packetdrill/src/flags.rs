@@ -1,6 +1,6 @@
 //! What `--so_flags` says: `LOCAL GATEWAY PREFIXLEN REMOTE/PREFIX MTU`, for example
-//! `192.168.0.1 192.168.0.1 16 192.0.2.0/24 1500`: the stack's address, whom it reaches the remote network by, the length
-//! of its own network's prefix, the remote network, and the MTU.
+//! `192.168.0.1 192.168.0.1 16 192.0.2.0/24 1500`: the stack's address, whom it reaches the remote network by, the
+//! length of its own network's prefix, the remote network, and the MTU.
 
 use sockeye::{
     addr::Cidr,

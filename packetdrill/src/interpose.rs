@@ -1,6 +1,6 @@
-//! libc's names that packetdrill calls itself, past its interface: getsockopt(2) in code blocks, close(2) at the end of a
-//! script, sendfile(2). The library is preloaded for them. Descriptors that are not ours go on to the kernel, without a
-//! word of libc's: its own functions of these names would be ours again.
+//! libc's names that packetdrill calls itself, past its interface: getsockopt(2) in code blocks, close(2) at the end of
+//! a script, sendfile(2). The library is preloaded for them. Descriptors that are not ours go on to the kernel, without
+//! a word of libc's: its own functions of these names would be ours again.
 
 use libc::{off_t, size_t, socklen_t, ssize_t};
 use sockeye::{

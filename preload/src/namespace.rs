@@ -1,5 +1,5 @@
-//! Network namespaces (network_namespaces(7)). A host's name is of one, and a process in another asks by the secret path
-//! alone, which is not seen from a jail: programs that leave are also those that lock themselves up (vsftpd). So a
+//! Network namespaces (network_namespaces(7)). A host's name is of one, and a process in another asks by the secret
+//! path alone, which is not seen from a jail: programs that leave are also those that lock themselves up (vsftpd). So a
 //! process that has a socket of the stack's gets none of its own, as from a kernel without CONFIG_NET_NS (EINVAL). One
 //! that has none may go, and has no network there, as on Linux.
 

@@ -1,7 +1,7 @@
 //! The name service called sockeye. glibc is told at the start to look for hosts in its `files` and then here
-//! (`__nss_configure_lookup`), opens `libnss_sockeye.so.2`, and finds that this library, which has that soname, is loaded
-//! already. So its own getaddrinfo(3), gethostbyname(3) and getnameinfo(3) do all that they do elsewhere, and ask the
-//! stack's host where they would ask name servers; nscd is not asked, because the order is a program's own.
+//! (`__nss_configure_lookup`), opens `libnss_sockeye.so.2`, and finds that this library, which has that soname, is
+//! loaded already. So its own getaddrinfo(3), gethostbyname(3) and getnameinfo(3) do all that they do elsewhere, and
+//! ask the stack's host where they would ask name servers; nscd is not asked, because the order is a program's own.
 //!
 //! The functions have the buffer rules of glibc: all that an answer points to lies in the buffer, and where it is too
 //! small they say ERANGE and are called again with a larger one.

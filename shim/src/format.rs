@@ -3,11 +3,12 @@
 //! **Control.** A program connects to the secret path ([`crate::path`]), or where it does not see that to
 //! `sockeye/STACK/ctl` (both SEQPACKET), sends one [`Request`], receives one [`Response`] and closes. A request with
 //! [`NO_REPLY`] is closed at once: the host reads it all the same, and its answer may meet EPIPE. Before the host takes
-//! bytes that arrived on a stream, it serves every request that is waiting: options set before a write then hold for it.
+//! bytes that arrived on a stream, it serves every request that is waiting: options set before a write then hold for
+//! it.
 //!
-//! **Lending.** A request about a socket carries that very file (SCM_RIGHTS), an AF_UNIX socket of the program's. Who has
-//! it may ask about it and about nothing else; there is no other way to say which socket is meant. The host knows those
-//! that programs have made by SO_COOKIE, and those that the kernel made when a program accepted by the peer's
+//! **Lending.** A request about a socket carries that very file (SCM_RIGHTS), an AF_UNIX socket of the program's. Who
+//! has it may ask about it and about nothing else; there is no other way to say which socket is meant. The host knows
+//! those that programs have made by SO_COOKIE, and those that the kernel made when a program accepted by the peer's
 //! credentials, which are the host's own, together with the name of the other end ([`Meaning::Accepted`]). It does what
 //! is asked with that file and closes it again: binding it, having it listen, connecting it to an end of its own.
 //! Nothing takes the place of the program's descriptor, so that all its duplicates are what it is. Whatever the file is
@@ -22,10 +23,10 @@
 //! and connects it there. The program takes nothing that is not of the user who had its file listen (SO_PEERCRED).
 //!
 //! **Datagrams.** [`Op::Datagram`] has the host connect the program's file and an end of its own to each other. Each
-//! datagram starts with a [`DatagramHeader`], whether the socket has a peer or not: connect() then leaves what is queued
-//! as it is, and a socket with a peer can send elsewhere. One without a header is taken as written by a function of libc
-//! that was not asked: it goes to the peer. An error is ECONNRESET at the program's end (the host's end lets go of it
-//! with a byte unread), and the reason is asked for as SO_ERROR.
+//! datagram starts with a [`DatagramHeader`], whether the socket has a peer or not: connect() then leaves what is
+//! queued as it is, and a socket with a peer can send elsewhere. One without a header is taken as written by a function
+//! of libc that was not asked: it goes to the peer. An error is ECONNRESET at the program's end (the host's end lets go
+//! of it with a byte unread), and the reason is asked for as SO_ERROR.
 //!
 //! [`Meaning::Accepted`]: crate::name::Meaning::Accepted
 
@@ -79,16 +80,16 @@ pub enum Op {
     /// Whether the host is there, and whether its stack is the one that is meant: the request may be followed, in the
     /// same packet, by up to [`MEANT`] bytes: the network specification, or nothing, and, each after a NUL, those of
     /// `SOCKEYE_LINK=...`, `SOCKEYE_PCAP=...`, `SOCKEYE_LOG=...` and `SOCKEYE_CC=...` that are set. Answer: `data` is
-    /// the stack's [`Token`] (16 bytes). EINVAL: the stack is another, has no such congestion control, or no network any
-    /// more, and `data` says so in a line for the user.
+    /// the stack's [`Token`] (16 bytes). EINVAL: the stack is another, has no such congestion control, or no network
+    /// any more, and `data` says so in a line for the user.
     Join = 1,
     /// A socket, `flags`, `address`: reserve the address, port 0 for any, and give the socket's file the path that says
     /// so. A second time: EINVAL. Answer: `local`.
     Bind = 2,
     /// A socket, `value` the backlog: its file listens from now on. Again for another backlog. EINVAL if not bound.
     Listen = 3,
-    /// A socket: how did connect() end? Answer: EINPROGRESS while it lasts, else 0 with `local` and `remote`, else why it
-    /// failed. The host keeps the reason of a failure for some time after it has closed its end.
+    /// A socket: how did connect() end? Answer: EINPROGRESS while it lasts, else 0 with `local` and `remote`, else why
+    /// it failed. The host keeps the reason of a failure for some time after it has closed its end.
     Result = 4,
     /// A socket: answer `local` and `remote`; `remote` is [`Address::NONE`] without a peer. ENOENT: it is not known.
     Names = 5,
@@ -106,8 +107,8 @@ pub enum Op {
     /// can say.
     Resolve = 9,
     /// A socket, `flags`, and with `value` 1 the `address` to bind to: make the host's end of a datagram socket, if
-    /// there is none, and connect both. Answer: `local`; `data` is a byte that is 1 if there is a route to every unicast
-    /// address.
+    /// there is none, and connect both. Answer: `local`; `data` is a byte that is 1 if there is a route to every
+    /// unicast address.
     Datagram = 10,
     /// A socket, `address`: with `value` [`ASSOCIATE`] connect(2) of a datagram socket, with [`DISSOLVE`] no peer any
     /// more, with [`CHECK`] nothing but whether a datagram may be sent there. Answer: `local`.
@@ -116,9 +117,9 @@ pub enum Op {
     Reverse = 12,
     /// Which interfaces are there? Answer: `data`, see [`crate::interface`].
     Interfaces = 13,
-    /// A socket: the program is about to close a descriptor of a connection with SO_LINGER set, and sends another packet
-    /// when it has. Has the peer acknowledged all? The answer comes when it has, when `value` seconds are over, when the
-    /// connection is, or at once if other descriptors of it are open.
+    /// A socket: the program is about to close a descriptor of a connection with SO_LINGER set, and sends another
+    /// packet when it has. Has the peer acknowledged all? The answer comes when it has, when `value` seconds are over,
+    /// when the connection is, or at once if other descriptors of it are open.
     Linger = 14,
     /// A socket: ioctl(2) of a connection, `value` SIOCOUTQ or SIOCOUTQNSD. Answer: `data`, the number (4 bytes).
     Queued = 15,
@@ -145,8 +146,8 @@ pub enum Op {
     /// The host is to end: connections are reset. Answer: `data`, how many processes used it and how many connections
     /// were open (4 bytes each).
     Stop = 33,
-    /// `from` 0, or what the last answer said: what the stack has counted. Answer: `data`, `from` for the next request (8
-    /// bytes, 0: there are no more), and for each counter its value, its value when it was marked last (8 bytes
+    /// `from` 0, or what the last answer said: what the stack has counted. Answer: `data`, `from` for the next request
+    /// (8 bytes, 0: there are no more), and for each counter its value, its value when it was marked last (8 bytes
     /// each), the length of its name (1 byte) and its name. With `value` 1 the end of the answer marks all.
     Counters = 34,
     /// `from` 0, or what the last answer said: what the stack is. Answer: `data`, `from` for the next request (8 bytes,
@@ -155,9 +156,9 @@ pub enum Op {
     /// seconds, `programs`, `sockets`, `device`, `addresses` with a blank between them, `net` the specification, and
     /// `lost`, if it has no network any more: why.
     Describe = 35,
-    /// `from` 0, or what the last answer said: the log's last lines. Answer: `data`, `from` for the next request (8 bytes),
-    /// and the text before it, in UTF-8 as a whole; none where there is no more yet. Text that is asked for and gone is
-    /// passed over.
+    /// `from` 0, or what the last answer said: the log's last lines. Answer: `data`, `from` for the next request (8
+    /// bytes), and the text before it, in UTF-8 as a whole; none where there is no more yet. Text that is asked for and
+    /// gone is passed over.
     Log = 36,
 }
 

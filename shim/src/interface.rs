@@ -154,8 +154,8 @@ pub fn is_about_interfaces(request: u64) -> bool {
 ///
 /// # Errors
 ///
-/// As netdevice(7): ENODEV for an interface that is not the stack's, EADDRNOTAVAIL for one without an address. EPERM for
-/// what would change one, ENOTTY for what is not served; ENETDOWN without a host.
+/// As netdevice(7): ENODEV for an interface that is not the stack's, EADDRNOTAVAIL for one without an address. EPERM
+/// for what would change one, ENOTTY for what is not served; ENETDOWN without a host.
 pub fn request(request: u64, ifreq: &mut Ifreq, host: &Host<'_>) -> Result<()> {
     const NONE: Errno = Errno(libc::ENODEV);
     if !is_served(request) {

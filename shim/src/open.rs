@@ -47,8 +47,8 @@ const KINDS: i32 = 0xf;
 const PROTOCOLS: i32 = libc::IPPROTO_MPTCP + 1;
 
 /// SO_SNDBUF of a stream's end. The host may leave a byte unread in any buffer that the kernel made for it; the largest
-/// is one of sendfile(2) or splice(2) and counts 66304 bytes. The end can still be written to while at most a quarter of
-/// its buffer, which is twice this, is taken (unix_writable).
+/// is one of sendfile(2) or splice(2) and counts 66304 bytes. The end can still be written to while at most a quarter
+/// of its buffer, which is twice this, is taken (unix_writable).
 const BUFFER: i32 = 140_000;
 
 /// Prepares a stream's end for what the host does with it.

@@ -1,10 +1,10 @@
 //! The secret path: where a program that knows its stack's token comes to the host before anybody else.
 //!
-//! It is `/tmp/sockeye-HASH/NAME.ctl`, and both parts are hashes under the token: whoever knows that finds them, and nobody
-//! finds it by them. Everybody sees the folder, which nobody but the host's user can list. Its name is known to who has
-//! seen it once; if they make the folder again before a host with the same token does, every program that looks for the
-//! socket there tells them NAME, and nothing more. Who is in a chroot, or has a `/tmp` of its own, comes by the public
-//! name ([`Meaning::Control`]).
+//! It is `/tmp/sockeye-HASH/NAME.ctl`, and both parts are hashes under the token: whoever knows that finds them, and
+//! nobody finds it by them. Everybody sees the folder, which nobody but the host's user can list. Its name is known to
+//! who has seen it once; if they make the folder again before a host with the same token does, every program that looks
+//! for the socket there tells them NAME, and nothing more. Who is in a chroot, or has a `/tmp` of its own, comes by the
+//! public name ([`Meaning::Control`]).
 //!
 //! [`Meaning::Control`]: crate::name::Meaning::Control
 

@@ -1,8 +1,8 @@
 //! Buffers that go back where they came from. A 64 KiB buffer from the allocator costs sixteen page faults; from here,
 //! none. The pool's lock is a leaf held for a push or a pop: the device takes buffers, the stack drops them.
 //!
-//! What nobody needed between two looks ([`tidy`]) goes back to the allocator, so that a pool keeps what the work of the
-//! last seconds turned over, and nothing when there was none.
+//! What nobody needed between two looks ([`tidy`]) goes back to the allocator, so that a pool keeps what the work of
+//! the last seconds turned over, and nothing when there was none.
 
 use parking_lot::Mutex;
 use std::{

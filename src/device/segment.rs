@@ -161,8 +161,8 @@ pub fn complete_received(bytes: &mut [u8], medium: Medium) {
 /// the segments is shared with the frame; their checksums are partial.
 ///
 /// # Errors
-/// `WouldBlock` for a frame that cannot be split: it is dropped, as [`Device::send`](super::Device::send) says; those of
-/// `each`, which ends the work.
+/// `WouldBlock` for a frame that cannot be split: it is dropped, as [`Device::send`](super::Device::send) says; those
+/// of `each`, which ends the work.
 pub fn split(frame: &Frame, medium: Medium, each: &mut dyn FnMut(&mut Frame) -> io::Result<()>) -> io::Result<()> {
     let Some(Gso { size, .. }) = frame.gso else { return each(&mut frame.clone()) };
     let layout = Layout::of(frame.head(), medium).ok_or(io::ErrorKind::WouldBlock)?;

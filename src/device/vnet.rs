@@ -1,5 +1,5 @@
-//! The virtio-net header in front of every frame of an offloading TAP or TUN device (virtio 1.2, section 5.1.6): what is
-//! left to do on a frame that is sent, and what was left undone on one that came.
+//! The virtio-net header in front of every frame of an offloading TAP or TUN device (virtio 1.2, section 5.1.6): what
+//! is left to do on a frame that is sent, and what was left undone on one that came.
 
 use super::segment::Layout;
 use crate::{

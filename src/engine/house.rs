@@ -1,5 +1,5 @@
-//! Housekeeping: what a rush has left behind is the machine's again within seconds. Whoever drives looks a second after the
-//! stack was busy, and again each second until there is nothing more to give back; a stack at rest is left alone.
+//! Housekeeping: what a rush has left behind is the machine's again within seconds. Whoever drives looks a second after
+//! the stack was busy, and again each second until there is nothing more to give back; a stack at rest is left alone.
 
 use super::Engine;
 use crate::{
@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// How long after the stack was busy, and how often.
 const LOOK: Duration = Duration::from_secs(1);
-/// How much must have gone back to the allocator before it is asked to pass it on, bytes: it walks over all that it has,
-/// the program's as well.
+/// How much must have gone back to the allocator before it is asked to pass it on, bytes: it walks over all that it
+/// has, the program's as well.
 const WORTHY: usize = 4 << 20;
 /// How often it is asked at most.
 const REST: Duration = Duration::from_secs(3);

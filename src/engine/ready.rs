@@ -81,8 +81,8 @@ impl Hub {
 /// Conditions that end something, of which everybody is told, as of Linux's sk_state_change.
 const ENDS: Ready = Ready(Ready::RDHUP.0 | Ready::HUP.0 | Ready::ERR.0);
 
-/// Tells all watchers that `ready` concerns; of the exclusive ones, in their order, as many as it takes to wake a thread
-/// (epoll_ctl(2), EPOLLEXCLUSIVE).
+/// Tells all watchers that `ready` concerns; of the exclusive ones, in their order, as many as it takes to wake a
+/// thread (epoll_ctl(2), EPOLLEXCLUSIVE).
 fn tell(watches: &[Watch], ready: Ready) {
     let is_for_all = ready.intersects(ENDS);
     let mut is_served = false;

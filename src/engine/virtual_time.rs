@@ -2,8 +2,8 @@
 //! programs that put the stack to the test in a time of their own, with a thread that moves the time and others that
 //! sleep in calls meanwhile.
 //!
-//! Before the time moves, every other thread that uses the stack has come to rest: who was woken has done what it had to
-//! do at that time. If all others wait for a thread that sleeps here, that thread moves the time itself.
+//! Before the time moves, every other thread that uses the stack has come to rest: who was woken has done what it had
+//! to do at that time. If all others wait for a thread that sleeps here, that thread moves the time itself.
 
 use super::{Engine, park::Place};
 use crate::{

@@ -8,10 +8,10 @@
 //! | the program closes with data unread | reset (RFC 2525 section 2.17) |
 //!
 //! A reset is shown by closing our end while a byte is left in it that was never read; the host's own end shows as one,
-//! too. So there is one from the first: the last byte of what stands before a connection's own data, or the byte that the
-//! program sends when it accepts. Of what it writes later the last byte is peeked at and stays. It keeps the buffer it is
-//! in, at most 64 KiB of the kernel's memory, from being freed: only so many connections ([`PINS`]) may do that with
-//! more than a little data. Beyond them a reset that comes after bulk looks like the end of data.
+//! too. So there is one from the first: the last byte of what stands before a connection's own data, or the byte that
+//! the program sends when it accepts. Of what it writes later the last byte is peeked at and stays. It keeps the buffer
+//! it is in, at most 64 KiB of the kernel's memory, from being freed: only so many connections ([`PINS`]) may do that
+//! with more than a little data. Beyond them a reset that comes after bulk looks like the end of data.
 
 use super::{end::End, linger::Closer};
 use crate::{
@@ -229,9 +229,9 @@ impl Bridge {
         Moved::PeerReset
     }
 
-    /// The connection is broken, and the program leaves what came before unread. It may do so because it waits to write,
-    /// and TCP would tell it at once. So all is to be put into the kernel's hands, after which our end is closed; what the
-    /// kernel does not take waits here, and who writes is told by EPIPE meanwhile.
+    /// The connection is broken, and the program leaves what came before unread. It may do so because it waits to
+    /// write, and TCP would tell it at once. So all is to be put into the kernel's hands, after which our end is
+    /// closed; what the kernel does not take waits here, and who writes is told by EPIPE meanwhile.
     fn tell_writers(&mut self, buffer: &mut [u8], pins: &Pin) -> Verdict {
         match self.farewell {
             Farewell::None => {
@@ -245,7 +245,8 @@ impl Bridge {
                 self.farewell = Farewell::Deaf;
                 // A program that is gone needs no telling.
                 let _ = unix::shutdown_read(self.end.as_fd());
-                // What it has written goes nowhere; but for the byte that shows the reset it only keeps OUT from showing.
+                // What it has written goes nowhere; but for the byte that shows the reset it only keeps OUT from
+                // showing.
                 while matches!(self.read_program(buffer, pins), Ok(Fresh::Small(_) | Fresh::Bulk)) {
                     self.up = Rope::default();
                 }

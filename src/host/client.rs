@@ -139,8 +139,8 @@ impl Asked {
             .ok_or(Trouble::Silent)
     }
 
-    /// Connects to who is to be asked that, by the secret path or, where it is not to be seen, by the name; nothing while
-    /// the queue there is full.
+    /// Connects to who is to be asked that, by the secret path or, where it is not to be seen, by the name; nothing
+    /// while the queue there is full.
     fn reach(
         name: &[u8],
         request: &Request,

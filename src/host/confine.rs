@@ -4,7 +4,7 @@
 //! | what is left | by |
 //! |---|---|
 //! | the user it was started by, none of that user's capabilities, none to be gained | [`rights`] |
-//! | no file, no TCP of the kernel's; sockets in the host's two folders may be made and removed | [`landlock`], where the kernel has it |
+//! | no file, no TCP of the kernel's; sockets come and go in two folders | [`landlock`], where there is one |
 //! | the calls of [`table`], on descriptors it has | [`seccomp`] |
 //!
 //! It keeps its user: by that programs know their host (SO_PEERCRED), and another that nobody else has is not to be had
@@ -13,8 +13,8 @@
 //!
 //! A call that is in no table fails with EPERM, and the kernel logs it: every connection of every program hangs on this
 //! process, and a C library that asks for something by the way, as other versions may, must not take them all. What is
-//! refused is refused either way. A build with debug assertions, as the tests run it, is killed instead, so that what is
-//! missing in the table is seen.
+//! refused is refused either way. A build with debug assertions, as the tests run it, is killed instead, so that what
+//! is missing in the table is seen.
 
 use crate::{
     stack::config::Kind,

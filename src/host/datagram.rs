@@ -201,8 +201,8 @@ impl Datagram {
     }
 }
 
-/// Makes a program's end at the path `theirs` show an error: an end of ours lets go of it with a byte unread, which is a
-/// reset (unix_dgram_disconnected in Linux). It puts that byte there itself, while it is connected to nobody.
+/// Makes a program's end at the path `theirs` show an error: an end of ours lets go of it with a byte unread, which is
+/// a reset (unix_dgram_disconnected in Linux). It puts that byte there itself, while it is connected to nobody.
 pub fn let_go(end: BorrowedFd<'_>, ours: &[u8], theirs: &[u8]) -> io::Result<()> {
     unix::disconnect(end)?;
     unix::send_path(end, b"!", ours)?;

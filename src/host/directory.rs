@@ -1,6 +1,6 @@
-//! The host's own directory: what it binds programs' sockets to, and its own ends of them, has a path there. Nobody else
-//! can enter it (mode 0700), so that nobody else can connect to these sockets, send to them, or take their names. Who
-//! has a socket itself needs no path.
+//! The host's own directory: what it binds programs' sockets to, and its own ends of them, has a path there. Nobody
+//! else can enter it (mode 0700), so that nobody else can connect to these sockets, send to them, or take their names.
+//! Who has a socket itself needs no path.
 
 use crate::sys::{entropy, env, steward, unix};
 use sockeye_shim::{address::Address, name};

@@ -1,8 +1,8 @@
 //! Questions to name servers, and what their answers say (RFC 1035; RFC 3596 for IPv6), whoever carries them.
 //!
 //! An answer is believed if it has the question's id and repeats the question, and came to the port and from the server
-//! that the socket is bound and connected to (RFC 5452 section 9.1). Answers that were truncated are used as far as they
-//! go: fourteen addresses fit many times. What is known of names beyond that is not kept.
+//! that the socket is bound and connected to (RFC 5452 section 9.1). Answers that were truncated are used as far as
+//! they go: fourteen addresses fit many times. What is known of names beyond that is not kept.
 
 use simple_dns::{CLASS, Name, OPCODE, Packet, PacketFlag, QCLASS, QTYPE, RCODE, TYPE, rdata::RData};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -46,8 +46,8 @@ impl Door {
         Self::ALL.into_iter().find(|door| *door as u64 == slot)
     }
 
-    /// How many may wait. Where requests of programs come, all that wait are served in a turn ([`Door::share`]), so that
-    /// what one asks before it writes is served before what it writes.
+    /// How many may wait. Where requests of programs come, all that wait are served in a turn ([`Door::share`]), so
+    /// that what one asks before it writes is served before what it writes.
     const fn backlog(self) -> i32 {
         match self {
             Self::Requests => 128,

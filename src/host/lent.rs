@@ -1,10 +1,10 @@
-//! What programs lend: the very file of a socket, with the question about it. Which socket that is the kernel tells, and
-//! not the program:
+//! What programs lend: the very file of a socket, with the question about it. Which socket that is the kernel tells,
+//! and not the program:
 //!
 //! | the file | is known by |
 //! |---|---|
 //! | one that a program has made | SO_COOKIE, which no other socket ever has |
-//! | one that the kernel made when a program accepted | its peer's credentials, which are this process's, and the name that this host gave the peer; either alone is no proof |
+//! | one that the kernel made when a program accepted | both its peer's credentials and its name: this host's |
 //!
 //! A program may have a file closed before the host has looked at it. So a file is let go of as soon as its question is
 //! answered, and whoever is kept for a socket that has no end of ours is told of the last close by inotify(7).

@@ -2,8 +2,8 @@
 //!
 //! The program says which connection it means while it has it, closes it, and asks then: only so is it known whether
 //! other descriptors of the connection are open. What it sent may not all be with the stack by then, or it may be long
-//! acknowledged. So a connection that lingers is kept for its time when its bridge is over, until it is asked for or has
-//! nothing left to wait for.
+//! acknowledged. So a connection that lingers is kept for its time when its bridge is over, until it is asked for or
+//! has nothing left to wait for.
 
 use super::{
     bridge::Bridge,
@@ -134,8 +134,8 @@ impl Host {
         }
     }
 
-    /// Something happened to a connection that lingers. Where nothing is to be waited for any more it is closed, and who
-    /// waits is answered; what is not acknowledged still gets to the peer.
+    /// Something happened to a connection that lingers. Where nothing is to be waited for any more it is closed, and
+    /// who waits is answered; what is not acknowledged still gets to the peer.
     pub fn linger(&mut self, number: u64, lingering: Box<Lingering>, id: Option<u64>) {
         if lingering.is_done(self.engine.now()) {
             self.life.forget(number);

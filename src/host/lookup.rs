@@ -139,8 +139,8 @@ fn random() -> u16 {
     entropy::seed()[0] as u16
 }
 
-/// Binds to a port of chance; the stack's own choice is a sequence for each destination (RFC 6056), of which one datagram
-/// seen would tell the next.
+/// Binds to a port of chance; the stack's own choice is a sequence for each destination (RFC 6056), of which one
+/// datagram seen would tell the next.
 fn bind(mut to: impl FnMut(u16) -> Result<()>) -> Result<()> {
     let many = u32::from(PORTS.1 - PORTS.0) + 1;
     let port = || PORTS.0 + (entropy::seed()[0] as u32 % many) as u16;

@@ -118,8 +118,8 @@ pub enum Ended {
 
 /// Runs a host until the last program and the last connection are gone.
 ///
-/// A process that does nothing else is only this from here on: it gives up its rights, and cannot have them back. As one
-/// of several threads a host leaves the process what it has.
+/// A process that does nothing else is only this from here on: it gives up its rights, and cannot have them back. As
+/// one of several threads a host leaves the process what it has.
 ///
 /// # Errors
 /// A text that names cause and cure.

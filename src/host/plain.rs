@@ -1,8 +1,8 @@
-//! Text of another process, made fit for a terminal: what would move its cursor, change its settings or turn the order of
-//! letters around is shown as `?`. Who says it may be anybody: the name of a stack is whoever's took it first.
+//! Text of another process, made fit for a terminal: what would move its cursor, change its settings or turn the order
+//! of letters around is shown as `?`. Who says it may be anybody: the name of a stack is whoever's took it first.
 
-/// Whether a terminal shows nothing of its own for it. Control characters are C0, DEL and C1 (ECMA-48); the others are the
-/// marks, embeddings, overrides and isolates of the bidirectional algorithm (UAX #9 section 2).
+/// Whether a terminal shows nothing of its own for it. Control characters are C0, DEL and C1 (ECMA-48); the others are
+/// the marks, embeddings, overrides and isolates of the bidirectional algorithm (UAX #9 section 2).
 fn is_harmful(c: char) -> bool {
     let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     turns || (c.is_control() && c != '\n')

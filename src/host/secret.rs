@@ -37,10 +37,11 @@ pub struct Secret {
 /// Why there is no secret path.
 #[derive(Debug)]
 pub enum Unmade {
-    /// Its folder is there and another user's, who has known its name: of that user, if the folder lets itself be looked at.
+    /// Its folder is there and another user's, who has known its name: of that user, if the folder lets itself be
+    /// looked at.
     Taken(String, Option<u32>),
-    /// A system call failed. `AddrInUse`: a host in another network namespace has the same name and token. Else those of
-    /// mkdir(2), bind(2) and rename(2).
+    /// A system call failed. `AddrInUse`: a host in another network namespace has the same name and token. Else those
+    /// of mkdir(2), bind(2) and rename(2).
     Failed(io::Error),
 }
 

@@ -68,9 +68,9 @@ impl Host {
             self.hear_those_let_in(is_asked);
             self.hear_programs(is_public);
         });
-        // What happened in the stack first, and the oldest first there: a program whose connection is made is to find it
-        // with the listener of the same stack, as over the kernel's loopback. The kernel's event of an end that was just
-        // made would show the one before the other.
+        // What happened in the stack first, and the oldest first there: a program whose connection is made is to find
+        // it with the listener of the same stack, as over the kernel's loopback. The kernel's event of an end that was
+        // just made would show the one before the other.
         for slot in ready.drain(..) {
             self.run(slot, 0);
         }

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | a lent socket, `Connecting` | first told after it was added | [`Host::watch`] has it looked at once more |
 //! | `Connecting`, `Bridge` | carried in its [`End`] | put among [`Host::again`] |
-//! | `Connecting`, `Held` (it failed) | it is looked whether the program is gone; the end is closed | nobody watches it any more |
+//! | `Connecting`, `Held` (it failed) | the program may be gone; the end is closed | nobody watches it any more |
 //! | `Held`, `Connecting` | has another slot, and an end of its own | watched as that slot |
 //! | `Held`, `Datagram` | first told after it was added | watched anew |
 //! | an arrival that waits, `Bridge` | first told after it was added | [`Host::watch`] |
@@ -18,7 +18,7 @@
 //! | `Stranger`, what it is with the token | carried in its [`End`]; what it has said is received then | none |
 //! | `Asker`, `Lookup` | carried in its [`End`], if it was added, else first told then | [`Host::watch`] |
 //! | `Asker`, `Giver` or `Closer` | carried in its [`End`], if it was added, else first told then | none |
-//! | a slot whose item was dropped | its descriptor is closed, and epoll(7) forgets it | [`Detached`] has it forgotten |
+//! | a slot whose item was dropped | its descriptor is closed: epoll(7) forgets it | [`Detached`] has it forgotten |
 
 use super::{
     bridge::{Bridge, Pin},

@@ -1,7 +1,7 @@
-//! Strangers: who comes by the public name, is neither root nor the host's own user, and has not shown the token. A worker
-//! in a chroot, which has other rights and does not see the secret path, is one for a moment; anybody else may be one
-//! for as long as they like. So there are few of them, not for long, and they wait for each other and not the stack's
-//! programs for them.
+//! Strangers: who comes by the public name, is neither root nor the host's own user, and has not shown the token. A
+//! worker in a chroot, which has other rights and does not see the secret path, is one for a moment; anybody else may
+//! be one for as long as they like. So there are few of them, not for long, and they wait for each other and not the
+//! stack's programs for them.
 
 use super::{
     end::End,

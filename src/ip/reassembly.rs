@@ -19,9 +19,9 @@ use waiting::Waiting;
 /// How long a datagram waits for its missing fragments (Linux's ipfrag_time; RFC 1122 section 3.3.2 says 60 to 120 s,
 /// but at today's rates the identification wraps much sooner).
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Memory all fragments may hold, bytes (Linux's ipfrag_high_thresh). Linux refuses new datagrams beyond it until others
-/// are over; here the oldest goes, which an honest sender's is not for long. The low threshold is without meaning there
-/// since 4.17, and here.
+/// Memory all fragments may hold, bytes (Linux's ipfrag_high_thresh). Linux refuses new datagrams beyond it until
+/// others are over; here the oldest goes, which an honest sender's is not for long. The low threshold is without
+/// meaning there since 4.17, and here.
 pub const TOTAL_LIMIT: usize = 4 << 20;
 /// Memory the fragments of one source may hold, bytes: it takes sixteen to make the oldest of others go.
 pub const SOURCE_LIMIT: usize = 256 << 10;

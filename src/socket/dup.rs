@@ -1,4 +1,5 @@
-//! dup(2), dup2(2), dup3(2) and F_DUPFD: descriptors that share one file. Works on any mixture of ours and the kernel's.
+//! dup(2), dup2(2), dup3(2) and F_DUPFD: descriptors that share one file. Works on any mixture of ours and the
+//! kernel's.
 
 use super::{close, file::FileRef, table};
 use crate::{

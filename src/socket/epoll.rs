@@ -1,9 +1,9 @@
 //! epoll(7). The descriptor is an epoll instance of the kernel, which keeps the kernel descriptors; our sockets are in
 //! an interest list here, with a list of those that may be ready. What a wait costs depends on the ready ones alone.
 //!
-//! Level-triggered entries stay on the ready list and are asked again at the next wait; edge-triggered ones return to it
-//! with the next edge. An instance in another is told of in [`super::nested`]. Locks: a file's memberships, then the instance; neither is held while the engine is called, which
-//! calls [`Watcher::on_ready`] under a lock of its own.
+//! Level-triggered entries stay on the ready list and are asked again at the next wait; edge-triggered ones return to
+//! it with the next edge. An instance in another is told of in [`super::nested`]. Locks: a file's memberships, then the
+//! instance; neither is held while the engine is called, which calls [`Watcher::on_ready`] under a lock of its own.
 
 use super::{
     file::{FileRef, Handle},

@@ -14,8 +14,8 @@ const CHANGEABLE: u32 = (libc::O_NONBLOCK | libc::O_APPEND | libc::O_NOATIME) as
 /// fcntl(2). `None`: the kernel's to answer, on this very descriptor.
 ///
 /// # Errors
-/// As fcntl(2); `Invalid` for commands a socket of ours does not have; `NetDown` for those that are about the socket rather
-/// than the descriptor, once its stack was freed.
+/// As fcntl(2); `Invalid` for commands a socket of ours does not have; `NetDown` for those that are about the socket
+/// rather than the descriptor, once its stack was freed.
 pub fn fcntl(fd: i32, command: i32, arg: i64) -> Result<Option<i32>> {
     let entry = table::entry(fd);
     match (command, entry) {

@@ -1,5 +1,5 @@
-//! Sockets that the kernel's own poll(2) and epoll(7) see: their descriptor becomes one end of a [`Doorbell`], which shows
-//! what the socket is ready for. For event loops that know nothing of this library.
+//! Sockets that the kernel's own poll(2) and epoll(7) see: their descriptor becomes one end of a [`Doorbell`], which
+//! shows what the socket is ready for. For event loops that know nothing of this library.
 //!
 //! Conditions come up in [`Watcher::on_ready`], for whoever drives; they go away when a call has used them up
 //! ([`refresh`], after every call on the socket). The two may cross: a look counts, so that one that something happened
@@ -47,7 +47,8 @@ fn judge(ready: Ready, protocol: Protocol) -> Ready {
         Protocol::Udp if ready.intersects(Ready::ERR) => ready & !Ready::ERR | Ready::IN,
         _ => ready,
     };
-    // A socket that was never connected is hung up on Linux, and is not any more once it is: it must be able to go back.
+    // A socket that was never connected is hung up on Linux, and is not any more once it is: it must be able to go
+    // back.
     let is_over = ready.intersects(Ready::RDHUP | Ready::ERR);
     (if is_over { ready } else { ready & !Ready::HUP }) & SHOWN
 }
@@ -168,7 +169,8 @@ pub(super) fn set(fd: i32, socket: &Handle, value: &[u8]) -> Result<()> {
 fn install(fd: i32, socket: &Handle) -> Result<()> {
     let doorbell = Doorbell::new()?;
     doorbell.install(fd)?;
-    // The descriptor may have been given away meanwhile: then what it is now is the other's, and this call came too late.
+    // The descriptor may have been given away meanwhile: then what it is now is the other's, and this call came too
+    // late.
     if table::file(fd) != Some(socket.file) {
         return Err(Error::BadDescriptor);
     }

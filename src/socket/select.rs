@@ -21,7 +21,8 @@ fn is_set(set: Option<&Set>, fd: usize) -> bool {
     set.is_some_and(|set| set[fd / 64] >> (fd % 64) & 1 != 0)
 }
 
-/// select(2) on the descriptors below `count`. The sets (readable, writable, exceptional) are replaced by what is ready.
+/// select(2) on the descriptors below `count`. The sets (readable, writable, exceptional) are replaced by what is
+/// ready.
 ///
 /// # Errors
 /// `Invalid` for a count that is negative or above [`SET_SIZE`], `BadDescriptor`, `Interrupted`.

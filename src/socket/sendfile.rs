@@ -19,7 +19,8 @@ const PIECE: usize = 64 * 1024;
 /// Returns how many were sent, fewer at the file's end or when the socket takes no more.
 ///
 /// # Errors
-/// As sendfile(2): `Invalid` for an input that cannot be read at a place of choice, `NotSeekable` if an offset was named.
+/// As sendfile(2): `Invalid` for an input that cannot be read at a place of choice, `NotSeekable` if an offset was
+/// named.
 pub fn sendfile(out: i32, input: i32, offset: Option<i64>, count: usize) -> Result<usize> {
     if !matches!(table::entry(input), Entry::Foreign) {
         return Err(if offset.is_some() { Error::NotSeekable } else { Error::Invalid });

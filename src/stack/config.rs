@@ -96,8 +96,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// The least memory a stack may be given, bytes: with less it could not even hold one connection's first flight in both
-    /// directions.
+    /// The least memory a stack may be given, bytes: with less it could not even hold one connection's first flight in
+    /// both directions.
     pub const LEAST_MEMORY: usize = 256 << 10;
 
     /// A device without an address, everything else at its default.

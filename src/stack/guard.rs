@@ -1,5 +1,5 @@
-//! A panic is a mistake of ours: it ends the one connection that was being worked for, and nothing else. Its peer gets a
-//! reset and its program EIO; a datagram or frame that belongs to no connection is dropped.
+//! A panic is a mistake of ours: it ends the one connection that was being worked for, and nothing else. Its peer gets
+//! a reset and its program EIO; a datagram or frame that belongs to no connection is dropped.
 
 use super::{
     SocketId, Stack,
@@ -8,7 +8,8 @@ use super::{
 use crate::time::{Duration, Instant};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// How long the timers that belong to no socket rest after a panic in one of them: its time may have come again at once.
+/// How long the timers that belong to no socket rest after a panic in one of them: its time may have come again at
+/// once.
 const REST: Duration = Duration::from_secs(1);
 
 /// What `act` says, or `None` if it panicked. What it was changing is for the caller to give up.
@@ -17,8 +18,8 @@ fn attempt<R>(act: impl FnOnce() -> R) -> Option<R> {
 }
 
 impl Stack {
-    /// Does something for the socket `id`. `None` if it panicked: a connection is then over; other sockets stay, for what
-    /// they hold is not in the midst of a change for long, and a listener has many to serve.
+    /// Does something for the socket `id`. `None` if it panicked: a connection is then over; other sockets stay, for
+    /// what they hold is not in the midst of a change for long, and a listener has many to serve.
     pub fn guarded<R>(&mut self, id: SocketId, now: Instant, act: impl FnOnce(&mut Self) -> R) -> Option<R> {
         let done = attempt(|| act(self));
         if done.is_none() && attempt(|| self.give_up(id, now)).is_none() {

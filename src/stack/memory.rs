@@ -10,8 +10,8 @@ use crate::{
     time::Instant,
 };
 
-/// What a connection costs in the stack before it holds data, bytes: itself, and its places among the sockets, the flows,
-/// the ports and the deadlines, half of which a table may keep unused (`tests/costs.rs` measures it).
+/// What a connection costs in the stack before it holds data, bytes: itself, and its places among the sockets, the
+/// flows, the ports and the deadlines, half of which a table may keep unused (`tests/costs.rs` measures it).
 pub const CONNECTION: usize = size_of::<Connection>() + 1280;
 /// What a socket without a connection costs, bytes.
 pub const SOCKET: usize = 1024;

@@ -217,8 +217,8 @@ impl Stack {
         }
     }
 
-    /// What must stay a secret and does not lie in the stack itself: the generator that all keys come from, and the keys
-    /// of Fast Open.
+    /// What must stay a secret and does not lie in the stack itself: the generator that all keys come from, and the
+    /// keys of Fast Open.
     pub fn secrets(&self) -> (&dyn Rng, &[[u8; 16]]) {
         (&*self.world.rng, &self.fast_keys)
     }

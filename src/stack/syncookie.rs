@@ -1,5 +1,5 @@
-//! SYN cookies (RFC 4987 section 3.6): when a listener's SYN queue is full, the sequence number of the SYN-ACK holds what
-//! must be known of the peer, its time stamp what should be, and nothing is kept. The coding is Linux's.
+//! SYN cookies (RFC 4987 section 3.6): when a listener's SYN queue is full, the sequence number of the SYN-ACK holds
+//! what must be known of the peer, its time stamp what should be, and nothing is kept. The coding is Linux's.
 
 use super::{SocketId, Stack, net::Hop};
 use crate::{

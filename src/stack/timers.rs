@@ -1,6 +1,6 @@
-//! The deadlines of all sockets: a heap with at most one entry for each. An entry is moved when a socket's deadline comes
-//! nearer; when it moves away, as it does with every acknowledgement, nothing happens until the old time has come and
-//! the real deadline is looked at.
+//! The deadlines of all sockets: a heap with at most one entry for each. An entry is moved when a socket's deadline
+//! comes nearer; when it moves away, as it does with every acknowledgement, nothing happens until the old time has come
+//! and the real deadline is looked at.
 
 use crate::time::Instant;
 

@@ -1,5 +1,5 @@
-//! Closing descriptors that strangers have sent, on a thread of its own: the last reference to a socket with SO_LINGER may
-//! be among them or in their queues, and closing that takes as long as the stranger likes.
+//! Closing descriptors that strangers have sent, on a thread of its own: the last reference to a socket with SO_LINGER
+//! may be among them or in their queues, and closing that takes as long as the stranger likes.
 
 use super::signals::Blocked;
 use std::{

@@ -11,8 +11,8 @@ use std::{
 };
 
 /// Runs `command` as such a process: a session of its own, no terminal, no descriptor but its standard error, signals,
-/// priority, affinity and umask as at the start of a system. What it writes on standard error comes out of the file, and
-/// what it writes on standard output goes to this process's standard error if that is a terminal or a file.
+/// priority, affinity and umask as at the start of a system. What it writes on standard error comes out of the file,
+/// and what it writes on standard output goes to this process's standard error if that is a terminal or a file.
 ///
 /// It is no child of this process: whatever this one becomes by exec never waits for it.
 ///

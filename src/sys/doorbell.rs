@@ -1,6 +1,6 @@
-//! A descriptor whose readiness is ours to set: one end of an AF_UNIX stream of the kernel. A byte in its queue is IN, a
-//! send buffer that counts as full is no OUT, the other end's shutdown is RDHUP and HUP, and the other end closed with
-//! bytes unread is ERR (unix(7); Linux unix_poll).
+//! A descriptor whose readiness is ours to set: one end of an AF_UNIX stream of the kernel. A byte in its queue is IN,
+//! a send buffer that counts as full is no OUT, the other end's shutdown is RDHUP and HUP, and the other end closed
+//! with bytes unread is ERR (unix(7); Linux unix_poll).
 //!
 //! All by raw calls: none is a cancellation point, none sleeps.
 
@@ -11,7 +11,8 @@ use std::ffi::{c_int, c_long, c_void};
 /// Send buffers that what lies unread in the other end's queue fills, and does not fill.
 const FULL: c_int = 1;
 const ROOMY: c_int = 32 * 1024;
-/// Unread bytes of the other end, each in a buffer of its own: together more than a quarter of the smallest send buffer.
+/// Unread bytes of the other end, each in a buffer of its own: together more than a quarter of the smallest send
+/// buffer.
 const RETAINED: usize = 4;
 /// The library's own descriptors stay out of the low numbers.
 const HIGH: c_int = 512;

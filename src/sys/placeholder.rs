@@ -1,8 +1,8 @@
 //! Descriptor numbers: each of our sockets holds a real descriptor of the process, so that its number is low, unique
-//! and the kernel's to give. What it refers to is of no use to anybody: a file in memory without a byte, opened by O_PATH.
-//! Every read, write or poll that by-passes this library says EBADF; it is no folder that files could be opened from, in
-//! whatever root the process is by then; and lsof(8) says what it is. One such file is opened once; a descriptor is a
-//! duplicate of it (0.35 us).
+//! and the kernel's to give. What it refers to is of no use to anybody: a file in memory without a byte, opened by
+//! O_PATH. Every read, write or poll that by-passes this library says EBADF; it is no folder that files could be opened
+//! from, in whatever root the process is by then; and lsof(8) says what it is. One such file is opened once; a
+//! descriptor is a duplicate of it (0.35 us).
 //!
 //! All by raw system calls: none is a cancellation point, none is ever intercepted by ourselves.
 

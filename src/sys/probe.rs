@@ -2,12 +2,12 @@
 //!
 //! Three answers, cheapest first (measured on Linux 6.18):
 //! - what lies on the used part of the calling thread's stack is there: no system call;
-//! - a page is touched by a system call that has no other effect: rt_sigprocmask(2) with an impossible `how` reads eight
-//!   bytes before it says EINVAL (0.10 us), FUTEX_WAKE_OP adds zero to a word, atomically (0.29 us). Both are as old as
-//!   anything this library runs on, so there is no further fallback;
-//! - of a range of many pages the kernel is asked for the mapping (PROCMAP_QUERY, Linux 6.11: 0.41 us whatever the size,
-//!   where MADV_POPULATE_WRITE takes 2.9 us for 64 KiB). Only anonymous memory is judged so: pages of a file can lie
-//!   behind its end.
+//! - a page is touched by a system call that has no other effect: rt_sigprocmask(2) with an impossible `how` reads
+//!   eight bytes before it says EINVAL (0.10 us), FUTEX_WAKE_OP adds zero to a word, atomically (0.29 us). Both are as
+//!   old as anything this library runs on, so there is no further fallback;
+//! - of a range of many pages the kernel is asked for the mapping (PROCMAP_QUERY, Linux 6.11: 0.41 us whatever the
+//!   size, where MADV_POPULATE_WRITE takes 2.9 us for 64 KiB). Only anonymous memory is judged so: pages of a file can
+//!   lie behind its end.
 
 use std::{
     cell::Cell,

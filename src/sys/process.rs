@@ -72,16 +72,16 @@ pub fn lift_limits() {
     }
 }
 
-/// Lets the allocator use one arena for all threads (mallopt(3)): each further one reserves 64 MiB of addresses, and keeps
-/// what it has. For a process that has one thread with much to do.
+/// Lets the allocator use one arena for all threads (mallopt(3)): each further one reserves 64 MiB of addresses, and
+/// keeps what it has. For a process that has one thread with much to do.
 pub fn use_one_arena() {
     // SAFETY: it takes two numbers; what it does not know it leaves as it is.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
     HAS_ONE_ARENA.store(true, Ordering::Relaxed);
 }
 
-/// Addresses that the allocator will reserve for the threads of a stack that is about to begin, bytes: an arena for each
-/// of the two.
+/// Addresses that the allocator will reserve for the threads of a stack that is about to begin, bytes: an arena for
+/// each of the two.
 pub fn to_be_reserved() -> usize {
     if HAS_ONE_ARENA.load(Ordering::Relaxed) { 0 } else { 2 * ARENA }
 }

@@ -1,5 +1,5 @@
-//! Rights that a process gives up for good: capabilities(7), those that exec could give, and being looked into by others
-//! (prctl(2)).
+//! Rights that a process gives up for good: capabilities(7), those that exec could give, and being looked into by
+//! others (prctl(2)).
 
 use sockeye_shim::kernel;
 use std::io;

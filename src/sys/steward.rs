@@ -7,7 +7,7 @@
 //! | the log's file | opens it for writing behind its end | the file that was named when the steward was made |
 //! | a send buffer | raises it beyond net.core.wmem_max | for a socket that this process has |
 //! | a folder | removes it, if it is empty | the folders that were named when the steward was made |
-//! | a request | does what its own table says with a connection | the connection is some other process's, which says itself what it wants |
+//! | a request | does what its own table says with a connection | it is another process's, which says what it wants |
 
 use super::{
     threads, transfer,

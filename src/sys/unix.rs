@@ -1,4 +1,5 @@
-//! AF_UNIX sockets, with abstract names and with paths (unix(7)), and what a host has to know of who is at their other end.
+//! AF_UNIX sockets, with abstract names and with paths (unix(7)), and what a host has to know of who is at their other
+//! end.
 
 use super::steward;
 use std::{
@@ -286,8 +287,8 @@ pub fn recv_descriptor(fd: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
     recv_lent(fd, &mut [0]).map(|(_, [first, _])| first)
 }
 
-/// Receives a packet and the descriptors that came with it (SCM_RIGHTS), two at most, which do not survive exec. It never
-/// blocks.
+/// Receives a packet and the descriptors that came with it (SCM_RIGHTS), two at most, which do not survive exec. It
+/// never blocks.
 ///
 /// # Errors
 /// Those of recvmsg(2).

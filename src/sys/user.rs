@@ -211,7 +211,8 @@ impl Buffers<'_> {
         self.pieces(done, N, most, |_, addr, len| {
             good = good && probe::is_readable(addr, len);
             if good {
-                // SAFETY: the bytes are there; that nobody changes them meanwhile is the application's side of the call.
+                // SAFETY: the bytes are there; that nobody changes them meanwhile is the application's side of the
+                // call.
                 window.slices[window.count] = IoSlice::new(unsafe { slice::from_raw_parts(addr as *const u8, len) });
                 window.count += 1;
                 window.len += len;

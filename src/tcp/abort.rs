@@ -53,8 +53,8 @@ impl Connection {
         }
     }
 
-    /// A connection in the place of this one, which a mistake of ours has broken: it has failed with EIO, and knows nothing
-    /// but what its socket needs.
+    /// A connection in the place of this one, which a mistake of ours has broken: it has failed with EIO, and knows
+    /// nothing but what its socket needs.
     pub fn failed_successor(&self, is_orphan: bool, secret: &Key, now: Instant) -> Self {
         let opening = Opening::active(&self.flow, &self.settings, secret, now);
         let mut failed = Self::new(self.flow, self.settings.clone(), self.path, opening, secret, now);

@@ -158,8 +158,8 @@ impl Connection {
         }
     }
 
-    /// Data that begins at `seq` came twice. If all of it is `old`, was so the last time, and the acknowledgement before had the
-    /// option, a box on the way may drop what has it (RFC 9768 section 3.2.3.2.2, as Linux).
+    /// Data that begins at `seq` came twice. If all of it is `old`, was so the last time, and the acknowledgement
+    /// before had the option, a box on the way may drop what has it (RFC 9768 section 3.2.3.2.2, as Linux).
     pub(super) fn on_accecn_duplicate(&mut self, seq: SeqNum, old: bool) {
         if let Some(accecn) = &mut self.ecn.accecn {
             if old && accecn.duplicate == Some(seq) && accecn.option_sent {

@@ -105,8 +105,8 @@ impl Acks {
         self.ato
     }
 
-    /// How long an acknowledgement waits now: as long as the peer's pace gives hope of company, but no longer than a round
-    /// trip, or 40 ms where that is shorter (Linux's tcp_send_delayed_ack).
+    /// How long an acknowledgement waits now: as long as the peer's pace gives hope of company, but no longer than a
+    /// round trip, or 40 ms where that is shorter (Linux's tcp_send_delayed_ack).
     pub fn delay(&self, srtt: Option<Duration>) -> Duration {
         if self.ato.is_zero() {
             // No data has come yet that shows a pace.
@@ -173,8 +173,8 @@ impl Acks {
         self.ato = Duration::ZERO;
     }
 
-    /// The peer's FIN came while we may still send: our own soon follows, and acknowledges it (Linux's tcp_fin). Nothing is
-    /// missing any more.
+    /// The peer's FIN came while we may still send: our own soon follows, and acknowledges it (Linux's tcp_fin).
+    /// Nothing is missing any more.
     pub fn on_fin(&mut self) {
         self.duplicate = None;
         self.interactive = true;
@@ -228,8 +228,8 @@ impl Acks {
         self.told = rcv_nxt;
     }
 
-    /// The application's data is on its way: soon after the peer's, by its pace, it is an answer. Before the peer's first data it
-    /// is none (Linux's tcp_event_data_sent).
+    /// The application's data is on its way: soon after the peer's, by its pace, it is an answer. Before the peer's
+    /// first data it is none (Linux's tcp_event_data_sent).
     pub fn on_data_sent(&mut self, now: Instant) {
         if now.since(self.heard) < self.ato {
             self.interactive = true;

@@ -7,7 +7,8 @@ use crate::{
     wire::seq::SeqNum,
 };
 
-/// The least time between two answers, if `tcp_invalid_ratelimit` does not say; RFC 5961 section 7 has ten in five seconds.
+/// The least time between two answers, if `tcp_invalid_ratelimit` does not say; RFC 5961 section 7 has ten in five
+/// seconds.
 #[cfg(test)]
 pub const INTERVAL: Duration = Duration::from_millis(500);
 

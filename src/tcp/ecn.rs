@@ -114,8 +114,8 @@ impl Ecn {
         }
     }
 
-    /// Whether every segment is capable: where marks are told accurately those of acknowledgements and of what is sent again are
-    /// told, too (RFC 9768 section 3.1.5; RFC 8311).
+    /// Whether every segment is capable: where marks are told accurately those of acknowledgements and of what is sent
+    /// again are told, too (RFC 9768 section 3.1.5; RFC 8311).
     pub fn is_always_capable(&self) -> bool {
         self.accecn.as_ref().is_some_and(|accecn| accecn.is_capable())
     }
@@ -125,16 +125,16 @@ impl Ecn {
         self.seen
     }
 
-    /// Whether the next new data has to carry CWR: it must be a single segment then, as devices that split leave the flag on
-    /// the first one only. To the accurate kind it is a digit, which every segment needs.
+    /// Whether the next new data has to carry CWR: it must be a single segment then, as devices that split leave the
+    /// flag on the first one only. To the accurate kind it is a digit, which every segment needs.
     pub fn owes_cwr(&self) -> bool {
         self.owes_cwr || self.accecn.as_ref().is_some_and(|accecn| accecn.has_cwr())
     }
 
     /// The flags of a SYN sent for the `retries`-th time again (RFC 3168 section 6.1.1), or of a SYN-ACK.
     pub fn syn_flags(&self, passive: bool, retries: u32, settings: &Settings) -> Flags {
-        // A box on the way may drop what it does not know (RFC 3168 section 6.1.1.1). The accurate one gets a second try (RFC
-        // 9768 section 3.1.4.1).
+        // A box on the way may drop what it does not know (RFC 3168 section 6.1.1.1). The accurate one gets a second
+        // try (RFC 9768 section 3.1.4.1).
         let may_drop = settings.knobs.ecn_fallback != 0;
         match (passive, self.asks) {
             (true, _) => match &self.accecn {
@@ -201,8 +201,8 @@ impl Ecn {
         if self.echoes { Flags::ECE } else { Flags::default() }
     }
 
-    /// New data is leaving: its codepoint and the flag it has. Nothing else is capable: not what is sent again, not what
-    /// has no data (RFC 3168 sections 6.1.4 and 6.1.5).
+    /// New data is leaving: its codepoint and the flag it has. Nothing else is capable: not what is sent again, not
+    /// what has no data (RFC 3168 sections 6.1.4 and 6.1.5).
     pub fn on_new_data(&mut self) -> (u8, Flags) {
         let cwr = if std::mem::take(&mut self.owes_cwr) { Flags::CWR } else { Flags::default() };
         (if self.on { codepoint::ECT_0 } else { codepoint::NOT_ECT }, cwr)
@@ -214,9 +214,9 @@ impl Ecn {
     }
 }
 
-/// What a listener makes of the flags of a SYN whose IP header has ECN field `field`: a SYN that asks for what RFC 3168 has is
-/// never capable (section 6.1.1), so one that is does not mean what it seems to (as Linux). One that asks for the
-/// accurate one may be.
+/// What a listener makes of the flags of a SYN whose IP header has ECN field `field`: a SYN that asks for what RFC 3168
+/// has is never capable (section 6.1.1), so one that is does not mean what it seems to (as Linux). One that asks for
+/// the accurate one may be.
 pub fn sanitized(mut syn: Header, field: u8) -> Header {
     if field & codepoint::MASK != codepoint::NOT_ECT && !accecn::is_asking(syn.flags) {
         syn.flags = Flags(syn.flags.0 & !ASKING.0);
@@ -229,8 +229,8 @@ pub fn is_answer(syn_ack: Flags) -> bool {
     syn_ack.0 & accecn::ace::ALL.0 != 0
 }
 
-/// The flags of a SYN that asked for some kind of ECN and is forgotten, by those of the acknowledgement of its SYN-ACK: only one
-/// who does the accurate one sets more than ECE (RFC 9768 section 5.1). `tcp_ecn` is `knob`.
+/// The flags of a SYN that asked for some kind of ECN and is forgotten, by those of the acknowledgement of its SYN-ACK:
+/// only one who does the accurate one sets more than ECE (RFC 9768 section 5.1). `tcp_ecn` is `knob`.
 pub fn asked_before(ack: Flags, knob: u32) -> Flags {
     if accepts_accurate(knob) && accecn::ace::of(ack) > 1 { accecn::ace::ALL } else { ASKING }
 }
@@ -255,8 +255,8 @@ impl Connection {
         }
     }
 
-    /// An acknowledgement with `outstanding` bytes out before it: the congestion window is reduced for an echo, or for marks
-    /// that are told accurately, as for a loss, once for each window of data (RFC 3168 section 6.1.2).
+    /// An acknowledgement with `outstanding` bytes out before it: the congestion window is reduced for an echo, or for
+    /// marks that are told accurately, as for a loss, once for each window of data (RFC 3168 section 6.1.2).
     pub(super) fn on_ecn_ack(&mut self, echo: bool, outstanding: u32, in_flight: u32, cx: &mut Cx<'_>) {
         if self.recovery.phase == Phase::Cwr && self.snd.una() > self.recovery.recover {
             // Something sent after the reduction has arrived, and the CWR flag with it.

@@ -1,10 +1,11 @@
-//! Initial sequence numbers (RFC 6528, RFC 9293 section 3.4.1) and the offset of the timestamp clock (RFC 7323 section 5.4).
+//! Initial sequence numbers (RFC 6528, RFC 9293 section 3.4.1) and the offset of the timestamp clock (RFC 7323 section
+//! 5.4).
 
 use crate::{addr::Flow, rng::Key, time::Instant, wire::seq::SeqNum};
 
 /// Nanoseconds of one tick of the clock in initial sequence numbers. The RFCs' tick of 4 us stays ahead of a previous
-/// connection that sent 250 kB/s; Linux's, followed here, of one that sent 16 MB/s, and still takes more than two maximum
-/// segment lifetimes to come around.
+/// connection that sent 250 kB/s; Linux's, followed here, of one that sent 16 MB/s, and still takes more than two
+/// maximum segment lifetimes to come around.
 const TICK: u64 = 64;
 
 /// The initial sequence number of a connection: a clock, so that numbers of a flow used again grow, and a keyed hash of

@@ -1,5 +1,5 @@
-//! What keeps a sender from sending faster, as TCP_INFO tells it (Linux's tcp_chrono): how long it had something to send, and
-//! for how much of that the peer's window or the send buffer was too small.
+//! What keeps a sender from sending faster, as TCP_INFO tells it (Linux's tcp_chrono): how long it had something to
+//! send, and for how much of that the peer's window or the send buffer was too small.
 
 use crate::time::{Duration, Instant};
 

@@ -129,7 +129,8 @@ impl Account {
         (self.connections + 1).saturating_mul(self.each + GUARANTEED) > self.limits.high / 4 * 3
     }
 
-    /// Whether so many `things` of `size` bytes, which come beside the connections, take no more than an eighth of the memory.
+    /// Whether so many `things` of `size` bytes, which come beside the connections, take no more than an eighth of the
+    /// memory.
     pub const fn admits_small(&self, things: usize, size: usize) -> bool {
         things.saturating_mul(size) <= self.limits.high / 8
     }
@@ -145,8 +146,8 @@ impl Account {
     }
 
     /// What one connection may hold. Under pressure it is an even part of all there is (as Linux's
-    /// __sk_mem_raise_allocated compares), but never less than the first value of tcp_rmem, here for both directions: it
-    /// goes on, slowly, so that a stack without memory does not stand still.
+    /// __sk_mem_raise_allocated compares), but never less than the first value of tcp_rmem, here for both directions:
+    /// it goes on, slowly, so that a stack without memory does not stand still.
     fn allowance(&self, connection: &Connection) -> usize {
         if !self.is_pressed {
             return UNLIMITED;

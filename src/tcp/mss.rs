@@ -35,16 +35,16 @@ pub const fn to_mtu(mss: u32, addr: IpAddr) -> u32 {
     mss.saturating_add(ip_header(addr) + TCP_HEADER)
 }
 
-/// The MSS option of our SYN: what the link brings us, not reduced by options (RFC 6691 section 2), nor by what the path
-/// the other way takes.
+/// The MSS option of our SYN: what the link brings us, not reduced by options (RFC 6691 section 2), nor by what the
+/// path the other way takes.
 pub fn advertised(settings: &Settings, path: &Path, addr: IpAddr) -> u16 {
     let link = within_mtu(path.link_mtu, addr);
     settings.maxseg.map_or(link, |maxseg| link.min(maxseg.max(LEAST)))
 }
 
 /// The largest segment we send, options included in it: the least of what the peer takes, what the path takes and what
-/// the user wants (RFC 9293 section 3.7.1, Eff.snd.MSS before options are taken off), but as Linux nothing makes it less
-/// than `tcp_min_snd_mss`.
+/// the user wants (RFC 9293 section 3.7.1, Eff.snd.MSS before options are taken off), but as Linux nothing makes it
+/// less than `tcp_min_snd_mss`.
 pub fn limit(peer: u16, settings: &Settings, path: &Path, addr: IpAddr) -> u16 {
     let least = u16::try_from(settings.knobs.min_snd_mss).unwrap_or(u16::MAX);
     peer.min(advertised(settings, path, addr)).min(within_mtu(path.mtu, addr)).max(least)

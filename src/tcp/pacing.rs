@@ -1,9 +1,9 @@
-//! Pacing: segments leave spread over time rather than in bursts (draft-ietf-ccwg-bbr section 5.6.2, as Linux's internal
-//! pacing), and the size of frames that goes with it (Linux's tcp_tso_autosize).
+//! Pacing: segments leave spread over time rather than in bursts (draft-ietf-ccwg-bbr section 5.6.2, as Linux's
+//! internal pacing), and the size of frames that goes with it (Linux's tcp_tso_autosize).
 //!
-//! What was sent sets the time from which the next may leave, exactly; but sending may run ahead of that time by a quantum
-//! of 1 ms, or two segments where these take longer. The timer so fires at most once a quantum however fast the path is, and
-//! on a path shorter than the quantum never: there the window is used up first.
+//! What was sent sets the time from which the next may leave, exactly; but sending may run ahead of that time by a
+//! quantum of 1 ms, or two segments where these take longer. The timer so fires at most once a quantum however fast the
+//! path is, and on a path shorter than the quantum never: there the window is used up first.
 
 use super::{Connection, congestion::Controller, timer::Timer};
 use crate::time::{Duration, Instant};
@@ -16,8 +16,8 @@ const QUANTUM: Duration = Duration::from_millis(1);
 const FREE_SEGMENTS: u32 = 10;
 /// A frame takes what the rate lets out in about a millisecond: the rate shifted by this (Linux's sk_pacing_shift).
 const FRAME_SHIFT: u32 = 10;
-/// A frame is larger on a short path, where a burst is gone soon: by half of the largest one for each doubling of the round
-/// trip below 512 us (Linux's tcp_tso_rtt_log).
+/// A frame is larger on a short path, where a burst is gone soon: by half of the largest one for each doubling of the
+/// round trip below 512 us (Linux's tcp_tso_rtt_log).
 const LOCAL_SHIFT: u32 = 9;
 /// The largest frame.
 const LARGEST: u64 = 65_536;
@@ -50,8 +50,9 @@ fn frame_goal(rate: u64, min_rtt: Option<Duration>) -> u32 {
 }
 
 impl Connection {
-    /// Bytes a second at which this connection sends, were it paced: the algorithm's rate, or what its window is worth with
-    /// some room to grow (twice in slow start, a fifth more later; Linux's tcp_update_pacing_rate). At most the user's.
+    /// Bytes a second at which this connection sends, were it paced: the algorithm's rate, or what its window is worth
+    /// with some room to grow (twice in slow start, a fifth more later; Linux's tcp_update_pacing_rate). At most the
+    /// user's.
     pub(super) fn pacing_rate(&self) -> u64 {
         let rate = self.cc.pacing_rate().or_else(|| {
             let window = u64::from(self.cc.window().max(self.snd.unacked()));

@@ -1,6 +1,6 @@
-//! Packetization-layer path MTU discovery (RFC 4821): finding what a path takes by sending larger segments, without ICMP;
-//! and getting on where large segments vanish without a word. Conditions, sizes and the treatment of a lost probe are
-//! Linux's (tcp_mtu_probe).
+//! Packetization-layer path MTU discovery (RFC 4821): finding what a path takes by sending larger segments, without
+//! ICMP; and getting on where large segments vanish without a word. Conditions, sizes and the treatment of a lost probe
+//! are Linux's (tcp_mtu_probe).
 
 use super::{
     Connection, mss,
@@ -217,8 +217,8 @@ impl Connection {
         }
     }
 
-    /// The retransmission timer ran out. After several times large segments are suspected to vanish on the way: the search
-    /// begins, or goes further down (RFC 4821 section 7.7).
+    /// The retransmission timer ran out. After several times large segments are suspected to vanish on the way: the
+    /// search begins, or goes further down (RFC 4821 section 7.7).
     pub(super) fn suspect_black_hole(&mut self, now: Instant) {
         let knobs = self.settings.knobs.clone();
         let first_wait = self.rtt.rto() / (1 << self.rtt.back_offs().min(16));

@@ -1,8 +1,8 @@
 //! How fast the path delivers: samples of the delivery rate (draft-ietf-ccwg-bbr section 4.1, Linux's tcp_rate.c).
 //!
-//! Everything sent is stamped with what had been delivered by then. When it is delivered itself, the difference over the
-//! time that passed is a sample. The time is that of sending or that of acknowledging, whichever was longer: the rate can
-//! be neither faster than we sent nor than acknowledgements came, however these were bunched.
+//! Everything sent is stamped with what had been delivered by then. When it is delivered itself, the difference over
+//! the time that passed is a sample. The time is that of sending or that of acknowledging, whichever was longer: the
+//! rate can be neither faster than we sent nor than acknowledgements came, however these were bunched.
 
 use super::send_queue::Sent;
 use crate::{

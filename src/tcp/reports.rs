@@ -1,6 +1,6 @@
 //! What the application is told of its data on the way, by recvmsg(2) with MSG_ERRQUEUE: that the memory of a send with
-//! MSG_ZEROCOPY may be used again (Documentation/networking/msg_zerocopy.rst), and when the last byte of a send left and
-//! arrived (SO_TIMESTAMPING, Documentation/networking/timestamping.rst).
+//! MSG_ZEROCOPY may be used again (Documentation/networking/msg_zerocopy.rst), and when the last byte of a send left
+//! and arrived (SO_TIMESTAMPING, Documentation/networking/timestamping.rst).
 //!
 //! Data is copied here when it is sent, as Linux does on loopback, and each completion says so.
 

@@ -1,8 +1,8 @@
 //! Round-trip time and retransmission time-out (RFC 6298).
 //!
-//! Linux's variant is followed where it differs, for it has fewer spurious time-outs at the 200 ms it uses as the minimum:
-//! the deviation is not let fall below that minimum (so the time-out is always at least 200 ms beyond the mean), it grows
-//! at once but falls only once a round trip, and a sample below the mean moves it less than one above.
+//! Linux's variant is followed where it differs, for it has fewer spurious time-outs at the 200 ms it uses as the
+//! minimum: the deviation is not let fall below that minimum (so the time-out is always at least 200 ms beyond the
+//! mean), it grows at once but falls only once a round trip, and a sample below the mean moves it less than one above.
 
 use crate::time::{Duration, Instant};
 
@@ -95,8 +95,9 @@ impl RttEstimator {
         self.mdev4 = (i64::from(self.mdev4) + growth).max(0) as u32;
         self.mdev4_max = self.mdev4_max.max(self.mdev4);
         self.margin = self.margin.max(self.mdev4_max);
-        // A round is over when something sent after its start is acknowledged. Neither mean nor minimum would do for its
-        // length: the one is spoilt by a single late acknowledgement for long, the other too short where queues are long.
+        // A round is over when something sent after its start is acknowledged. Neither mean nor minimum would do for
+        // its length: the one is spoilt by a single late acknowledgement for long, the other too short where queues are
+        // long.
         if now - rtt >= self.round_start {
             self.margin -= (self.margin - self.mdev4_max) / 4;
             self.mdev4_max = micros(RTO_MIN);
@@ -104,7 +105,8 @@ impl RttEstimator {
         }
     }
 
-    /// The handshake timed out and gave no sample: data starts with [`RTO_FALLBACK`] and no back-off (RFC 6298 rule 5.7).
+    /// The handshake timed out and gave no sample: data starts with [`RTO_FALLBACK`] and no back-off (RFC 6298 rule
+    /// 5.7).
     pub fn on_handshake_timed_out(&mut self) {
         if self.srtt8 == 0 {
             self.margin = micros(RTO_FALLBACK);
@@ -143,8 +145,8 @@ impl RttEstimator {
         (self.srtt8 != 0).then(|| Duration::from_micros(u64::from(self.srtt8 / 8)))
     }
 
-    /// The smoothed mean deviation (tcpi_rttvar); zero before the first sample, and from then on never below the clock's
-    /// granularity (RFC 6298 section 2), a microsecond.
+    /// The smoothed mean deviation (tcpi_rttvar); zero before the first sample, and from then on never below the
+    /// clock's granularity (RFC 6298 section 2), a microsecond.
     pub fn rttvar(&self) -> Duration {
         Duration::from_micros(u64::from((self.mdev4 / 4).max(self.srtt8.min(1))))
     }

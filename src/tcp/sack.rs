@@ -1,5 +1,5 @@
-//! Selective acknowledgements from the peer: which are believed (RFC 2018 section 5). What they show to be lost is judged
-//! by [`super::recovery::rack`].
+//! Selective acknowledgements from the peer: which are believed (RFC 2018 section 5). What they show to be lost is
+//! judged by [`super::recovery::rack`].
 
 use super::Connection;
 use crate::{time::Instant, wire::tcp::SackBlocks};

@@ -56,7 +56,8 @@ impl TimeWait {
         let has = |flag| seg.flags.contains(flag);
         let stamps = seg.options.timestamps;
         let fresh = self.clock.judge(stamps, now) == PawsVerdict::Fresh;
-        // RFC 1337: a reset does not cut TIME-WAIT short. (Linux's default lets it; the hazard is real, the gain is not.)
+        // RFC 1337: a reset does not cut TIME-WAIT short. (Linux's default lets it; the hazard is real, the gain is
+        // not.)
         if has(Flags::RST) {
             let is_exact = fresh && seg.seq == self.rcv_nxt;
             return if is_exact && !self.is_steadfast { TimeWaitVerdict::End } else { TimeWaitVerdict::Drop };
@@ -76,8 +77,8 @@ impl TimeWait {
             return self.reply(now);
         }
         let is_bare = payload_len == 0 && !has(Flags::FIN) && !has(Flags::SYN);
-        // Whatever shows that the peer still speaks of the old connection begins the wait anew: the FIN again, because our
-        // acknowledgement of it was lost (RFC 9293 section 3.10.7.4, eighth), and, as on Linux, the others as well.
+        // Whatever shows that the peer still speaks of the old connection begins the wait anew: the FIN again, because
+        // our acknowledgement of it was lost (RFC 9293 section 3.10.7.4, eighth), and, as on Linux, the others as well.
         self.until = now + LENGTH;
         if is_bare && fresh && seg.seq == self.rcv_nxt {
             self.clock.update(stamps, seg.seq, self.rcv_nxt, now);
@@ -165,7 +166,8 @@ impl Connection {
         }
     }
 
-    /// Whether a segment opens the flow of a connection in TIME-WAIT anew, although the application still holds its socket.
+    /// Whether a segment opens the flow of a connection in TIME-WAIT anew, although the application still holds its
+    /// socket.
     pub fn gives_way(&self, seg: &Header, payload: usize, now: Instant) -> bool {
         self.state == State::TimeWait
             && seg.flags.contains(Flags::SYN)

@@ -13,8 +13,8 @@ use crate::{
 /// Retransmissions before a connection without an owner is given up, if tcp_orphan_retries does not say: 102.2 s.
 const ORPHAN_RETRIES: u32 = 8;
 
-/// How long so many retransmissions take, the first after `first` and each after twice the time of the one before: Linux
-/// compares times rather than numbers, so that the limit does not depend on the round trip.
+/// How long so many retransmissions take, the first after `first` and each after twice the time of the one before:
+/// Linux compares times rather than numbers, so that the limit does not depend on the round trip.
 pub fn patience(first: Duration, retries: u32) -> Duration {
     let doublings = (RTO_MAX.as_millis() / first.as_millis()).ilog2();
     let rising = retries.min(doublings);

@@ -8,7 +8,8 @@ use std::net::IpAddr;
 const ROUND: usize = 32;
 
 /// The sum of `bytes` in the machine's own byte order, folded to 16 bits. Words may be summed in either byte order and
-/// in pieces of any even size (RFC 1071 section 2), so 32 bits are taken at a time into 64-bit lanes that cannot overflow.
+/// in pieces of any even size (RFC 1071 section 2), so 32 bits are taken at a time into 64-bit lanes that cannot
+/// overflow.
 fn native_sum(bytes: &[u8]) -> u16 {
     let mut lanes = [0u64; ROUND / 4];
     let mut rounds = bytes.chunks_exact(ROUND);
@@ -28,7 +29,8 @@ fn native_sum(bytes: &[u8]) -> u16 {
     fold(sum)
 }
 
-/// The ones'-complement sum of `bytes` (an odd last byte is padded with zero), added to `sum`; not folded, not inverted.
+/// The ones'-complement sum of `bytes` (an odd last byte is padded with zero), added to `sum`; not folded, not
+/// inverted.
 ///
 /// Parts may be chained if all but the last have an even length; [`add_parts`] takes parts of any lengths.
 pub fn add(sum: u64, bytes: &[u8]) -> u64 {

@@ -292,8 +292,8 @@ impl Options {
         room.min(self.sack.as_slice().len())
     }
 
-    /// Bytes of padding that Accurate ECN's option may use, which comes before it: two NOPs before SACK's options, one before
-    /// the window scale.
+    /// Bytes of padding that Accurate ECN's option may use, which comes before it: two NOPs before SACK's options, one
+    /// before the window scale.
     fn padding(&self) -> usize {
         let sack_permitted = self.sack_permitted && self.timestamps.is_none();
         let used = self.fixed_len() + self.accecn.map_or(0, |option| option.added(2));
@@ -326,8 +326,8 @@ impl Options {
     }
 
     /// Writes the options in Linux's order: MSS, timestamps (with SACK-permitted in place of the two NOPs when both are
-    /// there), Accurate ECN, SACK-permitted, window scale, Fast Open, SACK blocks; each aligned to four bytes by NOPs in
-    /// front, of which Accurate ECN takes what it needs.
+    /// there), Accurate ECN, SACK-permitted, window scale, Fast Open, SACK blocks; each aligned to four bytes by NOPs
+    /// in front, of which Accurate ECN takes what it needs.
     fn emit(&self, out: &mut [u8]) {
         let mut at = 0;
         let mut put = |bytes: &[u8]| {

@@ -37,6 +37,8 @@ const ROOMS: [(&str, &str, u32); 28] = [
 /// Layers above this height may have clocks, locks, threads and errno.
 const PURE: u32 = 30;
 
+/// The columns of a line of comment.
+const COLUMNS: usize = 120;
 const FILE_LINES: usize = 800;
 const FUNCTION_LINES: usize = 120;
 /// Of a function C calls.
@@ -245,9 +247,45 @@ fn unexplained(path: &str, source: &Source) -> Vec<String> {
     lines.map(|line| format!("{path}:{} is unsafe without a SAFETY comment", line + 1)).collect()
 }
 
+/// What a file's comments are written in.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Comments {
+    /// `//` and `/* */`: Rust and C.
+    Slashes,
+    /// `#` at the beginning of a line: shells. One behind code may be a part of it.
+    Hashes,
+}
+
+/// Comments that go beyond the line's end. (Code is for rustfmt to break, and a string cannot always be.)
+pub fn wide_comments(path: &str, text: &str, comments: Comments) -> Vec<String> {
+    let source = (comments == Comments::Slashes).then(|| Source::new(text));
+    let is_comment = |at: usize, line: &str| match &source {
+        Some(source) => source.comments.get(at).is_some_and(|comment| !comment.is_empty()),
+        None => line.trim_start().starts_with('#'),
+    };
+    let wide = text.lines().enumerate().filter(|(_, line)| line.chars().count() > COLUMNS);
+    let wide = wide.filter(|(at, line)| is_comment(*at, line));
+    wide.map(|(at, line)| {
+        let columns = line.chars().count();
+        format!("{path}:{} has a comment up to column {columns}; a line has {COLUMNS} at most", at + 1)
+    })
+    .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn comments_end_with_the_line() {
+        let wide = |text: &str, comments| wide_comments("x", text, comments).len();
+        let (fits, longer) = ("x".repeat(117), "x".repeat(118));
+        assert_eq!(wide(&format!("// {fits}\n/* {}\n*/", &fits), Comments::Slashes), 0);
+        assert_eq!(wide(&format!("fn f() {{}} // ü\n// {longer}\n/*\n {longer}xx */"), Comments::Slashes), 2);
+        assert_eq!(wide(&format!("f(\"// {longer}\");"), Comments::Slashes), 0, "a string");
+        assert_eq!(wide(&format!("# {fits}x\necho '{longer}#'\n"), Comments::Hashes), 0);
+        assert_eq!(wide(&format!("# {longer}x\n"), Comments::Hashes), 1);
+    }
 
     /// What is wrong with a snippet, without the path.
     fn wrong(path: &str, text: &str) -> Vec<String> {

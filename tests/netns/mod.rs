@@ -1,7 +1,7 @@
 //! A network of the test's own: a network namespace with a TAP device, on whose other side the kernel is.
 //!
-//! The namespace has no name in the file system: it lives as long as a descriptor of it, a socket or a process in it, so
-//! it is gone with the test however that ends.
+//! The namespace has no name in the file system: it lives as long as a descriptor of it, a socket or a process in it,
+//! so it is gone with the test however that ends.
 
 use std::{fs::File, io, os::fd::AsRawFd, panic::resume_unwind, process::Command, thread};
 

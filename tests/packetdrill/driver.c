@@ -1,5 +1,5 @@
-/* Calls the adapter as packetdrill does: a main thread that moves the time and is the wire, and a second thread for calls
- * that block, which is watched in /proc until it sleeps. Every check that fails says where, and ends it.
+/* Calls the adapter as packetdrill does: a main thread that moves the time and is the wire, and a second thread for
+ * calls that block, which is watched in /proc until it sleeps. Every check that fails says where, and ends it.
  *
  * driver LIBRARY                 all checks
  * driver LIBRARY preloaded       the same with the library in LD_PRELOAD

@@ -1,6 +1,6 @@
 // Every way to a socket of the kernel's network that a program on a stack could try, and what each says. Without
-// arguments: all of them; the arguments are programs to start with execve(2), called by no function of libc, as children
-// with an empty environment. As a child ("child" is its first argument): only whether there is such a socket.
+// arguments: all of them; the arguments are programs to start with execve(2), called by no function of libc, as
+// children with an empty environment. As a child ("child" is its first argument): only whether there is such a socket.
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>

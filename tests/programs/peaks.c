@@ -1,5 +1,5 @@
-// A program that makes a stack hold much, by connections to itself: what is kept of it afterwards, and what happens where
-// there is no memory for it.
+// A program that makes a stack hold much, by connections to itself: what is kept of it afterwards, and what happens
+// where there is no memory for it.
 //
 //   peaks peak COUNT PID    fills COUNT connections, empties and closes them, then calls nothing; prints KiB
 //   peaks limit COUNT PID   opens and fills connections until one is refused, COUNT at most; prints what came of it

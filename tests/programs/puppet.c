@@ -1,5 +1,5 @@
-// Does what it is told: one command a line on standard input, one answer a line on standard output. An answer is what the
-// call returned, or -1 and the name of errno. The commands are the table at the end.
+// Does what it is told: one command a line on standard input, one answer a line on standard output. An answer is what
+// the call returned, or -1 and the name of errno. The commands are the table at the end.
 #include "peer.h"
 
 #include "crowd.h"

@@ -1,5 +1,5 @@
-// The smallest sender there is: connects, sends, closes and returns. Nothing it sent may be lost. Its last word says whether
-// it closes, and whether it frees its stack before it returns: "free", or "within" some milliseconds.
+// The smallest sender there is: connects, sends, closes and returns. Nothing it sent may be lost. Its last word says
+// whether it closes, and whether it frees its stack before it returns: "free", or "within" some milliseconds.
 #include "peer.h"
 
 #include "stream.h"

@@ -112,8 +112,8 @@ const CONSTANTS: [(&str, i128); 36] = [
     ("None", 0),
 ];
 
-/// Runs a code block; `names` are those that blocks before it have given values. The error says which assertion does not
-/// hold, with the values of its names.
+/// Runs a code block; `names` are those that blocks before it have given values. The error says which assertion does
+/// not hold, with the values of its names.
 pub fn run(code: &str, info: &Info, names: &mut BTreeMap<String, Value>) -> Result<(), String> {
     for line in statements(code) {
         run_one(&line, info, names)

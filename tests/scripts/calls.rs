@@ -443,7 +443,8 @@ fn send(host: &mut Host, args: &Args<'_>, progress: &mut Progress) -> Result<i64
     }
 }
 
-/// MSG_FASTOPEN, or the first data of a connection that waits for it: connects, with data in the SYN if there is a cookie.
+/// MSG_FASTOPEN, or the first data of a connection that waits for it: connects, with data in the SYN if there is a
+/// cookie.
 fn open_fast(host: &mut Host, fd: i64, args: &Args<'_>, what: &Transfer, progress: &mut Progress) -> Result<()> {
     let now = host.now;
     let Socket { id, nonblock, send_timeout, .. } = *host.socket(fd)?;

@@ -1,6 +1,7 @@
 //! Scripts in the language of packetdrill, run on the pure stack in virtual time: `tests/scripts/README.md` describes
-//! the language, `cargo test --test scripts NAME` runs the scripts whose names contain NAME. Those of another collection
-//! run by `SOCKEYE_SCRIPTS=DIRECTORY cargo test --test scripts`, or with the directory's absolute path as an argument.
+//! the language, `cargo test --test scripts NAME` runs the scripts whose names contain NAME. Those of another
+//! collection run by `SOCKEYE_SCRIPTS=DIRECTORY cargo test --test scripts`, or with the directory's absolute path as an
+//! argument.
 //!
 //! Scripts under `tcp/` have to pass. Those under `refused/` have to fail at the line, and for the reason, that their
 //! first comment names: they test the runner.

@@ -1,4 +1,5 @@
-//! Commands between backticks, as a shell would run them: what they set is set on the stack, what they ask for is asked.
+//! Commands between backticks, as a shell would run them: what they set is set on the stack, what they ask for is
+//! asked.
 
 use super::host::Host;
 use sockeye::tcp::knobs::KnobError;

@@ -146,8 +146,8 @@ impl Sent {
         self.flags() & (SYN | ACK) == SYN
     }
 
-    /// The packet as a script would describe it, as closely as `expected` does, beside which time stamps may be so many ticks
-    /// off.
+    /// The packet as a script would describe it, as closely as `expected` does, beside which time stamps may be so many
+    /// ticks off.
     pub fn describe(&self, flow: Option<&Flow>, expected: Option<(&Packet, Option<u32>)>) -> Packet {
         let (expected, ticks) = expected.map_or((None, None), |(packet, ticks)| (Some(packet), ticks));
         let expected_ip = expected.map_or_else(Ip::default, |packet| packet.ip);

@@ -1,5 +1,5 @@
-//! One connection over any way there can be: bytes arrive whole and in order both ways, both sides end, nothing hangs, no
-//! timer storms, nothing is left behind.
+//! One connection over any way there can be: bytes arrive whole and in order both ways, both sides end, nothing hangs,
+//! no timer storms, nothing is left behind.
 
 use super::{
     chain::Chain,

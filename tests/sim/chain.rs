@@ -47,8 +47,8 @@ impl Chain {
         self.with(Loss(p))
     }
 
-    /// Loses in bursts (Gilbert and Elliott): a good time turns bad with probability `to_bad` at each segment, a bad one
-    /// good with `to_good`; in a bad time segments are lost with probability `p`.
+    /// Loses in bursts (Gilbert and Elliott): a good time turns bad with probability `to_bad` at each segment, a bad
+    /// one good with `to_good`; in a bad time segments are lost with probability `p`.
     pub fn burst_loss(self, to_bad: f64, to_good: f64, p: f64) -> Self {
         self.with(Burst { to_bad, to_good, p, bad: false })
     }

@@ -63,7 +63,8 @@ impl Plan {
             quickack: rng.chance(0.7),
             send_buffer: buffer(rng),
             recv_buffer: buffer(rng),
-            // An orphan gives up after 100 s otherwise, which a link that loses a tenth can well take to get one answer.
+            // An orphan gives up after 100 s otherwise, which a link that loses a tenth can well take to get one
+            // answer.
             user_timeout: Duration::from_secs(7200),
             // As many SYNs in a row are not lost.
             syn_retries: Some(16),

@@ -25,8 +25,8 @@ struct Case {
     acks: fn(Chain) -> Chain,
     behind: fn(Chain) -> Chain,
     queue: fn() -> Queue,
-    /// Megabits a second that Linux 6.18 gets with cubic and bbr on the same way in real time, and what is to be reached
-    /// of that; zero where that is not asked for.
+    /// Megabits a second that Linux 6.18 gets with cubic and bbr on the same way in real time, and what is to be
+    /// reached of that; zero where that is not asked for.
     linux: [(&'static str, f64); 2],
 }
 

@@ -11,8 +11,8 @@ pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-/// Runs `test` for the seeds below `count` on all processors, or for the one in the environment with a trace, and names the
-/// seed of a failure.
+/// Runs `test` for the seeds below `count` on all processors, or for the one in the environment with a trace, and names
+/// the seed of a failure.
 pub fn for_seeds(count: u64, test: impl Fn(u64, bool) + Sync) {
     if let Some(seed) = number("SOCKEYE_SEED") {
         return test(seed, true);

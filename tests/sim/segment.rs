@@ -33,7 +33,8 @@ impl Segment {
         self.bytes.len() + count * AROUND
     }
 
-    /// What the device of connection `number` makes of `frame`: one segment, or several if it does not pass super-frames on.
+    /// What the device of connection `number` makes of `frame`: one segment, or several if it does not pass
+    /// super-frames on.
     pub fn of_frame(mut frame: Frame, number: usize, flow: Flow, mtu: u32, whole: bool) -> Vec<Self> {
         let gso = frame.gso.take();
         checksum::finish(&mut frame);

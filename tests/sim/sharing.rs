@@ -12,8 +12,8 @@ use sockeye::{tcp::settings::MAX_BUFFER, time::Duration};
 const MS: Duration = Duration::from_millis(1);
 const DEVICE: Device = Device { mtu: 1500, whole_frames: false };
 
-/// Connections that send as much as they can through one link with a queue of one bandwidth-delay product; the n-th begins
-/// `apart` after the one before.
+/// Connections that send as much as they can through one link with a queue of one bandwidth-delay product; the n-th
+/// begins `apart` after the one before.
 fn world(seed: u64, megabits: u64, delay: Duration, senders: &[&'static str], apart: Duration) -> World {
     let product = (megabits * 125_000) as f64 * 2.0 * delay.as_secs_f64();
     let way = || Chain::new().link(megabits, Queue::drop_tail(product as usize)).delay(delay);

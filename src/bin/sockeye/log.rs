@@ -13,8 +13,8 @@ use std::{
 
 /// How often a host is asked for more.
 const EVERY: Duration = Duration::from_millis(200);
-/// How much is shown of a log whose host is neither root's nor this user's, bytes. A host keeps 64 KiB; whoever has only
-/// its name may never come to an end.
+/// How much is shown of a log whose host is neither root's nor this user's, bytes. A host keeps 64 KiB; whoever has
+/// only its name may never come to an end.
 const STRANGERS: u64 = 1 << 20;
 /// What a piece counts at least: one may be a single byte.
 const PIECE: u64 = 64;

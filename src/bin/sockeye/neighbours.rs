@@ -7,8 +7,8 @@ pub fn owner(name: &str, addr: Ipv4Addr, prefix: u8) -> Option<String> {
     find(&fs::read_to_string("/proc/net/route").unwrap_or_default(), name, addr, prefix)
 }
 
-/// The same, in the text of /proc/net/route: interface, destination and, as the eighth column, mask; both are hexadecimal
-/// numbers in the machine's order of bytes.
+/// The same, in the text of /proc/net/route: interface, destination and, as the eighth column, mask; both are
+/// hexadecimal numbers in the machine's order of bytes.
 fn find(routes: &str, name: &str, addr: Ipv4Addr, prefix: u8) -> Option<String> {
     let mask = mask(prefix);
     routes.lines().skip(1).find_map(|line| {
@@ -24,8 +24,8 @@ pub fn network(addr: Ipv4Addr, prefix: u8) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(addr) & mask(prefix))
 }
 
-/// A host's address in the network of `addr`/`prefix` that is not `addr`: the next one, or else the one before. None in a
-/// network of a single host.
+/// A host's address in the network of `addr`/`prefix` that is not `addr`: the next one, or else the one before. None in
+/// a network of a single host.
 pub fn other_host(addr: Ipv4Addr, prefix: u8) -> Option<Ipv4Addr> {
     let (own, mask) = (u32::from(addr), mask(prefix));
     let is_host = |candidate: u32| {

@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 /// What a fragment is charged beside its buffer, bytes: its place among the others, of which a growing queue keeps up
 /// to as many unused, and the allocator's own.
 const PIECE: usize = 128;
-/// What a datagram is charged beside its fragments, bytes: its slot, its entries in both tables and its links, of each of
-/// which a table that has just grown keeps as many unused.
+/// What a datagram is charged beside its fragments, bytes: its slot, its entries in both tables and its links, of each
+/// of which a table that has just grown keeps as many unused.
 pub const DATAGRAM: usize = 640;
 
 /// What is there of a datagram.

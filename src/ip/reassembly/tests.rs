@@ -102,8 +102,8 @@ fn source(n: u32) -> IpAddr {
     IpAddr::V4(std::net::Ipv4Addr::from(0x0b00_0000 + n))
 }
 
-/// The most slots that one of `fragments` fragments had looked at, once the tables are full; `of` says whose each is, and
-/// where in it.
+/// The most slots that one of `fragments` fragments had looked at, once the tables are full; `of` says whose each is,
+/// and where in it.
 fn most_work(fragments: u32, of: impl Fn(u32) -> (Datagram, usize)) -> usize {
     let (mut r, mut most) = (setup(), 0);
     for n in 0..fragments {

@@ -44,9 +44,9 @@ impl AccEcn {
         Self { syn_field: field, ..Self::default() }
     }
 
-    /// A client whose server agrees by a SYN-ACK with codepoint `arrived`; our SYN is said to have come with `reflected`.
-    /// Our SYNs are never capable, so any other codepoint was put there on the way: then what else is told cannot be
-    /// trusted (RFC 9768 section 3.2.2.3; Linux looks only at marked SYN-ACKs), unless `is_lenient`.
+    /// A client whose server agrees by a SYN-ACK with codepoint `arrived`; our SYN is said to have come with
+    /// `reflected`. Our SYNs are never capable, so any other codepoint was put there on the way: then what else is told
+    /// cannot be trusted (RFC 9768 section 3.2.2.3; Linux looks only at marked SYN-ACKs), unless `is_lenient`.
     pub fn agreed(syn_ack: &Header, reflected: Option<u8>, arrived: u8, is_lenient: bool) -> Self {
         let mut accecn = Self { syn_field: arrived, reflects: true, ..Self::default() };
         if reflected.is_some_and(|field| field != codepoint::NOT_ECT) && !is_lenient {

@@ -115,8 +115,8 @@ impl AccEcn {
         }
     }
 
-    /// Takes the option of an acknowledgement of `delivered` bytes (RFC 9768 appendix A.3). Says whether the counters are
-    /// reliable for this acknowledgement.
+    /// Takes the option of an acknowledgement of `delivered` bytes (RFC 9768 appendix A.3). Says whether the counters
+    /// are reliable for this acknowledgement.
     pub(super) fn follow(&mut self, option: Option<&AccEcnOption>, delivered: u32, sent: u64) -> bool {
         if self.failed & failure::OPTION_RECV != 0 {
             return false;

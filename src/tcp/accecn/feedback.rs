@@ -9,8 +9,8 @@ use crate::{
 
 /// The average of segments in an acknowledgement: in 64ths, a new one counts for a 64th.
 const PRECISION: u32 = 6;
-/// Acknowledgements of more segments than this on average are thinned out on their way, so a large one is no sign that others
-/// were lost (as Linux).
+/// Acknowledgements of more segments than this on average are thinned out on their way, so a large one is no sign that
+/// others were lost (as Linux).
 const THIN: u32 = 4 << PRECISION;
 
 /// An acknowledgement.
@@ -58,8 +58,8 @@ impl AccEcn {
     }
 }
 
-/// So many segments are acknowledged that the field may have wrapped: at least `more`, at most what fills them. `marked` are the
-/// bytes that the option tells of.
+/// So many segments are acknowledged that the field may have wrapped: at least `more`, at most what fills them.
+/// `marked` are the bytes that the option tells of.
 fn unwrapped(acked: &Acked<'_>, more: u32, marked: Option<u32>, usual: u32) -> u32 {
     let Acked { segments, bytes, is_exact, mss, .. } = *acked;
     let most = segments - (segments.wrapping_sub(more) & ace::MASK);

@@ -54,8 +54,8 @@ impl AccEcn {
     }
 }
 
-/// Adds as many counters as fit, `needed` at least: SACK blocks give way for them down to [`LEAST_BLOCKS`]. Says whether
-/// there is an option now.
+/// Adds as many counters as fit, `needed` at least: SACK blocks give way for them down to [`LEAST_BLOCKS`]. Says
+/// whether there is an option now.
 pub(super) fn fit(options: &mut Options, whole: AccEcnOption, needed: u8) -> bool {
     let blocks = options.sack_room();
     options.sack = options.sack.first(blocks);
@@ -74,7 +74,8 @@ pub(super) fn fit(options: &mut Options, whole: AccEcnOption, needed: u8) -> boo
 }
 
 impl Connection {
-    /// Whether the administrator's settings hold for it as they are now: whether the option is sent is asked for each segment.
+    /// Whether the administrator's settings hold for it as they are now: whether the option is sent is asked for each
+    /// segment.
     pub fn follows_knobs(&self) -> bool {
         self.ecn.accecn.is_some()
     }

@@ -1,5 +1,5 @@
-//! Every algorithm over segments of 88 to 65,483 bytes and rates of 1 kbit/s to 400 Gbit/s, with anything that can happen to it
-//! in any order: its window stays between a segment and the largest, and it paces at some rate.
+//! Every algorithm over segments of 88 to 65,483 bytes and rates of 1 kbit/s to 400 Gbit/s, with anything that can
+//! happen to it in any order: its window stays between a segment and the largest, and it paces at some rate.
 
 use super::{AckSample, AnyController, Controller, MAX_WINDOW, NAMES};
 use crate::{

@@ -1,5 +1,5 @@
-//! BBR without an answer to losses and marks, as its version 1 had none: for paths that lose by themselves what version 3
-//! takes for congestion (above 2 %). All else is version 3's.
+//! BBR without an answer to losses and marks, as its version 1 had none: for paths that lose by themselves what version
+//! 3 takes for congestion (above 2 %). All else is version 3's.
 
 use super::{
     AckSample, Controller,

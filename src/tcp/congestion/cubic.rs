@@ -1,8 +1,9 @@
-//! CUBIC (RFC 9438): after a loss the window grows as a cubic function of time, quickly back to near where the loss was,
-//! slowly around there, and quickly again beyond; never more slowly than Reno would. Slow start is HyStart++'s (RFC 9406).
+//! CUBIC (RFC 9438): after a loss the window grows as a cubic function of time, quickly back to near where the loss
+//! was, slowly around there, and quickly again beyond; never more slowly than Reno would. Slow start is HyStart++'s
+//! (RFC 9406).
 //!
-//! As Linux, a loss reduces the congestion window itself, not what was in flight (RFC 9438 section 4.6 allows that where
-//! the window does not grow while it is not used), and the round trip of the target is the shortest one.
+//! As Linux, a loss reduces the congestion window itself, not what was in flight (RFC 9438 section 4.6 allows that
+//! where the window does not grow while it is not used), and the round trip of the target is the shortest one.
 
 use super::{
     AckSample, Controller,
@@ -95,7 +96,8 @@ impl Cubic {
         self.fraction = 0.0;
     }
 
-    /// Slow start, with an eye on the round trip while it is the first one. Returns what is left of the acknowledged bytes.
+    /// Slow start, with an eye on the round trip while it is the first one. Returns what is left of the acknowledged
+    /// bytes.
     fn slow_start(&mut self, ack: &AckSample) -> u32 {
         let Past::Start(hystart) = &mut self.past else { return self.window.slow_start(ack.acked) };
         match hystart.on_ack(ack) {
@@ -297,7 +299,8 @@ mod tests {
 
     #[test]
     fn on_a_short_path_it_grows_as_reno_would() {
-        // Ten segments, a round trip of 1 ms: each adds 0.53 segments until the window before the loss is reached, then 1.
+        // Ten segments, a round trip of 1 ms: each adds 0.53 segments until the window before the loss is reached, then
+        // 1.
         let mut cubic = after_loss(20);
         let mut now = at(0);
         let mut grown = Vec::new();

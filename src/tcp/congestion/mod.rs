@@ -32,7 +32,8 @@ pub struct AckSample {
     pub acked: u32,
     /// It acknowledges new data cumulatively; where reordering is known, also if it reports some by SACK (as Linux).
     pub advanced: bool,
-    /// The congestion window was not made use of: it says nothing about the network that this much got through (RFC 7661).
+    /// The congestion window was not made use of: it says nothing about the network that this much got through (RFC
+    /// 7661).
     pub unused: bool,
     /// Bytes in flight before this acknowledgement.
     pub in_flight: u32,
@@ -52,8 +53,8 @@ pub struct AckSample {
 
 /// A congestion control algorithm. All amounts are bytes.
 ///
-/// "In flight" is RFC 6675's pipe: what is sent and neither acknowledged nor known to have left the network (by SACK, or
-/// one segment for each duplicate acknowledgement where there is no SACK). The window is therefore never inflated.
+/// "In flight" is RFC 6675's pipe: what is sent and neither acknowledged nor known to have left the network (by SACK,
+/// or one segment for each duplicate acknowledgement where there is no SACK). The window is therefore never inflated.
 pub trait Controller {
     /// The congestion window.
     fn window(&self) -> u32;
@@ -64,8 +65,8 @@ pub trait Controller {
     /// Something was acknowledged, cumulatively or by SACK.
     fn on_ack(&mut self, ack: &AckSample);
 
-    /// A loss was detected (not by time-out) with `in_flight` bytes in flight: fast recovery begins. Called once for all
-    /// losses of one window.
+    /// A loss was detected (not by time-out) with `in_flight` bytes in flight: fast recovery begins. Called once for
+    /// all losses of one window.
     fn on_loss(&mut self, in_flight: u32, now: Instant);
 
     /// The peer echoed congestion marks (RFC 3168 section 6.1.2) with `in_flight` bytes in flight. Called once for all
@@ -230,7 +231,8 @@ impl Controller for AnyController {
     }
 }
 
-/// The first window: ten segments. RFC 6928 section 2 stops at 14,600 bytes; as Linux, segments of any size count alike.
+/// The first window: ten segments. RFC 6928 section 2 stops at 14,600 bytes; as Linux, segments of any size count
+/// alike.
 pub fn initial_window(mss: u16) -> u32 {
     10 * u32::from(mss)
 }

@@ -34,7 +34,8 @@ impl Controller for Reno {
         if !self.window.may_grow(ack) {
             return;
         }
-        // What slow start leaves of the acknowledgement counts for avoidance: one segment a window (RFC 3465 section 2.1).
+        // What slow start leaves of the acknowledgement counts for avoidance: one segment a window (RFC 3465 section
+        // 2.1).
         let left = self.window.slow_start(ack.acked);
         self.credit = self.credit.saturating_add(left);
         let windows = self.credit / self.window.cwnd;

@@ -39,8 +39,9 @@ impl WindowUse {
         Self { full: false, most: 0, until: iss, since_ms: 0 }
     }
 
-    /// Whether an acknowledgement may make the window grow. In slow start, whose window is `slow_start` and not 0, half in
-    /// use is enough, as in Linux: the other half is the growth of this round trip, which nobody had the time to use yet.
+    /// Whether an acknowledgement may make the window grow. In slow start, whose window is `slow_start` and not 0, half
+    /// in use is enough, as in Linux: the other half is the growth of this round trip, which nobody had the time to use
+    /// yet.
     pub fn is_used(&self, slow_start: u32) -> bool {
         self.full || slow_start / 2 < self.most && slow_start > 0
     }
@@ -50,8 +51,8 @@ impl WindowUse {
         self.since_ms = now.as_millis() as u32;
     }
 
-    /// Data was sent, or the window kept it from being sent. If the window was not what held the sender back for a whole
-    /// time-out, returns the most that was out in this window of data.
+    /// Data was sent, or the window kept it from being sent. If the window was not what held the sender back for a
+    /// whole time-out, returns the most that was out in this window of data.
     pub fn on_sent(&mut self, moment: &Moment, rto: Duration, now: Instant) -> Option<u32> {
         let &Moment { outstanding, full, una, nxt, slow_start } = moment;
         if una >= self.until || full || (!self.full && outstanding > self.most) {

@@ -61,7 +61,8 @@ impl Window {
     }
 
     /// Slow start up to the threshold (RFC 5681 equation 2, RFC 3465 section 2.2, without the latter's limit of two
-    /// segments an acknowledgement, as Linux: receivers that coalesce acknowledge dozens at once). Returns what is left.
+    /// segments an acknowledgement, as Linux: receivers that coalesce acknowledge dozens at once). Returns what is
+    /// left.
     pub fn slow_start(&mut self, acked: u32) -> u32 {
         let slow = acked.min(self.ssthresh.saturating_sub(self.cwnd));
         self.grow(slow);
@@ -135,8 +136,8 @@ impl Window {
         self.cwnd = self.segment();
     }
 
-    /// The maximum segment size is now `mss`. A window that is still the first one becomes that of the new size; any other
-    /// keeps its bytes (a path MTU that shrinks says nothing about congestion, RFC 1191 section 6.4).
+    /// The maximum segment size is now `mss`. A window that is still the first one becomes that of the new size; any
+    /// other keeps its bytes (a path MTU that shrinks says nothing about congestion, RFC 1191 section 6.4).
     pub fn set_mss(&mut self, mss: u16) {
         let mss = mss.max(1);
         if self.cwnd == initial_window(self.mss) && self.ssthresh == u32::MAX {

@@ -18,8 +18,8 @@ impl Connection {
         self.snd.pipe().saturating_sub(self.recovery.departed)
     }
 
-    /// What may be in the network now, bytes: the congestion window, which fast recovery and the answer to a mark approach
-    /// step by step (RFC 9937; Linux's tcp_cwnd_reduction does both).
+    /// What may be in the network now, bytes: the congestion window, which fast recovery and the answer to a mark
+    /// approach step by step (RFC 9937; Linux's tcp_cwnd_reduction does both).
     pub(in crate::tcp) fn window_now(&self) -> u32 {
         match self.recovery.phase {
             Phase::Recovery if self.cc.is_reduced_in_proportion() => self.recovery.prr.window(),
@@ -29,7 +29,8 @@ impl Connection {
         }
     }
 
-    /// Whether the window shrinks in proportion when marks are told: not where the algorithm has no threshold to shrink to.
+    /// Whether the window shrinks in proportion when marks are told: not where the algorithm has no threshold to shrink
+    /// to.
     fn is_marked_down_in_proportion(&self) -> bool {
         self.cc.is_reduced_in_proportion() && self.cc.ssthresh() != u32::MAX
     }

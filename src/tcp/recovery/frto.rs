@@ -1,5 +1,5 @@
-//! F-RTO: whether a retransmission time-out was spurious, told by the two acknowledgements after it (RFC 5682, with SACK
-//! as in its section 3; as Linux).
+//! F-RTO: whether a retransmission time-out was spurious, told by the two acknowledgements after it (RFC 5682, with
+//! SACK as in its section 3; as Linux).
 
 use super::AckNews;
 use crate::wire::seq::SeqNum;
@@ -43,8 +43,8 @@ impl Frto {
         self == Self::Second
     }
 
-    /// Judges an acknowledgement (RFC 5682 section 2.1, steps 2 and 3). `recover` is behind what was out at the time-out,
-    /// `sack` whether the peer has SACK, `has_new` whether there is new data that the peer's window takes.
+    /// Judges an acknowledgement (RFC 5682 section 2.1, steps 2 and 3). `recover` is behind what was out at the
+    /// time-out, `sack` whether the peer has SACK, `has_new` whether there is new data that the peer's window takes.
     pub fn on_ack(&mut self, news: &AckNews, resent: bool, recover: SeqNum, sack: bool, has_new: bool) -> Verdict {
         if *self == Self::Off {
             return Verdict::Repair;

@@ -1,5 +1,5 @@
-//! Losses as duplicate and partial acknowledgements tell them, for peers without SACK (RFC 5681 section 3.2, NewReno: RFC
-//! 6582).
+//! Losses as duplicate and partial acknowledgements tell them, for peers without SACK (RFC 5681 section 3.2, NewReno:
+//! RFC 6582).
 
 use super::AckNews;
 use crate::tcp::{Connection, sack::DUP_THRESH};

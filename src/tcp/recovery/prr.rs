@@ -1,5 +1,6 @@
-//! Proportional rate reduction: during fast recovery, and while the window is reduced for marks, as much is sent as comes out of the network, in the proportion to
-//! which the window is to shrink, so that the end of it is neither a pause nor a burst (RFC 9937).
+//! Proportional rate reduction: during fast recovery, and while the window is reduced for marks, as much is sent as
+//! comes out of the network, in the proportion to which the window is to shrink, so that the end of it is neither a
+//! pause nor a burst (RFC 9937).
 
 /// The state of one recovery; all amounts are bytes.
 #[derive(Copy, Clone, Debug, Default)]

@@ -1,5 +1,5 @@
-//! RACK: a segment is lost if one that was sent sufficiently later has arrived (RFC 8985 section 6). What was sent again
-//! is judged like what was sent once, so that a lost retransmission needs no time-out.
+//! RACK: a segment is lost if one that was sent sufficiently later has arrived (RFC 8985 section 6). What was sent
+//! again is judged like what was sent once, so that a lost retransmission needs no time-out.
 
 use crate::{
     tcp::{
@@ -97,7 +97,8 @@ impl Rack {
         }
     }
 
-    /// A retransmission was shown to be needless by its duplicate or its time stamp: what it repeated was late, not lost.
+    /// A retransmission was shown to be needless by its duplicate or its time stamp: what it repeated was late, not
+    /// lost.
     pub fn on_late(&mut self) {
         self.reordering_seen = true;
     }
@@ -137,8 +138,8 @@ impl Rack {
         Horizon { at: self.at, end: self.end, due: now - (self.rtt + window) }
     }
 
-    /// When what was sent at `oldest` and before the latest delivered transmission is due, and with it what was sent soon
-    /// after.
+    /// When what was sent at `oldest` and before the latest delivered transmission is due, and with it what was sent
+    /// soon after.
     fn deadline(&self, oldest: Instant, window: Duration) -> Instant {
         self.at.min(oldest + TOGETHER) + self.rtt + window
     }

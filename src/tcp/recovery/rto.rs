@@ -25,7 +25,8 @@ impl Connection {
         let (in_flight, resent) = (self.pipe(), self.snd.resent());
         self.presume_lost(cx);
         let fresh = !self.recovery.is_repairing() || self.recovery.timeouts > 0;
-        // Of the time-outs over the same data the first is the one that may be taken back; a reduction for a mark is not.
+        // Of the time-outs over the same data the first is the one that may be taken back; a reduction for a mark is
+        // not.
         if self.recovery.phase == Phase::Cwr {
             self.recovery.undo = Undo::default();
         } else if self.recovery.phase != Phase::Loss || self.snd.una() >= self.recovery.recover {

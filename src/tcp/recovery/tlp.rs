@@ -1,6 +1,6 @@
 //! Tail loss probes: when the end of a flight is not acknowledged in about two round trips, one segment is sent so that
-//! its acknowledgement tells what was lost, without a time-out (RFC 8985 section 7); and the timer that waits for either
-//! (section 8).
+//! its acknowledgement tells what was lost, without a time-out (RFC 8985 section 7); and the timer that waits for
+//! either (section 8).
 
 use crate::{
     cx::Cx,
@@ -131,8 +131,8 @@ impl Connection {
         self.timers.set(Timer::Retransmit, cx.now + self.rtt.rto());
     }
 
-    /// The probe, if one is due: the next new segment if the peer's window takes it, be it only a FIN, else the last one
-    /// again. It does not wait for the congestion window.
+    /// The probe, if one is due: the next new segment if the peer's window takes it, be it only a FIN, else the last
+    /// one again. It does not wait for the congestion window.
     pub(in crate::tcp) fn take_probe(&mut self, segment: u32) -> Option<(SeqNum, u32, bool)> {
         if !std::mem::take(&mut self.recovery.tlp.due) || self.recovery.phase != Phase::Open {
             return None;

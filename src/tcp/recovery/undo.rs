@@ -1,6 +1,6 @@
 //! Reductions of the window that turn out not to have been called for, and taking them back (RFC 4015; as Linux): each
-//! retransmission was reported as a duplicate (RFC 2883, RFC 3708), or an acknowledgement echoes a time stamp from before
-//! the first one (Eifel, RFC 3522).
+//! retransmission was reported as a duplicate (RFC 2883, RFC 3708), or an acknowledgement echoes a time stamp from
+//! before the first one (Eifel, RFC 3522).
 
 use crate::{
     cx::Cx,

@@ -252,7 +252,8 @@ fn cubic_adds_up_parts_of_bytes() {
 
 #[test]
 fn cubic_is_no_slower_than_a_reno_of_its_beta() {
-    // Ten segments in a millisecond each: alpha is 9/17 of a segment a window until the old window is reached, then one.
+    // Ten segments in a millisecond each: alpha is 9/17 of a segment a window until the old window is reached, then
+    // one.
     let mut controller = Cubic::new(MSS as u16);
     controller.on_loss(1, at(0));
     controller.on_recovered(at(0));

@@ -1,4 +1,5 @@
-//! The rules that say when to acknowledge, at their edges (RFC 5681 section 4.2, RFC 9293 section 3.8.6.3; Linux's ato).
+//! The rules that say when to acknowledge, at their edges (RFC 5681 section 4.2, RFC 9293 section 3.8.6.3; Linux's
+//! ato).
 
 use crate::{
     tcp::ack::{Acks, Arrival, Owed},
@@ -21,7 +22,8 @@ fn arrival(segment: u16, rcv_nxt: u32) -> Arrival {
     Arrival { segment, rcv_nxt: SeqNum(rcv_nxt), irregular: false, window_kept: true, offer: 60_000, crowded: false }
 }
 
-/// Without quick acknowledgements left; segments of 1000 bytes, the last of which came at time zero and was acknowledged.
+/// Without quick acknowledgements left; segments of 1000 bytes, the last of which came at time zero and was
+/// acknowledged.
 fn calm() -> Acks {
     let mut acks = Acks::new(SeqNum(0), at(0));
     for _ in 0..20 {

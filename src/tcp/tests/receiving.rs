@@ -1,5 +1,5 @@
-//! What comes in: what is let in, what is trimmed, reported, refused and counted (RFC 9293 section 3.10.7; RFC 2883; RFC
-//! 5961).
+//! What comes in: what is let in, what is trimmed, reported, refused and counted (RFC 9293 section 3.10.7; RFC 2883;
+//! RFC 5961).
 
 use crate::tcp::{
     BufferSize, RecvFlags, Settings, Shutdown, State,

@@ -108,7 +108,8 @@ fn a_connection_is_small() {
     assert!(size <= 1680, "{size} bytes");
 }
 
-/// Segments of a connection whose rate the user limits leave spread over the time, and timers fire once a millisecond at most.
+/// Segments of a connection whose rate the user limits leave spread over the time, and timers fire once a millisecond
+/// at most.
 #[test]
 fn a_rate_that_the_user_sets_is_kept_to() {
     for name in crate::tcp::congestion::NAMES {

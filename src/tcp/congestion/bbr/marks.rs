@@ -1,6 +1,7 @@
-//! Marks that the peer counts (RFC 9768): the share of a round that was marked says how far the bound on what is in flight
-//! comes down. The draft leaves marks open; this is what the authors' own implementation does, on short paths only, where
-//! marks come from shallow queues and are many. On longer ones a mark is what RFC 3168 makes of it: as good as a loss.
+//! Marks that the peer counts (RFC 9768): the share of a round that was marked says how far the bound on what is in
+//! flight comes down. The draft leaves marks open; this is what the authors' own implementation does, on short paths
+//! only, where marks come from shallow queues and are many. On longer ones a mark is what RFC 3168 makes of it: as good
+//! as a loss.
 
 use super::{Model, NO_BOUND, State};
 use crate::{tcp::congestion::AckSample, time::Duration};

@@ -1,5 +1,5 @@
-//! BBR version 3 (draft-ietf-ccwg-bbr): a model of the path, its bandwidth and its shortest round trip, says how fast to
-//! send and how much may be in flight. Losses and marks bound the model; they are not what drives it.
+//! BBR version 3 (draft-ietf-ccwg-bbr): a model of the path, its bandwidth and its shortest round trip, says how fast
+//! to send and how much may be in flight. Losses and marks bound the model; they are not what drives it.
 //!
 //! | file | what | section of the draft |
 //! |---|---|---|

@@ -1,4 +1,5 @@
-//! The model of the path: rounds, bandwidth, what losses say about bounds, and how acknowledgements bunch (section 5.5).
+//! The model of the path: rounds, bandwidth, what losses say about bounds, and how acknowledgements bunch (section
+//! 5.5).
 
 use super::{AckPhase, BETA, LOSS_THRESHOLD, Model, NO_BOUND, NO_RATE_BOUND, State, part};
 use crate::{tcp::congestion::AckSample, time::Instant};
@@ -71,8 +72,9 @@ impl Model {
         if !self.loss_round_start {
             return;
         }
-        // The draft lowers the bounds for any loss. As they then follow what is delivered, which each round is less by the
-        // losses and the pacing margin, a steady loss of 1 % would leave half of the rate: losses count above the threshold.
+        // The draft lowers the bounds for any loss. As they then follow what is delivered, which each round is less by
+        // the losses and the pacing margin, a steady loss of 1 % would leave half of the rate: losses count above the
+        // threshold.
         let sent = self.inflight_latest.saturating_add(self.lost_in_round);
         self.loss_in_round |= self.is_too_much(self.lost_in_round, sent);
         if self.loss_in_round && !self.state.is_probing() {
@@ -126,8 +128,8 @@ impl Model {
         self.is_too_much(ack.rate.lost, ack.rate.tx_in_flight)
     }
 
-    /// Whether `lost` is above the threshold of what was `sent`, by more than chance: of 200 segments, of which 1 % get lost at
-    /// random, 2 % do in every seventh flight. A few segments more are needed (not in the draft).
+    /// Whether `lost` is above the threshold of what was `sent`, by more than chance: of 200 segments, of which 1 % get
+    /// lost at random, 2 % do in every seventh flight. A few segments more are needed (not in the draft).
     fn is_too_much(&self, lost: u32, sent: u32) -> bool {
         self.heeds_losses && lost > part(sent, LOSS_THRESHOLD).saturating_add(self.min_window())
     }

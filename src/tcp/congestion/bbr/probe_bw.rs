@@ -1,5 +1,5 @@
-//! ProbeBW (section 5.3.3): Down drains what probing left, Cruise leaves room for others, Refill fills the pipe without a
-//! queue, Up tries for more.
+//! ProbeBW (section 5.3.3): Down drains what probing left, Cruise leaves room for others, Refill fills the pipe without
+//! a queue, Up tries for more.
 
 use super::{AckPhase, Model, NO_BOUND, State, startup::in_flight};
 use crate::{

@@ -1,5 +1,5 @@
-//! The shortest round trip (section 5.5.7), and ProbeRTT (section 5.3.4), which lets the queue run empty for a moment when
-//! no short round trip was seen for long.
+//! The shortest round trip (section 5.5.7), and ProbeRTT (section 5.3.4), which lets the queue run empty for a moment
+//! when no short round trip was seen for long.
 
 use super::{AckPhase, Model, State, startup::in_flight};
 use crate::{

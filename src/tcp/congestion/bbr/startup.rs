@@ -1,5 +1,5 @@
-//! Startup, which finds the bandwidth by doubling, and Drain, which empties the queue that this left (sections 5.3.1 and
-//! 5.3.2).
+//! Startup, which finds the bandwidth by doubling, and Drain, which empties the queue that this left (sections 5.3.1
+//! and 5.3.2).
 
 use super::{LOSS_THRESHOLD, Model, NO_BOUND, State, part};
 use crate::tcp::congestion::AckSample;

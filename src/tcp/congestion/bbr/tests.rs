@@ -1,5 +1,5 @@
-//! BBR against a bottleneck in a few lines: what is sent waits in a queue that is served at a rate, and comes back after the
-//! round trip. The numbers follow from the draft's gains.
+//! BBR against a bottleneck in a few lines: what is sent waits in a queue that is served at a rate, and comes back
+//! after the round trip. The numbers follow from the draft's gains.
 
 mod rules;
 
