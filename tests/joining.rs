@@ -77,7 +77,7 @@ fn a_host_that_cannot_start_is_one_line() {
 fn an_address_that_another_machine_has_is_one_line() {
     let place = Place::new();
     // The kernel's own address on the link: it answers the probe.
-    place.refuses("tap:t0,ip=10.97.0.1/24", "10.97.0.1");
+    lost::is_told(&place, "tap:t0,ip=10.97.0.1/24", "10.97.0.1");
 }
 
 #[test]

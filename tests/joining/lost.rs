@@ -92,6 +92,17 @@ fn thief(place: &Place) {
     });
 }
 
+/// A program on that network does not begin, or learns from connect(2) that there is none, if the kernel answered the
+/// probe later than a program waits; a line with these words says why.
+pub fn is_told(place: &Place, net: &str, words: &str) {
+    let (code, out, err) = place.ends(&format!("@sockeye run --net {net} -- @dial 9"), &[]);
+    match code {
+        Some(125) => assert_eq!(out, ""),
+        _ => assert_eq!((code, out), (Some(0), format!("{}\n", libc::ENETDOWN))),
+    }
+    assert!(err.contains(words), "{err}");
+}
+
 #[test]
 fn an_address_that_turns_out_to_be_another_hosts_takes_the_network_down() {
     let place = Place::new();
@@ -120,12 +131,7 @@ fn an_address_that_turns_out_to_be_another_hosts_takes_the_network_down() {
     }
     // Who comes now has a new host, which is told by the kernel: at once, or when that has seen that the link is up.
     place.0.ip("address add 10.97.0.2/32 dev t0");
-    let (code, out, err) = place.ends("@sockeye run --net tap:t0,ip=10.97.0.2/24 -- @dial 9", &[]);
-    match code {
-        Some(125) => assert_eq!(out, ""),
-        _ => assert_eq!((code, out), (Some(0), format!("{}\n", libc::ENETDOWN))),
-    }
-    assert!(err.contains(said), "{err}");
+    is_told(&place, "tap:t0,ip=10.97.0.2/24", said);
     // And one that works once the address is free.
     place.0.ip("address del 10.97.0.2/32 dev t0");
     place.0.ip("link delete t0");

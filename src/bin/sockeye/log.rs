@@ -56,7 +56,7 @@ fn copy(
                 }
             }
             // It has ended while it was followed, as it may.
-            Err((Trouble::Absent, _)) if at != 0 => (pieces.end(), true),
+            Err((Trouble::Absent | Trouble::Ended, _)) if at != 0 => (pieces.end(), true),
             Err((_, failure)) => return Err(failure),
         };
         match to.write_all(shown.as_bytes()) {
