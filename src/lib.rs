@@ -20,6 +20,7 @@ pub mod neigh;
 pub mod ready;
 pub mod rng;
 pub mod shrink;
+pub mod slab;
 pub mod socket;
 pub mod stack;
 pub mod sys;

@@ -125,14 +125,16 @@ print('bound')
 /// A worker that has become nobody in particular, in a folder without anything: it asks about what it holds, and makes
 /// more.
 const WORKS: &str = "
-import os, socket, struct, sys
+import os, socket, tempfile
 listener = socket.create_server(('127.0.0.1', 7000))
 client = socket.create_connection(('127.0.0.1', 7000))
 server = listener.accept()[0]
 datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 datagrams.bind(('127.0.0.1', 7001))
+jail = tempfile.mkdtemp()
+os.chmod(jail, 0o755)
 if os.fork() == 0:
-    os.mkdir('jail'); os.chroot('jail')
+    os.chroot(jail)
     os.setgroups([]); os.setresgid(1234, 1234, 1234); os.setresuid(1234, 1234, 1234)
     for one in client, server:
         one.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 77)
@@ -148,7 +150,7 @@ if os.fork() == 0:
     print('worked', flush=True)
     os._exit(0)
 assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
-os.rmdir('jail')
+os.rmdir(jail)
 assert datagrams.getpeername() == ('127.0.0.1', 7005)
 assert server.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 77
 ";
@@ -196,6 +198,14 @@ one = socket.create_server(('127.0.0.1', 0))
 print(os.environ['SOCKEYE_TOKEN'], flush=True)
 sys.stdin.readline()
 print(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE))
+";
+
+/// Has a port until it is told to end.
+const LISTENS: &str = "
+import socket, sys
+one = socket.create_server(('127.0.0.1', 7000))
+print('listens', flush=True)
+sys.stdin.readline()
 ";
 
 const TOKEN: &str = "00112233445566778899aabbccddeeff";
@@ -302,6 +312,15 @@ fn a_worker_without_rights_in_a_jail_does_with_its_sockets_what_it_could_before(
 fn in_another_network_namespace_sockets_are_what_they_were() {
     let namespace = Namespace::bare();
     assert_eq!(hosted(&namespace, LEAVES).rest(), "went on\n");
+}
+
+#[test]
+fn in_each_network_namespace_a_name_and_a_token_mean_a_stack_of_its_own() {
+    let namespaces = [(); 2].map(|()| Namespace::bare());
+    let mut programs = namespaces.each_ref().map(|namespace| hosted(namespace, LISTENS));
+    // On one stack the second would find the port taken.
+    programs.iter_mut().for_each(|program| program.says("listens"));
+    programs.into_iter().for_each(|program| assert_eq!(program.rest(), ""));
 }
 
 #[test]

@@ -176,7 +176,8 @@ fn nat_by_nft_is_made_once_and_undone_with_the_last_device() {
 /// Our program in a mount namespace where these tools are not to be found.
 fn without(namespace: &Namespace, tools: &str, words: &str) -> Ended {
     let hide = format!(
-        "for tool in {tools}; do mount --bind /dev/null \"$(readlink -f \"$(command -v $tool)\")\" || exit 9; done; exec \"$@\""
+        "for tool in {tools}; do mount --bind /dev/null \"$(readlink -f \"$(command -v $tool)\")\" || exit 9; done; \
+         exec \"$@\""
     );
     let run = || {
         let mut command = Command::new("unshare");
@@ -216,8 +217,9 @@ fn resolving(own: &str, systemd: &str) -> (String, String) {
 
 /// Our program on a machine with these resolv.conf(5).
 fn resolving_for(namespace: &Namespace, words: &str, own: &str, systemd: &str) -> Ended {
-    let arrange = "mount -t tmpfs run /run && mkdir -p /run/systemd/resolve && printf \"$2\" >/run/systemd/resolve/resolv.conf \
-        && conf=$(readlink -m /etc/resolv.conf) && mkdir -p \"${conf%/*}\" && touch \"$conf\" && printf \"$1\" >/run/own \
+    let arrange = "mount -t tmpfs run /run && mkdir -p /run/systemd/resolve \
+        && printf \"$2\" >/run/systemd/resolve/resolv.conf && printf \"$1\" >/run/own \
+        && conf=$(readlink -m /etc/resolv.conf) && mkdir -p \"${conf%/*}\" && touch \"$conf\" \
         && mount --bind /run/own \"$conf\" && shift 2 && exec \"$0\" \"$@\"";
     let run = || {
         let mut command = Command::new("unshare");

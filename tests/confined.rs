@@ -222,7 +222,7 @@ fn what_has_its_path_in_the_hosts_directory_goes_with_it() {
     let host = place.host(&["env", &runtime], "null:", "paths");
     let directory = fs::read_dir(&folder).expect("the folder").next().expect("a directory").expect("its name").path();
     let start = || Err(Errno(libc::ENETDOWN));
-    let program = Host { stack: b"paths", token: [0; 16], congestion: b"", start, say: |_| {} };
+    let program = Host { stack: b"paths", token: [0; 16], network: 0, congestion: b"", start, say: |_| {} };
     let socket = unix::open(Kind::Stream).expect("a socket");
     let request = Request { address: Address::v4([127, 0, 0, 1], 9), ..Request::new(Op::Connect, [0; 16]) };
     place.namespace.inside(|| program.ask_about(socket.as_raw_fd(), &request)).expect("a connection is begun");
@@ -245,7 +245,7 @@ fn the_table_of_hosts_is_read_anew() {
         let data = Data::of(b"name.test").expect("short");
         let request = Request { data, value: libc::AF_INET, ..Request::new(Op::Resolve, [0; 16]) };
         let start = || Err(Errno(libc::ENETDOWN));
-        let host = Host { stack: b"hosts", token: [0; 16], congestion: b"", start, say: |_| {} };
+        let host = Host { stack: b"hosts", token: [0; 16], network: 0, congestion: b"", start, say: |_| {} };
         place.namespace.inside(|| host.ask(&request)).expect("it knows the name").data.as_bytes().to_vec()
     };
     let contains = |answer: &[u8], address: [u8; 4]| answer.windows(4).any(|bytes| bytes == address);

@@ -50,6 +50,19 @@ fn refusal(spec: &str) -> String {
     }
 }
 
+/// Waits until there is no such device: a program that another test has just begun has a copy of its descriptor until
+/// it is executed.
+fn await_gone(name: &str) {
+    let is_gone = |_| match ifreq::mtu(name) {
+        Ok(_) => {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            false
+        }
+        Err(error) => error.raw_os_error() == Some(libc::ENODEV),
+    };
+    assert!((0..2000).any(is_gone), "the device {name} stays");
+}
+
 const NOW: Instant = Instant::ZERO;
 
 /// The next packet that `is_wanted`, within two seconds.
@@ -256,7 +269,7 @@ fn a_device_that_is_made_goes_away_with_its_user_and_is_never_set_up() {
         assert!(!device.is_up());
         assert!(!ifreq::is_up("t0").unwrap());
         drop(device);
-        assert_eq!(ifreq::mtu("t0").unwrap_err().raw_os_error(), Some(libc::ENODEV));
+        await_gone("t0");
     });
 }
 
@@ -358,12 +371,7 @@ fn a_capture_that_cannot_be_written_leaves_no_device_behind() {
             text.starts_with("tap t0: the capture file /no/such/dir/x.pcapng cannot be written: No such file"),
             "{text}"
         );
-        // A program that another test has just begun may still have a copy of the descriptor.
-        let is_gone = (0..2000).any(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-            ifreq::mtu("t0").is_err()
-        });
-        assert!(is_gone, "the device stays");
+        await_gone("t0");
     });
 }
 

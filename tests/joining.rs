@@ -35,7 +35,8 @@ const PAST: &str = r#"
 int main(void) {
     if (socket(AF_INET, SOCK_STREAM, 0) < 0) return 1;
     long fd, domain = AF_INET, type = SOCK_STREAM, protocol = 0;
-    __asm__ volatile("syscall" : "=a"(fd) : "a"(SYS_socket), "D"(domain), "S"(type), "d"(protocol) : "rcx", "r11", "memory");
+    __asm__ volatile("syscall" : "=a"(fd) : "a"(SYS_socket), "D"(domain), "S"(type), "d"(protocol)
+                     : "rcx", "r11", "memory");
     printf("%ld\n", fd < 0 ? -fd : 0);
     return 0;
 }"#;
@@ -409,7 +410,8 @@ fn a_log_goes_to_the_systems_log() {
 #[test]
 fn a_variable_that_is_wrong_is_one_line_that_says_what_is_right() {
     let place = Place::bare();
-    let name = "cannot be a stack's name, which has 1 to 31 letters, digits, '-', '_', '.', ':' or '@'; give another, or unset it";
+    let name = "cannot be a stack's name, which has 1 to 31 letters, digits, '-', '_', '.', ':' or '@'; \
+                give another, or unset it";
     let long = "x".repeat(32);
     let named = |variable: &str, value: &str| format!("{variable}: `{value}` {name}");
     let [stack, long_stack, fence] =
@@ -429,7 +431,8 @@ fn a_variable_that_is_wrong_is_one_line_that_says_what_is_right() {
         (
             "SOCKEYE_LINK",
             "speed=1",
-            "SOCKEYE_LINK: knows no `speed`; it takes delay, jitter, loss, reorder, duplicate, corrupt, rate, queue, seed",
+            "SOCKEYE_LINK: knows no `speed`; it takes delay, jitter, loss, reorder, duplicate, corrupt, rate, queue, \
+             seed",
         ),
         ("SOCKEYE_PCAP", "a,b", "SOCKEYE_PCAP: cannot name a file whose path has a `,` or `;` in it"),
         ("SOCKEYE_CC", "fast", "SOCKEYE_CC: there is no congestion control \"fast\"; known: bbr, bbr1, cubic, reno"),

@@ -51,6 +51,12 @@ impl Drop for Host {
     }
 }
 
+/// The secret path of the stack called `name`, in this network namespace.
+fn path_of(name: &[u8]) -> Path {
+    let asking = unix::open(Kind::Packets).expect("a socket");
+    Path::of(name, &TOKEN, kernel::network_of(asking.as_raw_fd())).expect("a path")
+}
+
 impl Host {
     fn start(name: &str, net: &str) -> Self {
         let name = format!("strangers-{}-{name}", process::id());
@@ -84,7 +90,7 @@ impl Host {
     }
 
     fn path(&self) -> Path {
-        Path::of(&self.name, &TOKEN).expect("a path")
+        path_of(&self.name)
     }
 
     fn descriptors(&self) -> usize {
@@ -253,7 +259,7 @@ fn the_secret_path_is_for_who_knows_the_token() {
 #[test]
 fn a_folder_that_a_stranger_takes_first_is_told_of_and_costs_the_path_alone() {
     let name = format!("strangers-{}-taken", process::id());
-    let path = Path::of(name.as_bytes(), &TOKEN).expect("a path");
+    let path = path_of(name.as_bytes());
     let folder = std::path::Path::new(OsStr::from_bytes(path.folder()));
     as_stranger(|| fs::create_dir(folder)).expect("a folder");
     let mut host = Host::start("taken", "null:");

@@ -56,7 +56,7 @@ fn reach(stack: &[u8]) -> Option<OwnedFd> {
 /// By the secret path, where descriptors are taken at once.
 fn enter(stack: &[u8]) -> Option<OwnedFd> {
     let fd = unix::open(Kind::Packets).ok()?;
-    unix::connect_path(fd.as_fd(), Path::of(stack, &TOKEN)?.as_bytes()).ok().map(|()| fd)
+    unix::connect_path(fd.as_fd(), Path::of(stack, &TOKEN, kernel::network_of(fd.as_raw_fd()))?.as_bytes()).ok().map(|()| fd)
 }
 
 fuzz_target!(|data: &[u8]| {

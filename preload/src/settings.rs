@@ -9,6 +9,7 @@ use sockeye_shim::{
     Errno, Result, fence,
     format::{FILLERS, MEANT, Token, token_from_text},
     host::Host,
+    kernel,
     name::{STACK_MAX, stack_of},
     stderr,
     variables::{self, Line},
@@ -237,6 +238,25 @@ pub fn token() -> Option<Token> {
     if token == [0; 16] { None } else { Some(token) }
 }
 
+/// The network namespace that this program's stack is in: the one where it first asked for it. A program that goes to
+/// another, and what it forks there, keeps its sockets' stack.
+pub fn network() -> u64 {
+    static NETWORK: AtomicU64 = AtomicU64::new(0);
+    match NETWORK.load(Ordering::Relaxed) {
+        0 => {
+            let asked = kernel::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
+            let network = asked.map_or(0, |fd| {
+                let network = kernel::network_of(fd);
+                let _ = kernel::close(fd);
+                network
+            });
+            NETWORK.store(network, Ordering::Relaxed);
+            network
+        }
+        known => known,
+    }
+}
+
 /// The host to ask, which is that of the stack that is meant. Where no token is known, a host of the same user tells
 /// it.
 ///
@@ -259,7 +279,7 @@ pub fn host() -> Result<Host<'static>> {
         return Err(DOWN);
     }
     let congestion = settings.congestion.as_bytes();
-    let mut host = Host { stack, token: token().unwrap_or_default(), congestion, start, say };
+    let mut host = Host { stack, token: token().unwrap_or_default(), network: network(), congestion, start, say };
     let is_new = MET.load(Ordering::Relaxed) != own_pid();
     if is_new && !settings.fence.as_bytes().is_empty() && !fence::is_raised() {
         say(variables::NO_FENCE.as_bytes());
@@ -295,13 +315,14 @@ fn start() -> Result<()> {
     }
     crate::start::start()?;
     let settings = settings().ok_or(Errno(libc::ENETDOWN))?;
-    let host = Host { stack: settings.stack.as_bytes(), token: token().unwrap_or_default(), ..NOBODY };
+    let token = token().unwrap_or_default();
+    let host = Host { stack: settings.stack.as_bytes(), token, network: network(), ..NOBODY };
     crate::fence::raise(settings, &host)
 }
 
 /// A host that cannot be started, with no stack's name yet.
-const NOBODY: Host<'static> =
-    Host { stack: b"", token: [0; 16], congestion: b"", start: || Err(Errno(libc::ENETDOWN)), say };
+pub const NOBODY: Host<'static> =
+    Host { stack: b"", token: [0; 16], network: 0, congestion: b"", start: || Err(Errno(libc::ENETDOWN)), say };
 
 /// Says one line on stderr, the first time only.
 pub fn say(line: &[u8]) {

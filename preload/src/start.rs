@@ -1,6 +1,6 @@
 //! Starting the host: the first call of a program whose stack has none.
 
-use crate::settings::{Settings, each, environ, say, settings, token, value_of};
+use crate::settings::{NOBODY, Settings, each, environ, network, say, settings, token, value_of};
 use core::ffi::{CStr, c_char, c_long};
 use sockeye_shim::{
     Errno, Result, fence,
@@ -105,7 +105,7 @@ fn start_outside(settings: &Settings, words: i32) -> Result<()> {
     for (name, value) in FILLERS.iter().zip(&settings.fillers).filter(|(_, value)| !value.as_bytes().is_empty()) {
         fits &= push(&[name.as_bytes(), b"=", value.as_bytes(), b"\0"]);
     }
-    let host = Host { stack: outer, token: token().unwrap_or_default(), congestion: b"", start: || Err(DOWN), say };
+    let host = Host { stack: outer, token: token().unwrap_or_default(), network: network(), ..NOBODY };
     let started = if fits { host.start_another(&meant[..len], words) } else { Err(Errno(libc::ENAMETOOLONG)) };
     started.map_err(|_| {
         say(b"the host that holds this program's tree does not start another; start that stack from outside");
@@ -127,7 +127,7 @@ fn close_both(ends: [i32; 2]) {
 /// Waits for the host's name, while what the host says on its stderr comes through the pipe.
 fn await_host(settings: &Settings, pipe: i32) -> Result<()> {
     let token = token().unwrap_or_default();
-    let host = Host { stack: settings.stack.as_bytes(), token, congestion: b"", start: || Err(DOWN), say };
+    let host = Host { stack: settings.stack.as_bytes(), token, network: network(), ..NOBODY };
     let (mut said, mut len, mut open) = ([0u8; 512], 0, true);
     for _ in 0..PATIENCE {
         if host.is_there() {

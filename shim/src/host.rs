@@ -16,6 +16,8 @@ pub struct Host<'a> {
     pub stack: &'a [u8],
     /// The stack's token.
     pub token: Token,
+    /// The network namespace in which this program met it ([`kernel::network_of`]).
+    pub network: u64,
     /// The congestion control that new sockets are to have; empty for the stack's own.
     pub congestion: &'a [u8],
     /// Makes a host where there is none.
@@ -255,7 +257,7 @@ impl Host<'_> {
 
     /// Connects by the secret path; false where it is not known, or not to be seen from here.
     fn enter(&self, socket: &Socket) -> bool {
-        let path = Path::of(self.stack, &self.token);
+        let path = Path::of(self.stack, &self.token, self.network);
         let Some(address) = path.and_then(|path| UnixAddress::of_path(path.as_bytes())) else { return false };
         loop {
             match kernel::connect_to(socket.fd, &address) {

@@ -280,6 +280,12 @@ pub fn option<T: Plain>(fd: i32, name: i32) -> Result<T> {
     if len as usize == size_of::<T>() { Ok(value) } else { Err(Errno(libc::EINVAL)) }
 }
 
+/// The network namespace that a socket was made in (SO_NETNS_COOKIE, Linux 5.14): a number that no other namespace
+/// ever has; 0 where the kernel does not say.
+pub fn network_of(fd: i32) -> u64 {
+    option(fd, libc::SO_NETNS_COOKIE).unwrap_or(0)
+}
+
 /// setsockopt(2) at SOL_SOCKET.
 pub fn set_option(fd: i32, name: i32, value: &[u8]) -> Result<()> {
     let (at, len) = (value.as_ptr() as usize, value.len());

@@ -6,6 +6,9 @@
 //! for the socket there tells them NAME, and nothing more. Who is in a chroot, or has a `/tmp` of its own, comes by the
 //! public name ([`Meaning::Control`]).
 //!
+//! Unlike that name a path is seen from all network namespaces, and stacks of one name and token may run in several. So
+//! the namespace is hashed, too: that of the host, which is where its programs met it.
+//!
 //! [`Meaning::Control`]: crate::name::Meaning::Control
 
 use crate::{format::Token, name::STACK_MAX, siphash::siphash_2_4};
@@ -32,12 +35,13 @@ enum Part {
 pub struct Path([u8; LEN]);
 
 impl Path {
-    /// That of the stack of this name; nothing without a token, or with a name that no stack can have.
-    pub fn of(stack: &[u8], token: &Token) -> Option<Self> {
+    /// That of the stack of this name in a network namespace ([`network_of`](crate::kernel::network_of)); nothing
+    /// without a token, or with a name that no stack can have.
+    pub fn of(stack: &[u8], token: &Token, network: u64) -> Option<Self> {
         if *token == [0; 16] || stack.len() > STACK_MAX {
             return None;
         }
-        let hash = |part| hash(part, stack, token);
+        let hash = |part| hash(part, (stack, network), token);
         let mut path = [0; LEN];
         let mut room = &mut path[..];
         let [folder, high, low] = [Part::Folder, Part::High, Part::Low].map(hash);
@@ -60,12 +64,15 @@ impl Path {
     }
 }
 
-/// The digits of one part. Stacks may share a token, as those of a tree of programs do: the name makes them differ.
-fn hash(part: Part, stack: &[u8], token: &Token) -> [u8; HASH] {
-    let mut data = [0; 1 + STACK_MAX];
+/// The digits of one part. Stacks may share a token, as those of a tree of programs do: name and namespace make them
+/// differ.
+fn hash(part: Part, (stack, network): (&[u8], u64), token: &Token) -> [u8; HASH] {
+    const HEAD: usize = 1 + size_of::<u64>();
+    let mut data = [0; HEAD + STACK_MAX];
     data[0] = part as u8;
-    data[1..=stack.len()].copy_from_slice(stack);
-    let hash = siphash_2_4(token, &data[..=stack.len()]);
+    data[1..HEAD].copy_from_slice(&network.to_ne_bytes());
+    data[HEAD..HEAD + stack.len()].copy_from_slice(stack);
+    let hash = siphash_2_4(token, &data[..HEAD + stack.len()]);
     core::array::from_fn(|place| b"0123456789abcdef"[(hash >> (60 - 4 * place)) as usize & 15])
 }
 
@@ -82,7 +89,7 @@ mod tests {
     #[test]
     fn the_path_tells_nothing_of_the_token() {
         for token in [[0xab; 16], core::array::from_fn(|i| 17 * i as u8)] {
-            let path = Path::of(b"tap-t0", &token).unwrap();
+            let path = Path::of(b"tap-t0", &token, 3).unwrap();
             let text = token_to_text(&token);
             // Not even a quarter of it.
             let told = text.windows(8).find(|part| path.as_bytes().windows(8).any(|of_path| of_path == *part));
@@ -97,17 +104,17 @@ mod tests {
     }
 
     #[test]
-    fn no_two_stacks_or_tokens_share_a_name() {
-        let path = Path::of(b"tap-t0", &[0xab; 16]).unwrap();
-        for other in [Path::of(b"tap-t1", &[0xab; 16]), Path::of(b"tap-t0", &[0xac; 16])] {
-            let ((socket, folder), other) = (names(&path), other.unwrap());
+    fn no_two_stacks_tokens_or_namespaces_share_a_name() {
+        let path = Path::of(b"tap-t0", &[0xab; 16], 3).unwrap();
+        let others = [(b"tap-t1", [0xab; 16], 3), (b"tap-t0", [0xac; 16], 3), (b"tap-t0", [0xab; 16], 4)];
+        for (stack, token, network) in others {
+            let ((socket, folder), other) = (names(&path), Path::of(stack, &token, network).unwrap());
             assert_ne!(folder, names(&other).1);
             assert_ne!(socket, names(&other).0);
         }
-        assert_eq!(Path::of(b"tap-t0", &[0xab; 16]), Some(path));
-        assert_eq!(Path::of(b"tap-t0", &[0; 16]), None);
-        assert!(
-            Path::of(&[b'x'; STACK_MAX], &[1; 16]).is_some() && Path::of(&[b'x'; STACK_MAX + 1], &[1; 16]).is_none()
-        );
+        assert_eq!(Path::of(b"tap-t0", &[0xab; 16], 3), Some(path));
+        assert_eq!(Path::of(b"tap-t0", &[0; 16], 3), None);
+        let of_length = |len| Path::of(&[b'x'; STACK_MAX + 1][..len], &[1; 16], 3);
+        assert!(of_length(STACK_MAX).is_some() && of_length(STACK_MAX + 1).is_none());
     }
 }

@@ -76,7 +76,8 @@ impl fmt::Display for OpenError {
         match cause {
             Cause::NoTun => f.write_str("there is no /dev/net/tun; load the driver with `modprobe tun`"),
             Cause::TunForbidden => f.write_str(
-                "/dev/net/tun may not be opened; run as root, or let this user read and write it (`chmod 666 /dev/net/tun`)",
+                "/dev/net/tun may not be opened; run as root, or let this user read and write it \
+                 (`chmod 666 /dev/net/tun`)",
             ),
             Cause::MayNotMake => write!(
                 f,
@@ -95,10 +96,13 @@ impl fmt::Display for OpenError {
             Cause::FileTableFull => {
                 f.write_str("the machine is out of descriptors; raise fs.file-max with `sysctl -w fs.file-max=N`")
             }
-            Cause::NoMemory => f.write_str("out of memory; free some, or raise the limit of this process or its cgroup"),
+            Cause::NoMemory => {
+                f.write_str("out of memory; free some, or raise the limit of this process or its cgroup")
+            }
             Cause::Capture(path, error) => write!(
                 f,
-                "the capture file {} cannot be written: {error}; name a file in a directory that exists and is writable",
+                "the capture file {} cannot be written: {error}; name a file in a directory that exists and is \
+                 writable",
                 path.display()
             ),
             Cause::Other(step, error) => write!(f, "{step} failed: {error}"),

@@ -1,6 +1,6 @@
 //! Asking a host, for who is no program of its stack's: the launcher and the operator.
 
-use super::{gate::is_trusted, plain::plain_line};
+use super::plain::plain_line;
 use crate::sys::{
     clock, readiness,
     unix::{self, Kind, Peer, Place},
@@ -147,7 +147,7 @@ impl Asked {
         enter: impl Fn(BorrowedFd<'_>, Place<'_>) -> io::Result<()>,
     ) -> Result<Option<Self>, Trouble> {
         let socket = unix::open(Kind::Packets)?;
-        let secret = Path::of(name, &request.token);
+        let secret = Path::of(name, &request.token, kernel::network_of(socket.as_raw_fd()));
         let is_public = secret.is_none_or(|path| enter(socket.as_fd(), Place::Path(path.as_bytes())).is_err());
         if is_public {
             let control = Meaning::Control.name(name).ok_or(Trouble::Absent)?;
@@ -179,7 +179,7 @@ impl Asked {
 
     /// Whether who is asked is root, or this process's own user.
     pub(super) fn is_trusted(&self) -> bool {
-        self.peer().is_some_and(|owner| is_trusted(owner.uid))
+        self.peer().is_some_and(Peer::is_trusted)
     }
 
     /// The next packet of the answer, if it is there.

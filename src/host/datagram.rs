@@ -300,24 +300,14 @@ impl Host {
         }
         let local = endpoint(&request.address);
         let flags = request.flags;
-        let set = |socket: &Detached| {
-            socket.with(|stack, id, now| {
-                let settings = stack.settings(id)?;
-                settings.reuse_port |= flags & u32::from(Tag::REUSEPORT) != 0;
-                settings.reuse_addr |= flags & REUSEADDR != 0;
-                settings.v6only = is_v6only(flags);
-                stack.on_settings_changed(id, now);
-                stack.bind(id, local, now)
-            })
-        };
-        match set(self.socket(id).ok_or(Error::NotFound)?) {
-            // Whoever had it may have closed it since we last heard.
-            Err(Error::AddrInUse) => {
-                self.hear_last_closes();
-                set(self.socket(id).ok_or(Error::NotFound)?)
-            }
-            bound => bound,
-        }
+        self.socket(id).ok_or(Error::NotFound)?.with(|stack, id, now| {
+            let settings = stack.settings(id)?;
+            settings.reuse_port |= flags & u32::from(Tag::REUSEPORT) != 0;
+            settings.reuse_addr |= flags & REUSEADDR != 0;
+            settings.v6only = is_v6only(flags);
+            stack.on_settings_changed(id, now);
+            stack.bind(id, local, now)
+        })
     }
 
     /// connect(2) of a datagram socket, its undoing, and whether a datagram may be sent.

@@ -12,7 +12,7 @@ use crate::sys::{
     entropy, heir,
     unix::{self, Kind},
 };
-use sockeye_shim::{format::Token, name::Meaning, path::Path as SecretPath};
+use sockeye_shim::{name::Meaning, path::Path as SecretPath};
 use std::{
     fs, io,
     os::{
@@ -24,14 +24,14 @@ use std::{
 
 /// Sees to it that the programs of the stack called `stack` are told if this process is killed, whose directory is gone
 /// then, too.
-pub fn prepare(stack: &[u8], token: &Token, directory: &Path) {
-    if let Err(error) = heir::appoint(|descriptors| take_leave(stack, token, directory, descriptors)) {
+pub fn prepare(stack: &[u8], secret: Option<SecretPath>, directory: &Path) {
+    if let Err(error) = heir::appoint(|descriptors| take_leave(stack, secret, directory, descriptors)) {
         log::debug!("programs that wait will not be told if this host is killed: {error}");
     }
 }
 
 /// What the heir does. A host that has ended as it should has taken its names back before.
-fn take_leave(stack: &[u8], token: &Token, directory: &Path, descriptors: Vec<OwnedFd>) {
+fn take_leave(stack: &[u8], secret: Option<SecretPath>, directory: &Path, descriptors: Vec<OwnedFd>) {
     let is_control = |fd: &OwnedFd| {
         let meaning = unix::own_name(fd.as_fd()).and_then(|name| Meaning::read(&name, stack));
         meaning == Some(Meaning::Control)
@@ -48,7 +48,7 @@ fn take_leave(stack: &[u8], token: &Token, directory: &Path, descriptors: Vec<Ow
     // The device first: who finds the name free opens it.
     drop(rest);
     // And the path before the names: the next host may make the same.
-    SecretPath::of(stack, token).iter().for_each(secret::clear);
+    secret.iter().for_each(secret::clear);
     drop(gate);
     for listener in directory::bound_ends(directory).unwrap_or_default() {
         // What cannot be told any more is no matter.

@@ -14,11 +14,13 @@ use crate::{
 };
 use sockeye_shim::{
     format::{Op, Request, Response, Token},
+    kernel,
     name::Meaning,
+    path::Path,
 };
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     thread,
     time::Duration,
 };
@@ -121,14 +123,19 @@ impl Gate {
         Ok(Self { secret: None, control, shut: Default::default(), takes_descriptors: false })
     }
 
+    /// The secret path of the stack called `name`, where its programs look for it.
+    pub fn path(&self, name: &[u8], token: &Token) -> Option<Path> {
+        Path::of(name, token, kernel::network_of(self.control.as_raw_fd()))
+    }
+
     /// Makes the secret path, without listening yet. Where that cannot be all come by the name.
-    pub fn make_path(&mut self, name: &[u8], token: &Token) {
+    pub fn make_path(&mut self, path: Path) {
         let say = |unmade: &Unmade| {
             // Where `/tmp` cannot be used that is as it is; somebody who takes the folder means it.
             let level = if matches!(unmade, Unmade::Taken(..)) { log::Level::Warn } else { log::Level::Debug };
             log::log!(level, "programs come by the stack's public name alone, as strangers do: {unmade}");
         };
-        self.secret = Secret::make(name, token).inspect_err(say).ok();
+        self.secret = Secret::make(path).inspect_err(say).ok();
     }
 
     /// Lets programs in.
@@ -213,7 +220,7 @@ fn ask(name: &[u8]) -> Result<(), Silence> {
     unix::connect_in_turn(fd.as_fd(), Place::Name(control.as_bytes()), Duration::from_secs(1))?;
     // A name is whoever's took it first: a stranger may answer as a host does.
     match unix::peer(fd.as_fd()) {
-        Some(peer) if is_trusted(peer.uid) => {}
+        Some(peer) if peer.is_trusted() => {}
         Some(peer) => return Err(Silence::Strangers(peer)),
         None => return Err(Silence::Nobody),
     }
@@ -228,11 +235,6 @@ fn ask(name: &[u8]) -> Result<(), Silence> {
         }
     }
     Err(Silence::Nobody)
-}
-
-/// Whether a host of this user is to be believed: it is root's or our own.
-pub fn is_trusted(uid: u32) -> bool {
-    uid == 0 || uid == unix::own_uid()
 }
 
 /// A token that nobody can guess.

@@ -138,15 +138,15 @@ pub fn run(options: &Options) -> Result<Ended, String> {
     log::keep(LevelFilter::Info);
     let config = stacks::describe(&options.net, env::var).map_err(|error| error.to_string())?;
     stacks::check_variables()?;
-    let folders: Vec<_> =
-        [Some(directory.path().to_owned()), secret::folder(&name, &token)].into_iter().flatten().collect();
+    let path = gate.path(&name, &token);
+    let folders: Vec<_> = [directory.path().to_owned()].into_iter().chain(path.as_ref().map(secret::folder)).collect();
     let has_process = threads::is_alone();
     if has_process {
         appoint_steward(&config, folders.clone())?;
     }
-    farewell::prepare(&name, &token, directory.path());
+    farewell::prepare(&name, path, directory.path());
     let opened = stacks::open(&options.net).map_err(|_| last_error())?;
-    gate.make_path(&name, &token);
+    path.into_iter().for_each(|path| gate.make_path(path));
     if has_process {
         confine::give_up(config.kind, &folders)?;
     }

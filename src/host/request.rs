@@ -85,6 +85,10 @@ impl Host {
                     if is_programs && request.flags & NO_REPLY == 0 {
                         log::debug!("a program waits for {:?}", request.op);
                     }
+                    if lent[0].is_some() {
+                        // What was closed before the question is not to be in its way.
+                        self.hear_last_closes();
+                    }
                     let lent = lent.map(|fd| fd.and_then(|fd| self.borrow(fd)));
                     match request.op {
                         Op::Show => return self.trust(number, asker, is_new),
@@ -257,25 +261,15 @@ impl Host {
     fn bind_to(&mut self, request: &Request, lent: &Lent) -> Result<Address> {
         let (flags, local) = (request.flags, endpoint(&request.address));
         let socket = self.named_or_new(request, lent)?;
-        let set = |socket: &Detached| {
-            socket.with(|stack, id, now| {
-                let settings = stack.settings(id)?;
-                settings.reuse_port |= flags & u32::from(Tag::REUSEPORT) != 0;
-                settings.reuse_addr |= flags & REUSEADDR != 0;
-                settings.v6only = is_v6only(flags);
-                stack.bind(id, local, now)?;
-                stack.local_endpoint(id)
-            })
-        };
-        let bound = match set(socket) {
-            // Whoever had it may have closed it since we last heard.
-            Err(Error::AddrInUse) => {
-                self.hear_last_closes();
-                set(self.socket(lent.id).ok_or(Error::NotFound)?)?
-            }
-            bound => bound?,
-        };
-        let local = mapped(bound);
+        let bound = socket.with(|stack, id, now| {
+            let settings = stack.settings(id)?;
+            settings.reuse_port |= flags & u32::from(Tag::REUSEPORT) != 0;
+            settings.reuse_addr |= flags & REUSEADDR != 0;
+            settings.v6only = is_v6only(flags);
+            stack.bind(id, local, now)?;
+            stack.local_endpoint(id)
+        });
+        let local = mapped(bound?);
         self.name_file(lent, local)?;
         Ok(local)
     }

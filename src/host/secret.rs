@@ -7,7 +7,7 @@ use crate::sys::{
     steward,
     unix::{self, Kind},
 };
-use sockeye_shim::{format::Token, path::Path};
+use sockeye_shim::path::Path;
 use std::{
     ffi::OsStr,
     fmt,
@@ -40,8 +40,8 @@ pub enum Unmade {
     /// Its folder is there and another user's, who has known its name: of that user, if the folder lets itself be
     /// looked at.
     Taken(String, Option<u32>),
-    /// A system call failed. `AddrInUse`: a host in another network namespace has the same name and token. Else those
-    /// of mkdir(2), bind(2) and rename(2).
+    /// A system call failed. `AddrInUse`: a host has the path, where the kernel does not tell network namespaces
+    /// apart. Else those of mkdir(2), bind(2) and rename(2).
     Failed(io::Error),
 }
 
@@ -68,12 +68,11 @@ impl fmt::Display for Unmade {
 }
 
 impl Secret {
-    /// Makes the socket for the stack called `name`, without listening yet.
+    /// Makes a socket with that path, without listening yet.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn make(name: &[u8], token: &Token) -> Result<Self, Unmade> {
-        let path = Path::of(name, token).ok_or(io::ErrorKind::InvalidInput)?;
+    pub fn make(path: Path) -> Result<Self, Unmade> {
         let folder = of(path.folder());
         match DirBuilder::new().mode(FOLDER).create(folder) {
             // A host that was killed has left it.
@@ -147,25 +146,22 @@ fn remove(path: &Path) {
 }
 
 /// The folder in which [`Secret::make`] makes the socket.
-pub fn folder(name: &[u8], token: &Token) -> Option<PathBuf> {
-    Path::of(name, token).map(|path| of(path.folder()).to_owned())
+pub fn folder(path: &Path) -> PathBuf {
+    of(path.folder()).to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn path(name: &str, token: &Token) -> (Vec<u8>, Path) {
-        let name = format!("secret-{}-{name}", std::process::id()).into_bytes();
-        let path = Path::of(&name, token).unwrap();
-        (name, path)
+    fn path(name: &str, token: [u8; 16]) -> Path {
+        Path::of(format!("secret-{}-{name}", std::process::id()).as_bytes(), &token, 1).unwrap()
     }
 
     #[test]
     fn the_path_is_known_by_the_token_alone_and_gone_with_its_socket() {
-        let token = [0xd7; 16];
-        let (name, path) = path("known", &token);
-        let secret = Secret::make(&name, &token).unwrap();
+        let path = path("known", [0xd7; 16]);
+        let secret = Secret::make(path).unwrap();
         unix::listen(secret.listener.as_fd(), 1).unwrap();
         assert_eq!(fs::metadata(of(path.folder())).unwrap().mode() & 0o777, FOLDER);
         assert_eq!(fs::metadata(of(path.as_bytes())).unwrap().mode() & 0o777, SOCKET);
@@ -181,25 +177,24 @@ mod tests {
 
     #[test]
     fn what_a_dead_host_leaves_is_no_obstacle_and_what_a_living_one_has_is_left_to_it() {
-        let token = [0xd8; 16];
-        let (name, path) = path("left", &token);
+        let path = path("left", [0xd8; 16]);
         fs::create_dir(of(path.folder())).unwrap();
         fs::write(of(path.as_bytes()), "").unwrap();
-        let secret = Secret::make(&name, &token).unwrap();
+        let secret = Secret::make(path).unwrap();
         unix::listen(secret.listener.as_fd(), 1).unwrap();
-        let again = Secret::make(&name, &token).map(drop);
+        let again = Secret::make(path).map(drop);
         assert!(matches!(again, Err(Unmade::Failed(error)) if error.kind() == io::ErrorKind::AddrInUse));
         clear(&path);
         assert!(is_served(&path));
         drop(secret);
         assert!(!is_served(&path) && !of(path.folder()).exists());
     }
+
     #[test]
     fn a_folder_that_is_not_ours_is_said_to_be_taken() {
-        let token = [0xd9; 16];
-        let (name, path) = path("taken", &token);
+        let path = path("taken", [0xd9; 16]);
         fs::write(of(path.folder()), "").unwrap();
-        let made = Secret::make(&name, &token).map(drop);
+        let made = Secret::make(path).map(drop);
         fs::remove_file(of(path.folder())).unwrap();
         let folder = String::from_utf8_lossy(path.folder()).into_owned();
         let unmade = made.unwrap_err();

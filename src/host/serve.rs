@@ -101,6 +101,10 @@ impl Host {
 
     /// Does what there is to do for a slot.
     pub fn run(&mut self, number: u64, events: u32) {
+        // What a program has closed before it sent a datagram is not to be where that goes.
+        if let Some(Slot { item: Item::Datagram(_), .. }) = self.slots.get(&number) {
+            panics::catch(|| self.hear_last_closes());
+        }
         let Some(mut slot) = self.take(number) else { return };
         if let Some(end) = slot.item.end_mut() {
             end.hear(events);

@@ -12,7 +12,7 @@ use sockeye_shim::{
     address::Address,
     format::{Data, DatagramHeader, NO_REPLY, Op, Request, Response},
     host::Host,
-    kernel::lend,
+    kernel::{lend, network_of},
     name::Meaning,
     path::Path,
     tag::Tag,
@@ -97,7 +97,8 @@ fn accept(listener: &OwnedFd) -> OwnedFd {
 fn only_what_tells_the_end_of_a_tree_is_taken_for_it() {
     let program = Program::new("tree");
     let stack = &program.stack;
-    let host = Host { stack, token: TOKEN, congestion: b"", start: || Err(Errno(libc::ENETDOWN)), say: |_| {} };
+    let host =
+        Host { stack, token: TOKEN, network: 0, congestion: b"", start: || Err(Errno(libc::ENETDOWN)), say: |_| {} };
     let another = unix::open(Kind::Stream).unwrap();
     assert_eq!(host.hold(another.as_raw_fd()), Err(Errno(libc::EINVAL)));
 }
@@ -128,8 +129,8 @@ impl Program {
 
     /// Connects by the secret path, if there is room in its queue.
     fn enter(&self) -> Option<OwnedFd> {
-        let path = Path::of(&self.stack, &TOKEN).unwrap();
         let fd = unix::open(Kind::Packets).unwrap();
+        let path = Path::of(&self.stack, &TOKEN, network_of(fd.as_raw_fd())).unwrap();
         unix::connect_path(fd.as_fd(), path.as_bytes()).ok().map(|()| fd)
     }
 

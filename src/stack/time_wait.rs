@@ -6,6 +6,7 @@ use crate::{
     line::{Line, Links},
     rng::Key,
     shrink,
+    slab::Slab,
     tcp::TimeWait,
     time::Instant,
 };
@@ -29,8 +30,7 @@ struct Slot {
 /// All of them.
 pub struct TimeWaits {
     by_flow: HashMap<FlowKey, u32, Key>,
-    slots: Vec<Option<Slot>>,
-    free: Vec<u32>,
+    slots: Slab<Slot>,
     /// In about the order of their ends; the real end is looked at when the time has come.
     line: Line,
     links: Links,
@@ -40,7 +40,7 @@ impl TimeWaits {
     /// None waits.
     pub fn new(key: Key) -> Self {
         let by_flow = HashMap::with_hasher(key);
-        Self { by_flow, slots: Vec::new(), free: Vec::new(), line: Line::default(), links: Links::default() }
+        Self { by_flow, slots: Slab::default(), line: Line::default(), links: Links::default() }
     }
 
     /// A connection begins to wait; gives it back when `limit` wait already.
@@ -49,17 +49,7 @@ impl TimeWaits {
             return Err(waiting);
         }
         let look_at = waiting.state.until;
-        let fresh = Some(Slot { flow, waiting, look_at });
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.slots[slot as usize] = fresh;
-                slot
-            }
-            None => {
-                self.slots.push(fresh);
-                self.slots.len() as u32 - 1
-            }
-        };
+        let slot = self.slots.insert(Slot { flow, waiting, look_at });
         self.links.push(&mut self.line, slot);
         if let Some(old) = self.by_flow.insert(FlowKey(flow), slot) {
             self.vacate(old);
@@ -73,12 +63,12 @@ impl TimeWaits {
             return None;
         }
         let slot = *self.by_flow.get(&FlowKey(*flow))?;
-        self.slots[slot as usize].as_mut().map(|slot| &mut slot.waiting)
+        self.slots.lookup_mut(slot).map(|slot| &mut slot.waiting)
     }
 
     /// Whether nobody waits on `flow`, or somebody who gives way to a new connection.
     pub fn admits(&self, flow: &Flow, now: Instant) -> bool {
-        let slot = self.by_flow.get(&FlowKey(*flow)).and_then(|slot| self.slots[*slot as usize].as_ref());
+        let slot = self.by_flow.get(&FlowKey(*flow)).and_then(|slot| self.slots.lookup(*slot));
         slot.is_none_or(|slot| slot.waiting.state.may_be_reused(now))
     }
 
@@ -97,11 +87,10 @@ impl TimeWaits {
     /// Empties a slot that no flow leads to any more.
     fn vacate(&mut self, slot: u32) -> Option<Waiting> {
         self.links.remove(&mut self.line, slot);
-        self.free.push(slot);
-        let waiting = self.slots[slot as usize].take().map(|slot| slot.waiting);
+        let waiting = self.slots.remove(slot).map(|slot| slot.waiting);
         if self.line.is_empty() {
             // What the tables grew to is given back when the rush is over.
-            (self.slots, self.free, self.links) = (Vec::new(), Vec::new(), Links::default());
+            (self.slots, self.links) = (Slab::default(), Links::default());
         }
         waiting
     }
@@ -109,7 +98,7 @@ impl TimeWaits {
     /// Takes the next connection that has waited long enough.
     pub fn poll_expired(&mut self, now: Instant) -> Option<Waiting> {
         while let Some(first) = self.line.first()
-            && let Some(slot) = &mut self.slots[first as usize]
+            && let Some(slot) = self.slots.lookup_mut(first)
             && slot.look_at <= now
         {
             let until = slot.waiting.state.until;
@@ -126,6 +115,6 @@ impl TimeWaits {
 
     /// When [`TimeWaits::poll_expired`] wants to be called.
     pub fn poll_deadline(&self) -> Option<Instant> {
-        self.slots[self.line.first()? as usize].as_ref().map(|slot| slot.look_at)
+        self.slots.lookup(self.line.first()?).map(|slot| slot.look_at)
     }
 }

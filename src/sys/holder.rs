@@ -33,16 +33,18 @@ impl fmt::Display for Holder {
         match self {
             Self::Host { stack, pid } => write!(
                 f,
-                "stack {stack} has the device (process {pid}); end it with `sockeye stop --stack {stack}`, or use another \
-                 device"
+                "stack {stack} has the device (process {pid}); end it with `sockeye stop --stack {stack}`, or use \
+                 another device"
             ),
             Self::Program { command, pid } => {
                 write!(f, "process {pid} ({command}) has the device; end it, or use another device")
             }
-            Self::Own => f.write_str("another stack of this process has the device; free that one, or use another device"),
+            Self::Own => {
+                f.write_str("another stack of this process has the device; free that one, or use another device")
+            }
             Self::Unseen => f.write_str(
-                "another process has the device, which this user may not look at; end it, or use another device (as root \
-                 this line names the process)",
+                "another process has the device, which this user may not look at; end it, or use another device (as \
+                 root this line names the process)",
             ),
         }
     }

@@ -164,7 +164,7 @@ fn serve(channel: BorrowedFd<'_>, served: i32, duties: &Duties) {
 /// Whether a connection's other end is held by whom the steward acts for, and not by the process it serves: what that
 /// one cannot do itself it must not have done in another's name.
 fn is_trusted(peer: Option<Peer>, served: i32) -> bool {
-    peer.is_some_and(|peer| peer.pid != served && (peer.uid == 0 || peer.uid == unix::own_uid()))
+    peer.is_some_and(|peer| peer.pid != served && peer.is_trusted())
 }
 
 fn widen(socket: &OwnedFd, bytes: &[u8]) -> io::Result<()> {

@@ -37,6 +37,13 @@ pub struct Peer {
     pub uid: u32,
 }
 
+impl Peer {
+    /// Whether it is root's or this process's own user's: nobody else is believed to be a host, or acts for one.
+    pub fn is_trusted(self) -> bool {
+        self.uid == 0 || self.uid == own_uid()
+    }
+}
+
 fn checked(returned: libc::c_long) -> io::Result<usize> {
     usize::try_from(returned).map_err(|_| io::Error::last_os_error())
 }

@@ -4,7 +4,7 @@ use super::source::Source;
 
 /// The layers, from the ground up. Within a layer a room may use its neighbours, except where the order of the list
 /// in a row of its own says otherwise: `sys` is below `device`, `device` below `engine`.
-const ROOMS: [(&str, &str, u32); 28] = [
+const ROOMS: [(&str, &str, u32); 29] = [
     ("addr", "L0", 0),
     ("buf", "L0", 0),
     ("counters", "L0", 0),
@@ -14,6 +14,7 @@ const ROOMS: [(&str, &str, u32); 28] = [
     ("ready", "L0", 0),
     ("rng", "L0", 0),
     ("shrink", "L0", 0),
+    ("slab", "L0", 0),
     ("time", "L0", 0),
     ("wire", "L1", 10),
     ("dhcp", "L2", 20),

@@ -15,6 +15,7 @@ pub mod neigh;
 pub mod ready;
 pub mod rng;
 pub mod shrink;
+pub mod slab;
 pub mod stack;
 pub mod tcp;
 pub mod time;

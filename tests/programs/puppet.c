@@ -32,18 +32,21 @@ static const struct name *named(const struct name *table, const char *wanted) {
 }
 
 static const struct name message_flags[] = {
-    {"oob", MSG_OOB, 0},         {"peek", MSG_PEEK, 0},         {"dontwait", MSG_DONTWAIT, 0}, {"waitall", MSG_WAITALL, 0},
-    {"trunc", MSG_TRUNC, 0}, {"nosignal", MSG_NOSIGNAL, 0}, {"more", MSG_MORE, 0},         {"fastopen", MSG_FASTOPEN, 0}, {NULL, 0, 0},
+    {"oob", MSG_OOB, 0},         {"peek", MSG_PEEK, 0},   {"dontwait", MSG_DONTWAIT, 0},
+    {"waitall", MSG_WAITALL, 0}, {"trunc", MSG_TRUNC, 0}, {"nosignal", MSG_NOSIGNAL, 0},
+    {"more", MSG_MORE, 0},       {"fastopen", MSG_FASTOPEN, 0}, {NULL, 0, 0},
 };
 
 static const struct name options[] = {
-    {"error", SO_ERROR, SOL_SOCKET},         {"reuseaddr", SO_REUSEADDR, SOL_SOCKET}, {"broadcast", SO_BROADCAST, SOL_SOCKET},
-    {"rcvbuf", SO_RCVBUF, SOL_SOCKET},       {"sndbuf", SO_SNDBUF, SOL_SOCKET},       {"oobinline", SO_OOBINLINE, SOL_SOCKET},
-    {"nodelay", TCP_NODELAY, IPPROTO_TCP},   {"maxseg", TCP_MAXSEG, IPPROTO_TCP},     {"cork", TCP_CORK, IPPROTO_TCP},
-    {"mtu", IP_MTU, IPPROTO_IP},             {"ttl", IP_TTL, IPPROTO_IP},             {"keepalive", SO_KEEPALIVE, SOL_SOCKET},
+    {"error", SO_ERROR, SOL_SOCKET},         {"reuseaddr", SO_REUSEADDR, SOL_SOCKET},
+    {"rcvbuf", SO_RCVBUF, SOL_SOCKET},       {"sndbuf", SO_SNDBUF, SOL_SOCKET},
+    {"broadcast", SO_BROADCAST, SOL_SOCKET}, {"oobinline", SO_OOBINLINE, SOL_SOCKET},
+    {"keepalive", SO_KEEPALIVE, SOL_SOCKET}, {"nodelay", TCP_NODELAY, IPPROTO_TCP},
+    {"maxseg", TCP_MAXSEG, IPPROTO_TCP},     {"cork", TCP_CORK, IPPROTO_TCP},
+    {"mtu", IP_MTU, IPPROTO_IP},             {"ttl", IP_TTL, IPPROTO_IP},
     {"keepidle", TCP_KEEPIDLE, IPPROTO_TCP}, {"keepintvl", TCP_KEEPINTVL, IPPROTO_TCP},
-    {"fastopen", TCP_FASTOPEN, IPPROTO_TCP}, {"keepcnt", TCP_KEEPCNT, IPPROTO_TCP},   {"usertimeout", TCP_USER_TIMEOUT, IPPROTO_TCP},
-    {NULL, 0, 0},
+    {"keepcnt", TCP_KEEPCNT, IPPROTO_TCP},   {"usertimeout", TCP_USER_TIMEOUT, IPPROTO_TCP},
+    {"fastopen", TCP_FASTOPEN, IPPROTO_TCP}, {NULL, 0, 0},
 };
 
 static const struct name events[] = {
@@ -329,7 +332,8 @@ static void do_fork(void) {
     const char *sent = sockeye_send(number(1), "child", 5, MSG_NOSIGNAL) == -1 ? strerrorname_np(errno) : "sent";
     const char *got = sockeye_recv(number(1), line, 1, MSG_DONTWAIT) == -1 ? strerrorname_np(errno) : "received";
     const char *made = sockeye_socket(AF_INET, SOCK_STREAM, 0) == -1 ? strerrorname_np(errno) : "made";
-    int len = snprintf(line, sizeof line, "send %s, recv %s, socket %s, close %d", sent, got, made, sockeye_close(number(1)));
+    int closed = sockeye_close(number(1));
+    int len = snprintf(line, sizeof line, "send %s, recv %s, socket %s, close %d", sent, got, made, closed);
     _exit(write(p[1], line, (size_t)len) != len);
   }
   waitpid(child, &status, 0);
@@ -384,7 +388,8 @@ static const struct command {
     {"get", 3, do_get},           {"linger", 3, do_linger},     {"nonblock", 2, do_nonblock},
     {"atmark", 2, do_atmark},     {"queued", 2, do_queued},     {"unsent", 2, do_unsent}, {"poll", 3, do_poll},
     {"epoll", 1, do_epoll},       {"watch", 4, do_watch},       {"wait", 3, do_wait},     {"pipe", 1, do_pipe},
-    {"write", 3, do_write},       {"fds", 1, do_fds},           {"lowest", 1, do_lowest},     {"nofile", 1, do_nofile}, {"fork", 2, do_fork},
+    {"write", 3, do_write},       {"fds", 1, do_fds},           {"lowest", 1, do_lowest}, {"nofile", 1, do_nofile},
+    {"fork", 2, do_fork},
     {"spawn", 1, do_spawn},       {"exit", 1, do_exit},         {"dial", 4, do_dial},     {"take", 3, do_take},
     {"echo", 2, do_echo},         {"hangup", 1, do_hangup},     {"churn", 4, do_churn},   {"serve", 3, do_serve},
     {"loop", 2, do_loop},         {"threads", 5, do_threads}, {"duplex", 3, do_duplex},

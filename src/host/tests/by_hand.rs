@@ -49,7 +49,7 @@ impl Hand {
     fn new(name: &str) -> Self {
         let stack = format!("{}-hand-{name}", std::process::id()).into_bytes();
         let Ok(Claim::Ours(mut gate)) = Gate::claim(&stack) else { panic!("the name is taken") };
-        gate.make_path(&stack, &TOKEN);
+        gate.make_path(gate.path(&stack, &TOKEN).unwrap());
         gate.open().unwrap();
         let number = stacks::open("null:").unwrap().start(None).unwrap();
         let config = stacks::describe("null:", |_| None).unwrap();

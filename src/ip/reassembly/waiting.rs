@@ -9,6 +9,7 @@ use super::{
 use crate::{
     line::{Line, Links},
     rng, shrink,
+    slab::Slab,
     time::Instant,
 };
 use std::{collections::HashMap, net::IpAddr};
@@ -28,8 +29,7 @@ struct Source {
 
 /// All of them. Their time is equally long, so that who came first is over first.
 pub struct Waiting {
-    slots: Vec<Option<Slot>>,
-    free: Vec<u32>,
+    slots: Slab<Slot>,
     by_datagram: HashMap<Datagram, u32, rng::Key>,
     by_source: HashMap<IpAddr, Source, rng::Key>,
     line: Line,
@@ -46,8 +46,7 @@ impl Waiting {
     /// Nobody waits.
     pub fn new(key: rng::Key) -> Self {
         Self {
-            slots: Vec::new(),
-            free: Vec::new(),
+            slots: Slab::default(),
             by_datagram: HashMap::with_hasher(key),
             by_source: HashMap::with_hasher(key),
             line: Line::default(),
@@ -72,8 +71,8 @@ impl Waiting {
     /// Whether nothing waits, and nothing is left of what did.
     #[cfg(test)]
     pub fn is_clean(&self) -> bool {
-        let (tables, lists) = (self.by_datagram.len() + self.by_source.len(), self.slots.len() + self.free.len());
-        tables + lists + self.total == 0 && self.line.is_empty()
+        let tables = self.by_datagram.len() + self.by_source.len();
+        tables + self.total == 0 && self.slots.is_clean() && self.line.is_empty()
     }
 
     fn look(&mut self) {
@@ -89,18 +88,7 @@ impl Waiting {
         if let Some(&slot) = self.by_datagram.get(&datagram) {
             return slot;
         }
-        let fresh = Some(Slot { datagram, partial: Partial::new(until) });
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.slots[slot as usize] = fresh;
-                slot
-            }
-            None => {
-                self.slots.push(fresh);
-                // Each costs memory, of which there is less than 2^32 times that.
-                self.slots.len() as u32 - 1
-            }
-        };
+        let slot = self.slots.insert(Slot { datagram, partial: Partial::new(until) });
         self.by_datagram.insert(datagram, slot);
         let source = self.by_source.entry(datagram.src).or_default();
         source.used += DATAGRAM;
@@ -112,7 +100,7 @@ impl Waiting {
 
     /// Does something to the datagram at `slot`, and charges for what it holds then.
     pub fn with<R>(&mut self, slot: u32, act: impl FnOnce(&mut Partial) -> R) -> Option<R> {
-        let Slot { datagram, partial } = self.slots.get_mut(slot as usize)?.as_mut()?;
+        let Slot { datagram, partial } = self.slots.lookup_mut(slot)?;
         let before = partial.footprint();
         let result = act(partial);
         let after = partial.footprint();
@@ -126,8 +114,7 @@ impl Waiting {
     /// Takes the datagram at `slot` out.
     pub fn remove(&mut self, slot: u32) -> Option<(Datagram, Partial)> {
         self.look();
-        let Slot { datagram, partial } = self.slots.get_mut(slot as usize)?.take()?;
-        self.free.push(slot);
+        let Slot { datagram, partial } = self.slots.remove(slot)?;
         self.by_datagram.remove(&datagram);
         self.links.remove(&mut self.line, slot);
         self.total -= partial.footprint();
@@ -142,7 +129,7 @@ impl Waiting {
         shrink::map(&mut self.by_source);
         if self.line.is_empty() {
             // What the tables grew to is given back when the rush is over.
-            (self.slots, self.free) = (Vec::new(), Vec::new());
+            self.slots = Slab::default();
             (self.links, self.source_links) = (Links::default(), Links::default());
         }
         Some((datagram, partial))
@@ -156,6 +143,6 @@ impl Waiting {
     /// The place of the oldest of all, and when its time is over.
     pub fn oldest(&self) -> Option<(u32, Instant)> {
         let slot = self.line.first()?;
-        Some((slot, self.slots[slot as usize].as_ref()?.partial.until))
+        Some((slot, self.slots.lookup(slot)?.partial.until))
     }
 }

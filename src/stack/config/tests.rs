@@ -37,15 +37,18 @@ const GOOD: &[(&str, &str)] = &[
 const BAD: &[(&str, &str)] = &[
     (
         "",
-        "device: `` is no device; a specification is KIND:NAME,key=value,..., such as tap:t0,ip=10.0.0.2/24,gw=10.0.0.1",
+        "device: `` is no device; a specification is KIND:NAME,key=value,..., such as \
+         tap:t0,ip=10.0.0.2/24,gw=10.0.0.1",
     ),
     (
         "t0,ip=10.0.0.2/24",
-        "device: `t0` is no device; a specification is KIND:NAME,key=value,..., such as tap:t0,ip=10.0.0.2/24,gw=10.0.0.1",
+        "device: `t0` is no device; a specification is KIND:NAME,key=value,..., such as \
+         tap:t0,ip=10.0.0.2/24,gw=10.0.0.1",
     ),
     (
         "tap:,ip=10.0.0.2/24",
-        "device: `tap:` lacks the name; a specification is KIND:NAME,key=value,..., such as tap:t0,ip=10.0.0.2/24,gw=10.0.0.1",
+        "device: `tap:` lacks the name; a specification is KIND:NAME,key=value,..., such as \
+         tap:t0,ip=10.0.0.2/24,gw=10.0.0.1",
     ),
     ("eth:e0", "device: there is no kind `eth`; use tap:NAME, tun:NAME or null:"),
     ("wg:w0", "device: this build drives no `wg` devices; use tap:NAME, tun:NAME or null:"),
@@ -59,11 +62,13 @@ const BAD: &[(&str, &str)] = &[
     ("tap:t0,ip=10.0.0.2/24;tap:t1", "specification: `;` is kept for further devices; give one device"),
     (
         "tap:t0,ip",
-        "specification: `ip` has no value; a specification is KIND:NAME,key=value,..., such as tap:t0,ip=10.0.0.2/24,gw=10.0.0.1",
+        "specification: `ip` has no value; a specification is KIND:NAME,key=value,..., such as \
+         tap:t0,ip=10.0.0.2/24,gw=10.0.0.1",
     ),
     (
         "tap:t0,adress=1",
-        "specification: there is no key `adress`; the keys are ip, gw, route, dns, mtu, mac, offload, queues, mem, link, pcap, log, sysctl",
+        "specification: there is no key `adress`; the keys are ip, gw, route, dns, mtu, mac, offload, queues, \
+         mem, link, pcap, log, sysctl",
     ),
     ("tap:t0,ip=10.0.0.2/24,ip=10.0.0.3/24", "ip: is given twice; several values are joined by `+`, as in ip=A+B"),
     ("tap:t0", "ip: is missing; give the stack's own address as ip=10.0.0.2/24"),
@@ -159,7 +164,8 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "tap:t0,mac=01:00:00:00:00:02",
-        "mac: `01:00:00:00:00:02` is no address of one station (first byte even, not all zero); give it as mac=02:00:00:00:00:02",
+        "mac: `01:00:00:00:00:02` is no address of one station (first byte even, not all zero); \
+         give it as mac=02:00:00:00:00:02",
     ),
     ("tun:t0,ip=10.0.0.2/24,mac=02:00:00:00:00:02", "mac: a TUN device carries no Ethernet and has no MAC address"),
     ("tap:t0,offload=yes", "offload: `yes` is neither on nor off; give it as offload=off"),
@@ -174,7 +180,8 @@ const BAD: &[(&str, &str)] = &[
     ("tap:t0,link=delay:20", "link: delay:20 is not a time, such as 20ms (us, ms, s)"),
     (
         "tap:t0,link=loss:2",
-        "link: loss:2 could be meant in percent or as a share; write loss:1% or loss:0.01, and loss:100% for every frame",
+        "link: loss:2 could be meant in percent or as a share; write loss:1% or loss:0.01, and \
+         loss:100% for every frame",
     ),
     ("tap:t0,pcap=", "pcap: names no file; give it as pcap=out.pcapng"),
     ("tap:t0,log=loud", "log: `loud` is no level; the levels are off, error, warn, info, debug, trace"),
@@ -247,7 +254,8 @@ fn a_bad_variable_is_named() {
     let tap = "tap:t0,ip=10.0.0.2/24";
     assert_eq!(
         fill(tap, "SOCKEYE_LINK", "loss=2"),
-        "SOCKEYE_LINK: loss=2 could be meant in percent or as a share; write loss=1% or loss=0.01, and loss=100% for every frame"
+        "SOCKEYE_LINK: loss=2 could be meant in percent or as a share; write loss=1% or loss=0.01, and \
+         loss=100% for every frame"
     );
     let full = "tap:t0,ip=10.0.0.2/24,link=loss:2%,pcap=a,log=error";
     for (name, value) in [("SOCKEYE_LINK", "loss=2"), ("SOCKEYE_LOG", "loud"), ("SOCKEYE_PCAP", "a,b")] {

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::host::gate::Door;
-use sockeye_shim::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 impl Hand {
@@ -45,7 +44,7 @@ fn by_the_secret_path_all_that_wait_are_served_in_a_turn() {
 #[test]
 fn who_comes_as_fast_as_it_can_does_not_keep_a_turn_from_ending() {
     let mut hand = Hand::new("flood");
-    let path = Path::of(&hand.program.stack, &TOKEN).unwrap();
+    let path = hand.host.gate.path(&hand.program.stack, &TOKEN).unwrap();
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..2 {
