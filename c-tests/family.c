@@ -101,6 +101,24 @@ static void connecting(int type, int v6only) {
   }
 }
 
+// An address of a link and the interface it is on: 1 is the loopback interface, and nobody has the last.
+static void scoped(int type) {
+  static const unsigned scopes[] = {0, 1, 4711};
+  PART(type == SOCK_STREAM ? "streams and scopes" : "datagrams and scopes");
+  for (size_t i = 0; i < sizeof scopes / sizeof *scopes; i++) {
+    struct sockaddr_in6 a = at6("fe80::1", 9);
+    a.sin6_scope_id = scopes[i];
+    int bound = opened(AF_INET6, type, 0), connected = opened(AF_INET6, type, 0);
+    SAY("scope %u: bind %s", scopes[i], verdict(bind(bound, ADDR(a))));
+    SAY("connect %s", verdict(connect(connected, ADDR(a))));
+    if (scopes[i] == 1) SAY("by %d, %d", number(bound, SOL_SOCKET, 62), number(connected, SOL_SOCKET, 62));
+    a.sin6_addr = in6addr_any;
+    int other = opened(AF_INET6, type, 0);
+    SAY("elsewhere it means nothing: %s, %d", verdict(bind(other, ADDR(a))), number(other, SOL_SOCKET, 62));
+    MUST(close(bound)), MUST(close(connected)), MUST(close(other));
+  }
+}
+
 // Who is bound first, and who then, on the same port.
 static void conflicts(int type) {
   static const struct {
@@ -224,8 +242,9 @@ static void options(int domain, int type) {
                {"MULTICAST_HOPS", IPV6_MULTICAST_HOPS}, {"MULTICAST_LOOP", IPV6_MULTICAST_LOOP}, {"MULTICAST_ALL", 29},
                {"MTU_DISCOVER", IPV6_MTU_DISCOVER}, {"RECVERR", IPV6_RECVERR}, {"RECVPKTINFO", IPV6_RECVPKTINFO},
                {"RECVHOPLIMIT", IPV6_RECVHOPLIMIT}, {"RECVTCLASS", IPV6_RECVTCLASS}, {"TCLASS", IPV6_TCLASS},
-               {"DONTFRAG", 62}, {"AUTOFLOWLABEL", 70}, {"HOPLIMIT", IPV6_HOPLIMIT}, {"CHECKSUM", IPV6_CHECKSUM}};
-  static const int values[] = {-2, -1, 0, 1, 2, 5, 64, 255, 256};
+               {"DONTFRAG", 62}, {"AUTOFLOWLABEL", 70}, {"HOPLIMIT", IPV6_HOPLIMIT}, {"CHECKSUM", IPV6_CHECKSUM},
+               {"MTU", IPV6_MTU}};
+  static const int values[] = {-2, -1, 0, 1, 2, 5, 64, 255, 256, 1279, 1280, 70000};
   PART(domain == AF_INET ? "options of IPv6 on AF_INET" : type == SOCK_STREAM ? "options of streams" : "options of datagrams");
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
     int fd = MUST(socket(domain, type, 0)), value = -99;
@@ -255,6 +274,8 @@ int main(void) {
     connecting(SOCK_STREAM, v6only);
     connecting(SOCK_DGRAM, v6only);
   }
+  scoped(SOCK_STREAM);
+  scoped(SOCK_DGRAM);
   conflicts(SOCK_STREAM);
   conflicts(SOCK_DGRAM);
   beside_each_other();

@@ -10,6 +10,7 @@ use sockeye_shim::{
     Errno, Result, accept, bind as binding, close as closing,
     connect::{self as connecting, Begun},
     datagram as shim_datagram,
+    host::Host,
     kernel::{self, UnixAddress, call},
     names,
     open::{self, Verdict},
@@ -68,8 +69,12 @@ pub unsafe extern "C" fn bind(fd: c_int, at: *const sockaddr, len: socklen_t) ->
         return answer(result.map(drop));
     };
     // SAFETY: the caller's own arguments.
-    let address = address::read_own(unsafe { given(at, len) }, tag);
-    answer(address.and_then(|address| binding::bind(fd, tag, address, &host()?)))
+    let bytes = unsafe { given(at, len) };
+    answer(address::read_own(bytes, tag).and_then(|address| {
+        let host = host()?;
+        let tag = options::enter_scope(fd, tag, bytes, &host)?;
+        binding::bind(fd, tag, address, &host)
+    }))
 }
 
 /// listen(2).
@@ -93,18 +98,29 @@ pub unsafe extern "C" fn connect(fd: c_int, at: *const sockaddr, len: socklen_t)
     let Some(tag) = tag else {
         return next!(c"connect" as fn(c_int, *const sockaddr, socklen_t) -> c_int, fd, at, len);
     };
+    // Who may not enter the scope of the peer has no address there.
+    let enter = |host: &Host<'_>| {
+        options::enter_scope(fd, tag, bytes, host).map_err(|errno| match errno {
+            Errno(libc::ENODEV) => Errno(libc::EADDRNOTAVAIL),
+            errno => errno,
+        })
+    };
     if tag.is(Tag::DATAGRAM) {
         let peer = match address::family(bytes) {
             Some(libc::AF_UNSPEC) => Ok(None),
             _ => address::read_peer(bytes, tag).map(Some),
         };
-        return answer(peer.and_then(|peer| shim_datagram::associate(fd, tag, peer, &host()?)));
+        return answer(peer.and_then(|peer| {
+            let host = host()?;
+            shim_datagram::associate(fd, enter(&host)?, peer, &host)
+        }));
     }
     if address::family(bytes) == Some(libc::AF_UNSPEC) {
         return answer(host().and_then(|host| connecting::dissolve(fd, tag, &host)));
     }
     answer(address::read(bytes, tag).and_then(|address| {
         let host = host()?;
+        let tag = enter(&host)?;
         match connecting::begin(fd, tag, address, &host) {
             Ok(Begun::Done) => Ok(()),
             Ok(Begun::InProgress) if !is_blocking(fd) => Err(Errno(libc::EINPROGRESS)),

@@ -4,7 +4,7 @@ use crate::{
     Errno, Result, connect, datagram,
     format::{DATA, Data, Op, Request},
     host::Host,
-    kernel, open,
+    kernel, open, sockaddr,
     tag::Tag,
 };
 
@@ -45,10 +45,10 @@ pub fn setter(tag: Tag, level: i32, name: i32) -> Setter {
     match (level, name) {
         (libc::SOL_SOCKET, libc::SO_SNDBUF) if is_datagram => Setter::SendBuffer,
         (libc::SOL_SOCKET, libc::SO_BROADCAST | libc::SO_DONTROUTE) if is_datagram => Setter::Both,
-        (libc::SOL_SOCKET, SO_BINDTOIFINDEX | libc::SO_RXQ_OVFL | libc::SO_PASSCRED) if is_datagram => Setter::Asked,
+        (libc::SOL_SOCKET, libc::SO_RXQ_OVFL | libc::SO_PASSCRED) if is_datagram => Setter::Asked,
         (libc::IPPROTO_TCP, _) if is_datagram => Setter::Asked,
         (libc::SOL_SOCKET, libc::SO_REUSEPORT) => Setter::Flag(Tag::REUSEPORT),
-        (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE | libc::SO_BINDTODEVICE) => Setter::Asked,
+        (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE | libc::SO_BINDTODEVICE | SO_BINDTOIFINDEX) => Setter::Asked,
         (libc::SOL_SOCKET, libc::SO_MARK | libc::SO_BUSY_POLL | libc::SO_PRIORITY) => Setter::Asked,
         (libc::SOL_SOCKET, libc::SO_KEEPALIVE | libc::SO_LINGER) => Setter::Both,
         // The stack's are meant; that of the AF_UNIX socket is what the host needs.
@@ -120,6 +120,18 @@ pub fn set(fd: i32, tag: Tag, level: i32, name: i32, value: &[u8], host: &Host<'
         Setter::Asked => forward(fd, tag, (level, name), value, host, true)?,
     }
     Ok(true)
+}
+
+/// An address that comes with its scope binds the socket to that interface (Linux's __inet6_bind, tcp_v6_connect). The
+/// tag as it is then.
+///
+/// # Errors
+///
+/// ENODEV: there is no such interface; ENETDOWN without a host.
+pub fn enter_scope(fd: i32, tag: Tag, address: &[u8], host: &Host<'_>) -> Result<Tag> {
+    let Some(index) = sockaddr::scope(address, tag) else { return Ok(tag) };
+    forward(fd, tag, (libc::SOL_SOCKET, SO_BINDTOIFINDEX), &index.to_ne_bytes(), host, true)?;
+    Ok(open::tag(fd).unwrap_or(tag))
 }
 
 /// Whether the host, whom nobody waits for, will take a value: the limits of Linux.
@@ -198,9 +210,7 @@ pub fn read(fd: i32, tag: Tag, level: i32, name: i32, room: usize, host: &Host<'
             (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_RCVBUF) if tag.is(Tag::TOLD) => {
                 return ask(fd, tag, (level, name), room, host);
             }
-            (libc::SOL_SOCKET, SO_BINDTOIFINDEX) | (libc::IPPROTO_TCP, _) => {
-                return ask(fd, tag, (level, name), room, host);
-            }
+            (libc::IPPROTO_TCP, _) => return ask(fd, tag, (level, name), room, host),
             _ => {}
         }
     }
@@ -214,9 +224,10 @@ pub fn read(fd: i32, tag: Tag, level: i32, name: i32, room: usize, host: &Host<'
         },
         // As of any TCP socket: nobody.
         (libc::SOL_SOCKET, libc::SO_PEERCRED) => Ok(Data::of(&NOBODY)),
-        (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE | libc::SO_BINDTODEVICE | libc::SO_SNDBUF | libc::SO_RCVBUF) => {
+        (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE | libc::SO_SNDBUF | libc::SO_RCVBUF) => {
             ask(fd, tag, (level, name), room, host)
         }
+        (libc::SOL_SOCKET, libc::SO_BINDTODEVICE | SO_BINDTOIFINDEX) => ask(fd, tag, (level, name), room, host),
         (libc::SOL_SOCKET, libc::SO_MARK | libc::SO_BUSY_POLL | libc::SO_PRIORITY) => {
             ask(fd, tag, (level, name), room, host)
         }

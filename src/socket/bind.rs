@@ -2,10 +2,12 @@
 
 use super::{
     address::{self, Address, Unspec},
-    table,
+    file::Handle,
+    options, table,
 };
 use crate::{
     error::{Error, Result},
+    stack::Family,
     tcp::Shutdown,
 };
 
@@ -19,7 +21,19 @@ const SOMAXCONN: i32 = 4096;
 pub fn bind(fd: i32, addr: &[u8]) -> Result<()> {
     let socket = table::socket(fd)?;
     let local = address::parse(addr, socket.family, Unspec::IfAny)?;
+    enter_scope(&socket, addr)?;
     socket.with(|stack, id, now| stack.bind(id, local, now))
+}
+
+/// An address that comes with its scope binds the socket to that interface (Linux's __inet6_bind, tcp_v6_connect).
+///
+/// # Errors
+/// `NoDevice`: there is no such interface.
+pub(super) fn enter_scope(socket: &Handle, addr: &[u8]) -> Result<()> {
+    match address::scope(addr).filter(|_| socket.family == Family::V6) {
+        Some(index) => options::bind_to_index(socket, index),
+        None => Ok(()),
+    }
 }
 
 /// listen(2). As on Linux a negative backlog means the most there can be.

@@ -2,6 +2,7 @@
 
 use super::{
     address::{self, Unspec},
+    bind::enter_scope,
     file::{Handle, Patience},
     pollable, table,
 };
@@ -24,6 +25,7 @@ pub fn connect(fd: i32, addr: &[u8]) -> Result<()> {
     }
     let unspec = if socket.protocol == Protocol::Udp { Unspec::AsInet } else { Unspec::Refuse };
     let remote = address::parse(addr, socket.family, unspec)?;
+    enter_scope(&socket, addr).map_err(|_| Error::AddrNotAvailable)?;
     pollable::on_connect(fd, &socket)?;
     let started = socket.with(|stack, id, now| stack.connect(id, remote, now));
     match (started, socket.protocol) {

@@ -27,7 +27,7 @@ impl Stack {
             return Err(Error::Invalid);
         }
         let protocol = if matches!(entry.body, Body::Datagram(_)) { Protocol::Udp } else { Protocol::Tcp };
-        family::may_bind(local.addr, entry.settings.v6only, protocol)?;
+        family::may_bind(local.addr, &entry.settings, protocol)?;
         // Broadcasts and groups too, and streams as well as datagrams (Linux's inet_addr_valid_or_nonlocal).
         if self.net.is_foreign(local.addr) && !entry.settings.ip.freebind {
             return Err(Error::AddrNotAvailable);

@@ -44,7 +44,7 @@ impl Stack {
                 self.make_idle(id, now);
                 let entry = self.sockets.owned(id)?;
                 let call = Call::Connect(Protocol::Tcp);
-                let remote = family::destination(remote, entry.local.addr, entry.settings.v6only, call)?;
+                let remote = family::destination(remote, entry.local.addr, &entry.settings, call)?;
                 let result = self.start_connection(id, remote, now);
                 self.settle(now);
                 result
@@ -129,7 +129,7 @@ impl Stack {
         self.bind_implicitly(id, now)?;
         let entry = self.sockets.owned(id)?;
         let call = Call::Connect(Protocol::Udp);
-        let remote = family::destination(remote, entry.local.addr, entry.settings.v6only, call)?;
+        let remote = family::destination(remote, entry.local.addr, &entry.settings, call)?;
         let hop = self.net.hop(remote.addr, entry.settings.via(remote.addr), now)?;
         if hop.reach == Reach::Broadcast && !entry.settings.broadcast {
             return Err(Error::AccessDenied);

@@ -123,7 +123,7 @@ impl Stack {
         let Some(dest) = to.dest.or(peer).filter(|_| settings.ip.recverr && len <= usize::from(u16::MAX)) else {
             return;
         };
-        let Ok(dest) = family::destination(dest, local.addr, settings.v6only, Call::Send) else { return };
+        let Ok(dest) = family::destination(dest, local.addr, settings, Call::Send) else { return };
         let Ok(hop) = self.datagram_hop(id, dest, to.iface, now) else { return };
         let (error, origin, info) = (Error::MessageTooLong, Origin::Local, discover.limit(&hop.path));
         let dest = Endpoint { port: peer.map_or(0, |peer| peer.port), ..dest };
@@ -183,7 +183,7 @@ impl Stack {
         }
         let SendTo { dest, source, iface, ttl, tos } = *to;
         let dest = dest.or(socket.remote).ok_or(Error::DestinationRequired)?;
-        let dest = family::destination(dest, entry.local.addr, entry.settings.v6only, Call::Send)?;
+        let dest = family::destination(dest, entry.local.addr, &entry.settings, Call::Send)?;
         let target = Target { dest: Some(dest), source, iface, ttl, tos };
         if flags.more || socket.is_corked() {
             if let Some(whole) = socket.cork(data, target, flags.more)? {
@@ -234,7 +234,7 @@ impl Stack {
     /// `Invalid`: not from the address that the socket is bound to, or to port 0.
     pub fn way(&mut self, id: SocketId, remote: Endpoint, now: Instant) -> Result<()> {
         let entry = self.sockets.owned(id)?;
-        let remote = family::destination(remote, entry.local.addr, entry.settings.v6only, Call::Send)?.addr;
+        let remote = family::destination(remote, entry.local.addr, &entry.settings, Call::Send)?.addr;
         let via = entry.settings.via(remote);
         let hop = self.net.hop(remote, via, now)?;
         let entry = self.sockets.owned(id)?;

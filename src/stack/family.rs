@@ -2,7 +2,7 @@
 //! section 2.5.5.2, RFC 3493 section 3.7), and `::`. The errors are those of a Linux whose
 //! net.ipv6.conf.all.disable_ipv6 is 1.
 
-use super::Protocol;
+use super::{Protocol, SocketSettings};
 use crate::{
     addr::Endpoint,
     error::{Error, Result},
@@ -27,14 +27,14 @@ const fn needs_scope(addr: Ipv6Addr) -> bool {
 /// Judges the address of bind(2), as far as the family goes: an IPv4 address is still to be looked up.
 ///
 /// # Errors
-/// `Invalid`: a mapped address where IPV6_V6ONLY is set, an address without its scope, a group for a stream.
-/// `AddrNotAvailable`: any other IPv6 address.
-pub(super) fn may_bind(addr: IpAddr, v6only: bool, protocol: Protocol) -> Result<()> {
+/// `Invalid`: a mapped address where IPV6_V6ONLY is set, an address without its scope where the socket is bound to no
+/// interface, a group for a stream. `AddrNotAvailable`: any other IPv6 address.
+pub(super) fn may_bind(addr: IpAddr, settings: &SocketSettings, protocol: Protocol) -> Result<()> {
     match addr {
-        IpAddr::V4(_) if v6only => Err(Error::Invalid),
+        IpAddr::V4(_) if settings.v6only => Err(Error::Invalid),
         IpAddr::V4(_) | IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ok(()),
-        IpAddr::V6(addr) if needs_scope(addr) => Err(Error::Invalid),
         IpAddr::V6(addr) if addr.is_multicast() && protocol == Protocol::Tcp => Err(Error::Invalid),
+        IpAddr::V6(addr) if needs_scope(addr) && settings.iface.is_none() => Err(Error::Invalid),
         IpAddr::V6(_) => Err(Error::AddrNotAvailable),
     }
 }
@@ -44,11 +44,11 @@ pub(super) fn may_bind(addr: IpAddr, v6only: bool, protocol: Protocol) -> Result
 ///
 /// # Errors
 /// `NetUnreachable`: IPv4 where IPV6_V6ONLY is set, IPv6 from an IPv4 address, a group for a stream. `Invalid`: a
-/// datagram for port 0, connect(2) to an address without its scope. `AddrNotAvailable`: any other IPv6 address, since
-/// there is none to send from.
-pub(super) fn destination(remote: Endpoint, own: IpAddr, v6only: bool, call: Call) -> Result<Endpoint> {
+/// datagram for port 0, connect(2) to an address without its scope where the socket is bound to no interface.
+/// `AddrNotAvailable`: any other IPv6 address, since there is none to send from.
+pub(super) fn destination(remote: Endpoint, own: IpAddr, settings: &SocketSettings, call: Call) -> Result<Endpoint> {
     match remote.addr {
-        IpAddr::V4(_) if v6only => Err(Error::NetUnreachable),
+        IpAddr::V4(_) if settings.v6only => Err(Error::NetUnreachable),
         _ if remote.port == 0 && call == Call::Send => Err(Error::Invalid),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) if own.is_ipv4() => {
             Ok(Endpoint::new(IpAddr::V4(Ipv4Addr::LOCALHOST), remote.port))
@@ -57,17 +57,21 @@ pub(super) fn destination(remote: Endpoint, own: IpAddr, v6only: bool, call: Cal
         IpAddr::V4(_) => Ok(remote),
         IpAddr::V6(_) if own.is_ipv4() => Err(Error::NetUnreachable),
         IpAddr::V6(addr) if addr.is_multicast() && call == Call::Connect(Protocol::Tcp) => Err(Error::NetUnreachable),
-        IpAddr::V6(addr) if needs_scope(addr) && call != Call::Send => Err(Error::Invalid),
+        IpAddr::V6(addr) if needs_scope(addr) && settings.iface.is_none() && call != Call::Send => Err(Error::Invalid),
         IpAddr::V6(_) => Err(Error::AddrNotAvailable),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::iface::IfaceId, *};
 
     const ANY: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn settings(v6only: bool, iface: Option<IfaceId>) -> SocketSettings {
+        SocketSettings { v6only, iface, ..SocketSettings::default() }
+    }
 
     fn addr(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -86,14 +90,24 @@ mod tests {
             ("ff02::1", false, Protocol::Udp, Err(Error::Invalid)),
             ("ff0e::1", false, Protocol::Tcp, Err(Error::Invalid)),
         ] {
-            assert_eq!(may_bind(addr(text), v6only, protocol), verdict, "{text}");
+            assert_eq!(may_bind(addr(text), &settings(v6only, None), protocol), verdict, "{text}");
         }
     }
 
     #[test]
+    fn an_address_with_its_scope_is_none_of_ours() {
+        let bound_to = settings(false, Some(IfaceId::LOOPBACK));
+        assert_eq!(may_bind(addr("fe80::1"), &bound_to, Protocol::Tcp), Err(Error::AddrNotAvailable));
+        assert_eq!(may_bind(addr("ff02::1"), &bound_to, Protocol::Tcp), Err(Error::Invalid));
+        let to = destination(Endpoint::new(addr("fe80::1"), 9), ANY, &bound_to, Call::Connect(Protocol::Tcp));
+        assert_eq!(to, Err(Error::AddrNotAvailable));
+    }
+
+    #[test]
     fn only_ipv4_is_reached_and_only_without_v6only() {
-        let to =
-            |text, own, v6only, call| destination(Endpoint::new(addr(text), 9), own, v6only, call).map(|to| to.addr);
+        let to = |text, own, v6only, call| {
+            destination(Endpoint::new(addr(text), 9), own, &settings(v6only, None), call).map(|to| to.addr)
+        };
         let [tcp, udp] = [Call::Connect(Protocol::Tcp), Call::Connect(Protocol::Udp)];
         for (text, tcp_says, udp_says, send_says) in [
             ("::", Error::AddrNotAvailable, Error::AddrNotAvailable, Error::AddrNotAvailable),
@@ -108,7 +122,7 @@ mod tests {
         assert_eq!(to("::", LOCALHOST, false, Call::Send), Ok(LOCALHOST));
         assert_eq!(to("::1", LOCALHOST, false, Call::Send), Err(Error::NetUnreachable));
         assert_eq!(to("127.0.0.1", ANY, true, tcp), Err(Error::NetUnreachable));
-        let to_port_0 = |v6only| destination(Endpoint::new(LOCALHOST, 0), ANY, v6only, Call::Send);
+        let to_port_0 = |v6only| destination(Endpoint::new(LOCALHOST, 0), ANY, &settings(v6only, None), Call::Send);
         assert_eq!([to_port_0(false), to_port_0(true)], [Err(Error::Invalid), Err(Error::NetUnreachable)]);
     }
 }

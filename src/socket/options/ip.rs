@@ -156,7 +156,7 @@ fn set_discover(s: &Handle, value: &[u8]) -> Result<()> {
     change(s, |o| o.ip.mtu_discover = discover)
 }
 
-fn mtu(s: &Handle) -> Result<Value> {
+pub(super) fn mtu(s: &Handle) -> Result<Value> {
     let mtu = s.with(|stack, id, _| stack.path_mtu(id))?;
     Ok(Value::Int(i32::try_from(mtu).unwrap_or(i32::MAX)))
 }

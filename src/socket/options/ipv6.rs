@@ -4,7 +4,7 @@
 
 use super::{
     super::{ancillary::interface, file::Handle},
-    Row, Value, change, int, read_only, setting, within, write_only,
+    Row, Value, change, int, ip, read_only, setting, within, write_only,
 };
 use crate::{
     error::{Error, Result},
@@ -19,6 +19,8 @@ const IPV6_AUTOFLOWLABEL: i32 = 70;
 const MREQ: usize = 20;
 /// What is answered for a hop limit of -1 (net.ipv6.conf.all.hop_limit).
 const HOP_LIMIT: i32 = 64;
+/// IPV6_MIN_MTU
+const MIN_MTU: i32 = 1280;
 
 pub(super) const TABLE: &[Row] = &[
     Row { name: libc::IPV6_V6ONLY, get: |s| setting(s, |o| o.v6only.into()), set: set_v6only },
@@ -36,6 +38,8 @@ pub(super) const TABLE: &[Row] = &[
             keep(s, |o| o.mtu_discover = discover)
         },
     },
+    // What is set is the size of IPv6's own fragments, and what is read the MTU of the way to the peer.
+    Row { name: libc::IPV6_MTU, get: ip::mtu, set: set_mtu },
     Row { name: libc::IPV6_TCLASS, get: |s| kept(s, |o| o.tclass.into()), set: set_tclass },
     kept_boolean::<{ libc::IPV6_RECVERR }, false>(),
     kept_boolean::<{ libc::IPV6_RECVHOPLIMIT }, false>(),
@@ -111,6 +115,14 @@ fn set_multicast_if(s: &Handle, value: &[u8]) -> Result<()> {
     let index = int(value)?;
     interface(index, s)?;
     keep(s, |o| o.multicast_if = index)
+}
+
+/// 0 is no limit; less than every link of IPv6 takes (RFC 8200 section 5) is none.
+fn set_mtu(_: &Handle, value: &[u8]) -> Result<()> {
+    match int(value)? {
+        0 | MIN_MTU.. => Ok(()),
+        _ => Err(Error::Invalid),
+    }
 }
 
 fn set_multicast_loop(s: &Handle, value: &[u8]) -> Result<()> {

@@ -21,6 +21,8 @@ mod ipv6;
 mod socket;
 mod tcp;
 
+pub(super) use socket::bind_to_index;
+
 use super::{file::Handle, pollable, table};
 use crate::{
     error::{Error, Result},

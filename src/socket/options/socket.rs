@@ -129,7 +129,7 @@ pub(super) const TABLE: &[Row] = &[
         get: |s| setting(s, |o| o.iface.map_or(0, interface_index)),
         set: |s, v| match int(v)? {
             ..0 => Err(Error::Invalid),
-            index => interface(index, s).and_then(|iface| change(s, |o| o.iface = iface)),
+            index => bind_to_index(s, index),
         },
     },
     Row { name: libc::SO_ATTACH_FILTER, get: write_only, set: |_, _| Err(Error::NotPermitted) },
@@ -387,6 +387,15 @@ fn bind_to_device(s: &Handle, value: &[u8]) -> Result<()> {
         _ if config.kind != Kind::Null && name == config.name.as_bytes() => Some(IfaceId::DEVICE),
         _ => return Err(Error::NoDevice),
     };
+    change(s, |o| o.iface = iface)
+}
+
+/// Binds the socket to the interface of an index; 0 unbinds it.
+///
+/// # Errors
+/// `NoDevice`: there is no such interface.
+pub(in super::super) fn bind_to_index(s: &Handle, index: i32) -> Result<()> {
+    let iface = interface(index, s)?;
     change(s, |o| o.iface = iface)
 }
 
