@@ -164,6 +164,16 @@ fn the_processes_beside_a_host_end_with_it() {
 }
 
 #[test]
+fn the_folder_a_host_was_started_in_is_free_again() {
+    let place = Place::new("folder");
+    let host = place.host(&["env"], "null:", "folder");
+    let beside = ["sockeye-heir", "sockeye-steward"].map(|name| host.beside(name));
+    for pid in beside.into_iter().chain([host.child.id().to_string()]) {
+        assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).expect("its folder"), Path::new("/"), "{pid}");
+    }
+}
+
+#[test]
 fn an_ordinary_users_host_is_not_to_be_looked_into() {
     let place = Place::new("user");
     let user = ["setpriv", "--reuid=61234", "--regid=61234", "--clear-groups"];
@@ -204,6 +214,7 @@ fn the_logs_file_is_made_anew_where_the_host_may_not() {
     let _host = place.host(&["env"], &net, "log");
     let said = |what: &str| fs::read_to_string(&log).is_ok_and(|text| text.contains(what));
     assert!(said("runs"));
+    assert_eq!(fs::metadata(&log).expect("the log").mode() & 0o777, 0o600);
     // As logrotate(8) does; and the folder is another user's, whom root without capabilities is no more than anybody.
     fs::rename(&log, folder.join("log.1")).expect("a file");
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("its mode");

@@ -4,6 +4,7 @@
 //! | what is left | by |
 //! |---|---|
 //! | the user it was started by, none of that user's capabilities, none to be gained | [`rights`] |
+//! | the root as its folder: the one it was started in may be unmounted | chdir(2) |
 //! | no file, no TCP of the kernel's; sockets come and go in two folders | [`landlock`], where there is one |
 //! | the calls of [`table`], on descriptors it has | [`seccomp`] |
 //!
@@ -26,7 +27,7 @@ use crate::{
         },
     },
 };
-use std::{ffi::c_long, fmt::Display, path::PathBuf};
+use std::{env, ffi::c_long, fmt::Display, path::PathBuf};
 
 const OTHERWISE: Otherwise = if cfg!(debug_assertions) { Otherwise::Kill } else { Otherwise::Refuse };
 
@@ -164,6 +165,7 @@ fn table(kind: Kind) -> Vec<Rule> {
 /// A line: something cannot be given up.
 pub fn give_up(kind: Kind, folders: &[PathBuf]) -> Result<(), String> {
     let failed = |what: &str, error: &dyn Display| format!("the host cannot give up its rights: {what}: {error}");
+    env::set_current_dir("/").map_err(|error| failed("its folder", &error))?;
     rights::give_up().map_err(|error| failed("capabilities", &error))?;
     if !landlock::shut_out(folders).map_err(|error| failed("landlock", &error))? {
         log::debug!("the kernel has no Landlock: the host shuts itself out of files by its filter of calls alone");

@@ -116,10 +116,12 @@ fn pair() -> io::Result<[OwnedFd; 2]> {
 /// The new process takes its name, and lets go of everything but the channel, which it gives back.
 fn settle(channel: &OwnedFd) -> BorrowedFd<'_> {
     let fd = channel.as_raw_fd();
-    // SAFETY: a string, and numbers. What is closed belongs to frames of the other process's, which this one never
+    // SAFETY: strings, and numbers. What is closed belongs to frames of the other process's, which this one never
     // returns to.
     unsafe {
         libc::prctl(libc::PR_SET_NAME, c"sockeye-steward".as_ptr());
+        // No folder is in use because of it.
+        libc::chdir(c"/".as_ptr());
         libc::prctl(libc::PR_SET_DUMPABLE, 0);
         libc::syscall(libc::SYS_close_range, 3, fd - 1, 0);
         libc::syscall(libc::SYS_close_range, fd + 1, u32::MAX, 0);
@@ -178,12 +180,13 @@ fn remove(number: &[u8], folders: &[PathBuf]) -> io::Result<()> {
     fs::remove_dir(folder.ok_or(io::ErrorKind::InvalidInput)?)
 }
 
-/// Opens the file that lines of the log go to: behind its end, made if there is none.
+/// Opens the file that lines of the log go to: behind its end, made if there is none, and then its owner's alone, since
+/// it tells who speaks with whom.
 ///
 /// # Errors
 /// Those of open(2). A FIFO without a reader is refused, and one with a reader that is slow holds nobody up.
 pub fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(libc::O_NONBLOCK).open(path)
+    OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
 impl Channel {
