@@ -16,17 +16,27 @@ static void handle(int sig, int flags) {
 
 struct plan { int then_ms, fd; };
 
-// Waits until the main thread sleeps in a call, and not for a lock (valgrind has one around everything).
+// Whether a thread that waits for a socket may sleep in this call. It also sleeps for locks (valgrind has one around
+// everything), for memory that comes from the disk, and then in none.
+static int is_waiting(long call) {
+  static const long calls[] = {SYS_read,   SYS_readv,  SYS_recvfrom, SYS_recvmsg, SYS_accept,  SYS_accept4,    SYS_sendto,
+                               SYS_sendmsg, SYS_poll,  SYS_ppoll,    SYS_select,  SYS_pselect6, SYS_epoll_wait, SYS_epoll_pwait};
+  for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+    if (calls[i] == call) return 1;
+  return 0;
+}
+
+// Waits until the main thread sleeps in such a call, and does so still at a second look.
 static void until_it_waits(void) {
   char path[64], state[64] = "";
-  long call = SYS_futex;
+  long call = -1;
   snprintf(path, sizeof path, "/proc/self/task/%d/syscall", main_id);
-  for (long end = milliseconds() + 20000; milliseconds() < end; usleep(20000)) {
+  for (long end = milliseconds() + 60000; milliseconds() < end; usleep(20000)) {
     FILE *f = fopen(path, "r");
     long before = call;
-    call = f && fgets(state, sizeof state, f) && *state != 'r' ? strtol(state, NULL, 10) : SYS_futex;
+    call = f && fgets(state, sizeof state, f) && *state != 'r' ? strtol(state, NULL, 10) : -1;
     if (f) fclose(f);
-    if (call != SYS_futex && call == before) return;
+    if (is_waiting(call) && call == before) return;
   }
 }
 
