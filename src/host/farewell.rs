@@ -26,7 +26,7 @@ use std::{
 };
 
 /// How long heirs have to do what they are there for: one may be stopped, and then the other waits for it.
-const HEIRS: Duration = Duration::from_secs(3);
+const HEIRS: Duration = Duration::from_secs(10);
 const STEP: Duration = Duration::from_millis(20);
 
 /// Sees to it that the programs of the stack called `stack` are told if this process is killed, whose directory is gone

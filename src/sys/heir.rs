@@ -15,7 +15,7 @@ use std::{
 
 /// A substitute is told by this signal that its heir has ended (PR_SET_PDEATHSIG).
 const ORPHANED: libc::c_int = libc::SIGTERM;
-/// How long an heir may take to begin its work before its substitute does it.
+/// How long an heir may stand still when it is wanted, before its substitute does its work.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often it is looked whether it has ended, and how soon one is made in the place of one that was killed.
 const STEP: Duration = Duration::from_millis(20);
@@ -155,22 +155,26 @@ fn substitute(served: BorrowedFd<'_>, heir: libc::pid_t) -> bool {
         if !await_end(served, None) {
             continue;
         }
-        for _ in 0..PATIENCE.as_millis() / STEP.as_millis() {
-            if parent() != heir {
-                return true;
-            }
-            std::thread::sleep(STEP);
-        }
-        // It was stopped, or it would have begun: what it has not done is to be done here, and not twice.
-        // SAFETY: no pointers; it is this process's parent still, so nobody else has its number.
-        unsafe { libc::kill(heir, libc::SIGKILL) };
+        let mut stood_still = Duration::ZERO;
         while parent() == heir {
             std::thread::sleep(STEP);
+            stood_still = if is_stopped(heir) { stood_still + STEP } else { Duration::ZERO };
+            if stood_still >= PATIENCE {
+                // What it has not done is to be done here, and not twice.
+                // SAFETY: no pointers; it is this process's parent still, so nobody else has its number.
+                unsafe { libc::kill(heir, libc::SIGKILL) };
+            }
         }
         return true;
     }
     // Both may have ended.
     await_end(served, Some(Duration::ZERO))
+}
+
+/// Whether a process was stopped, by a signal or by who traces it (proc_pid_stat(5)).
+fn is_stopped(pid: libc::pid_t) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with(['T', 't']))
 }
 
 /// All descriptors but the standard ones.

@@ -95,11 +95,17 @@ struct Posted {
     thread: Option<Option<Sender<(u32, Then)>>>,
 }
 
-/// The log's file, and lines that wait for it with what is done if it does not come.
+/// The log's file, and lines that wait for it.
 #[derive(Default)]
 struct Log {
     file: Option<File>,
-    waiting: Vec<(Vec<u8>, Box<dyn FnOnce() + Send>)>,
+    waiting: Vec<Line>,
+}
+
+/// A line, and what is done if it cannot be written.
+struct Line {
+    bytes: Vec<u8>,
+    otherwise: Box<dyn FnOnce() + Send>,
 }
 
 static STEWARD: OnceLock<Channel> = OnceLock::new();
@@ -310,8 +316,8 @@ impl Channel {
         let mut log = self.log.lock();
         log.file = brought.ok().flatten().map(File::from);
         let mut failed = Vec::new();
-        for (line, otherwise) in mem::take(&mut log.waiting) {
-            let write = |file: &File| transfer::write(file.as_fd(), &line).is_ok();
+        for Line { bytes, otherwise } in mem::take(&mut log.waiting) {
+            let write = |file: &File| transfer::write(file.as_fd(), &bytes).is_ok();
             if !log.file.as_ref().is_some_and(write) {
                 failed.push(otherwise);
             }
@@ -355,7 +361,7 @@ pub fn write_line(path: &Path, line: &[u8], otherwise: impl FnOnce() + Send + 's
         drop(log);
         return written.unwrap_or_else(|_| otherwise());
     }
-    log.waiting.push((line.to_owned(), Box::new(otherwise)));
+    log.waiting.push(Line { bytes: line.to_owned(), otherwise: Box::new(otherwise) });
     drop(log);
     if !is_asked_for {
         steward.post(Errand::Log, &[], None, Box::new(move |brought| steward.write_waiting(brought)));

@@ -17,6 +17,8 @@ use crate::{
 };
 use std::{fs, thread, time::Duration};
 
+/// The shortest stream, bytes: the number by which both ends know it.
+const HEAD: usize = 8;
 /// The programs that come at once.
 const MANY: usize = 500;
 /// What a host's memory may have grown by in all rounds, KiB.
@@ -182,7 +184,7 @@ impl Rounds {
             1 => format!("datagrams {} {ECHOES} {} {seed}", self.world.ours(from), 1 + self.dice.roll(60)),
             _ => {
                 let most = 1 << (8 + self.dice.roll(14));
-                format!("send {ip} {port} {} {seed}", 1 + self.dice.roll(most))
+                format!("send {ip} {port} {} {seed}", HEAD + self.dice.roll(most))
             }
         };
         Client { program: self.world.start(from, &words), fate: Fate::Well }

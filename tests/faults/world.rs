@@ -12,7 +12,10 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::Command,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Once,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -21,6 +24,9 @@ use std::{
 pub const SERVES: &str = "7001";
 pub const ECHOES: &str = "7002";
 pub const KERNELS: &str = "7003";
+
+/// The name of the file that is on a full disk.
+const CAPTURE: &str = "capture";
 
 /// How long a host must hold the same for it to be at rest.
 const REST: Duration = Duration::from_millis(60);
@@ -104,7 +110,8 @@ impl World {
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let folder = env::temp_dir().join(format!("sockeye-faults-{}-{serial}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
-        place::install("checked", include_str!("../programs/checked.c"));
+        static INSTALLED: Once = Once::new();
+        INSTALLED.call_once(|| place::install("checked", include_str!("../programs/checked.c")));
         let place = if has_device { Place::new() } else { Place::bare() };
         let net = if has_device { spec("") } else { "null:".to_owned() };
         let mut world = Self { inhabitants: None, kernels: None, net, has_device, folder, place };
@@ -133,7 +140,7 @@ impl World {
         if hardships.full_disk {
             let disk = self.folder.join("disk");
             Disk::mount(&disk);
-            more = format!("{}pcap={}", if self.has_device { "," } else { "" }, disk.join("capture").display());
+            more = format!(",pcap={}", disk.join(CAPTURE).display());
         }
         self.net = if self.has_device { spec(&more) } else { format!("null:{more}") };
         let mut command = place::command(&format!("@sockeye host --net {}", self.net), &[]);
@@ -263,6 +270,8 @@ impl World {
         names.iter_mut().for_each(|name| name.truncate(name.rfind('-').unwrap_or(name.len())));
         names.sort();
         let mut descriptors = process::descriptors(host);
+        // It is given up when its disk is full.
+        descriptors.retain(|what| !what.ends_with(CAPTURE));
         descriptors.iter_mut().for_each(|what| what.truncate(what.find('[').unwrap_or(what.len())));
         descriptors.sort();
         Held { descriptors, names }

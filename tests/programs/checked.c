@@ -238,12 +238,13 @@ static int64_t micros(void) {
   return now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-// ping IP PORT COUNT SEED: messages that go and come back one at a time, and the longest that one took.
+// ping IP PORT COUNT SEED: messages that go and come back one at a time, and the longest that one, or connecting, took.
 static int ping(char **words) {
+  int64_t before = micros();
   int fd = dial(words), count = atoi(words[2]);
   if (fd < 0) return failed("connect", 0);
   say("up");
-  uint64_t seed = strtoull(words[3], NULL, 10), worst = 0;
+  uint64_t seed = strtoull(words[3], NULL, 10), worst = (uint64_t)(micros() - before);
   for (int i = 0; i < count; i++) {
     uint64_t from = (uint64_t)i * MESSAGE, got = 0;
     int64_t begun = micros();
