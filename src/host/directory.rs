@@ -7,9 +7,12 @@ use sockeye_shim::{address::Address, name};
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::{
+            ffi::OsStrExt,
+            fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+        },
     },
     path::{Path, PathBuf},
 };
@@ -106,6 +109,19 @@ fn sign(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Takes over a directory that nobody has any more.
+pub fn take_sign(directory: &Path) -> Option<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(directory.join(SIGN)).ok()?;
+    file.try_lock().ok().map(|()| file)
+}
+
+/// Whether a descriptor is what says that somebody has the directory.
+pub fn is_sign(directory: &Path, fd: &OwnedFd) -> bool {
+    let place = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    let own = place(Path::new(&format!("/proc/self/fd/{}", fd.as_raw_fd())));
+    own.is_some() && own == place(&directory.join(SIGN))
+}
+
 /// Removes the directories of this user's hosts that were killed together with all who would have removed them.
 fn clear(folder: &Path) {
     let uid = unix::own_uid();
@@ -114,11 +130,7 @@ fn clear(folder: &Path) {
             && entry
                 .metadata()
                 .is_ok_and(|found| found.is_dir() && found.uid() == uid && found.mode() & 0o777 == 0o700);
-        let is_left = || {
-            let sign = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(entry.path().join(SIGN));
-            sign.is_ok_and(|sign| sign.try_lock().is_ok())
-        };
-        if is_ours && is_left() {
+        if is_ours && let Some(_sign) = take_sign(&entry.path()) {
             // Another host may do the same.
             let _ = fs::remove_dir_all(entry.path());
         }

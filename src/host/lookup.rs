@@ -185,8 +185,8 @@ fn conclusion(op: Op, asked: &[Asked]) -> Response {
 }
 
 impl Host {
-    /// A program asks for a name's addresses or an address's name: it is answered when this machine's own table has been
-    /// read, or when name servers have said what they know.
+    /// A program asks for a name's addresses or an address's name: it is answered when this machine's own table has
+    /// been read, or when name servers have said what they know.
     pub fn look_up(&mut self, number: u64, asker: End, request: &Request, is_new: bool) {
         // A program that cannot be watched would be waited for though it is gone.
         if is_new && self.interest.add(&asker, libc::EPOLLIN | libc::EPOLLRDHUP, number).is_err() {

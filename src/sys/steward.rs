@@ -343,8 +343,8 @@ pub fn hosts(then: impl FnOnce(String) + Send + 'static) {
 
 /// Writes a line to the log's file, or does something else if that cannot be. The file is opened for each line: it may
 /// have been renamed meanwhile (logrotate(8)), and the number of a descriptor that stays may come to be another file's
-/// in a program that closes what it does not know. A process with a steward closes nothing that is not its own, and asks
-/// for a new one where the path is another's; the line is written when it has come.
+/// in a program that closes what it does not know. A process with a steward closes nothing that is not its own, and
+/// asks for a new one where the path is another's; the line is written when it has come.
 pub fn write_line(path: &Path, line: &[u8], otherwise: impl FnOnce() + Send + 'static) {
     let write = |file: &File| transfer::write(file.as_fd(), line).map(drop);
     let Some(steward) = STEWARD.get() else {

@@ -1,6 +1,6 @@
 // Traffic whose every byte is checked at both ends: who sends and who echoes both know what comes where, by a number
-// that the first eight bytes say. Runs on the kernel's sockets, and on a stack by the preload library. One line says how
-// it ended; whoever waits for longer than LIFE seconds is ended by SIGALRM, which is a hang.
+// that the first eight bytes say. Runs on the kernel's sockets, and on a stack by the preload library. One line says
+// how it ended; whoever waits for longer than LIFE seconds is ended by SIGALRM, which is a hang.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -85,7 +85,7 @@ static int go_on(struct echo *e, struct pollfd *p) {
     if (n < 0 && is_early()) break;
     if (n < 0) return 0;
     if (n == 0) e->ended = 1;
-    for (ssize_t i = 0; e->in + (uint64_t)i < HEAD && i < n; i++) e->seed |= (uint64_t)bytes[i] << (8 * (e->in + (uint64_t)i));
+    for (uint64_t i = 0; e->in + i < HEAD && (ssize_t)i < n; i++) e->seed |= (uint64_t)bytes[i] << (8 * (e->in + i));
     if (e->in >= HEAD && n > 0 && same(bytes, (size_t)n, e->seed, e->in) != (size_t)n) return wrong(e->in), -1;
     e->in += (uint64_t)n;
   }
@@ -215,7 +215,7 @@ static int sends(char **words) {
   return transfer(fd, strtoull(words[2], NULL, 10), strtoull(words[3], NULL, 10), 0, 0);
 }
 
-// stall IP PORT SEED: sends until nobody takes more, reads nothing, and says how much; a line of input makes it read all.
+// stall IP PORT SEED: sends until nobody takes more, and reads nothing; a line of input makes it read all.
 static int stall(char **words) {
   int fd = dial(words);
   if (fd < 0) return failed("connect", 0);
@@ -275,7 +275,8 @@ static int datagrams(char **words) {
     uint64_t seed = strtoull(words[3], NULL, 10) + (uint64_t)i;
     size_t len = HEAD + (size_t)(i * 37 % 1300);
     fill(bytes, len, seed, 0);
-    if (send(fd, bytes, len, MSG_NOSIGNAL) < 0 && errno != ECONNREFUSED && errno != ENOBUFS) return failed("send", (uint64_t)i);
+    int lost = send(fd, bytes, len, MSG_NOSIGNAL) < 0;
+    if (lost && errno != ECONNREFUSED && errno != ENOBUFS) return failed("send", (uint64_t)i);
     struct pollfd p = {.fd = fd, .events = POLLIN};
     while (poll(&p, 1, 200) == 1) {
       ssize_t n = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
@@ -357,9 +358,9 @@ static const struct command {
   int words;
   int (*run)(char **words);
 } commands[] = {
-    {"serve", 1, serve}, {"echo", 1, echo},   {"send", 4, sends},  {"stall", 3, stall},     {"ping", 4, ping},
-    {"crowd", 4, crowd}, {"open", 4, opens},  {"accept", 1, accepts}, {"recv", 1, receives}, {"datagrams", 4, datagrams},
-    {"resolve", 1, resolve},
+    {"serve", 1, serve}, {"echo", 1, echo}, {"send", 4, sends}, {"stall", 3, stall}, {"ping", 4, ping},
+    {"datagrams", 4, datagrams}, {"crowd", 4, crowd}, {"open", 4, opens}, {"resolve", 1, resolve},
+    {"accept", 1, accepts}, {"recv", 1, receives},
 };
 
 int main(int argc, char **argv) {
