@@ -289,9 +289,16 @@ impl Rounds {
             let client = self.client();
             clients.push(Client { fate: Fate::Told, ..client });
         }
-        clients.into_iter().for_each(Client::judge);
+        until("the clients are done, or the host is", || {
+            !self.world.people().host.is_alive() || clients.iter_mut().all(|client| !client.program.is_alive())
+        });
         limit(host, libc::RLIMIT_AS, Some(had));
-        if !self.world.people().host.is_alive() {
+        if self.world.people().host.is_alive() {
+            clients.into_iter().for_each(Client::judge);
+        } else {
+            // The kernel's clients are told of nothing by a network that is not there.
+            clients.iter_mut().for_each(|client| client.program.signal(libc::SIGTERM));
+            clients.into_iter().for_each(Client::judge_loss);
             self.world.is_over(&folders);
         }
         // What its allocator has got in other ways is not to be judged.
