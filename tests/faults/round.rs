@@ -8,6 +8,8 @@
 //! | `Stall` | two that send all they can and read nothing | others' messages go to and fro; then every byte is there |
 //! | `KillHost`, `Device` | all | everybody is told; nothing is left; the next host serves |
 //! | `Crowd` | the host | five hundred programs at once are all served |
+//!
+//! Memory is taken by RLIMIT_AS alone: what a control group allows (memory.max) ends a host as SIGKILL does.
 
 use crate::{
     dice::Dice,
