@@ -25,7 +25,7 @@ EXAMPLES := $(patsubst examples/%.c,$(TARGET)/examples/%,$(wildcard examples/*.c
 
 export CARGO
 
-.PHONY: all release packetdrill examples test mutants fuzz demo bench built install install-strip install-debug uninstall
+.PHONY: all release packetdrill examples test mutants faults fuzz demo bench built install install-strip install-debug uninstall
 .PHONY: clean help
 .DELETE_ON_ERROR:
 
@@ -61,6 +61,13 @@ test:
 
 mutants:
 	tests/mutants/run.sh
+
+# What goes wrong at random, so many times; those of one seed again: make faults SEED=7.
+ROUNDS ?= 1000
+SEED ?=
+faults:
+	.ci/tools build test
+	SOCKEYE_TEST_ROUNDS=$(ROUNDS) SOCKEYE_TEST_SEED=$(SEED) $(CARGO) test --package sockeye --test faults -- --nocapture _device
 
 # Minutes a target, two at a time; some of them: make fuzz TARGETS="frames dns".
 MINUTES ?= 60
@@ -153,6 +160,7 @@ help:
 	@echo "make test        installs what the tests need and runs all of them (root: they make namespaces and TAPs)"
 	@echo "make bench       measures it beside the kernel's own stack, about a minute (root)"
 	@echo "make mutants     breaks lines of TCP one at a time and lists those no test notices, about an hour (cargo-mutants)"
+	@echo "make faults      kills, stops and starves programs and hosts at random, ROUNDS=1000 times, those of SEED=... again (root)"
 	@echo "make fuzz        fuzzes frames, calls, settings, DNS answers, captures, scripts and requests, MINUTES=60 each; TARGETS=\"frames dns\""
 	@echo "make packetdrill builds $(RELEASE)/libsockeye_packetdrill.so, which the original packetdrill takes as its stack"
 	@echo "make examples    builds examples/*.c into $(TARGET)/examples"

@@ -25,7 +25,10 @@ use crate::{
 use std::{
     io::{self, IoSlice, IoSliceMut},
     os::fd::{AsFd, BorrowedFd},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// How much moves at once, and how much is kept of what the other side did not take, each way.
@@ -52,6 +55,8 @@ pub enum Verdict {
     Idle,
     /// There is more to move, when the others have had their turn.
     More,
+    /// Our end is to hold more: [`Bridge::widen`].
+    Widen,
     /// Both ways are over, or one end is gone: drop the bridge.
     Over,
 }
@@ -67,11 +72,11 @@ enum Way {
 }
 
 /// What was done to tell a program that does not read of a reset.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Farewell {
     None,
-    /// Our end may hold all that is left for the program.
-    Widened,
+    /// Our end may hold all that is left for the program, or soon, when this becomes true.
+    Widened(Arc<AtomicBool>),
     /// Our end takes nothing more.
     Deaf,
 }
@@ -233,15 +238,10 @@ impl Bridge {
     /// write, and TCP would tell it at once. So all is to be put into the kernel's hands, after which our end is
     /// closed; what the kernel does not take waits here, and who writes is told by EPIPE meanwhile.
     fn tell_writers(&mut self, buffer: &mut [u8], pins: &Pin) -> Verdict {
-        match self.farewell {
-            Farewell::None => {
-                let unread = self.socket.with(|stack, id, _| stack.readable(id)).unwrap_or(0);
-                // A limit that cannot be raised stays as it is.
-                let _ = unix::set_send_buffer(self.end.as_fd(), CHUNK + self.down.len() + unread);
-                self.farewell = Farewell::Widened;
-                Verdict::More
-            }
-            Farewell::Widened => {
+        match &self.farewell {
+            Farewell::None => Verdict::Widen,
+            Farewell::Widened(done) if !done.load(Ordering::Acquire) => Verdict::Idle,
+            Farewell::Widened(_) => {
                 self.farewell = Farewell::Deaf;
                 // A program that is gone needs no telling.
                 let _ = unix::shutdown_read(self.end.as_fd());
@@ -254,6 +254,19 @@ impl Bridge {
             }
             Farewell::Deaf => Verdict::Idle,
         }
+    }
+
+    /// Makes our end hold all that is left for the program, and then calls `wake`: another turn is due.
+    pub fn widen(&mut self, wake: impl FnOnce() + Send + 'static) {
+        let unread = self.socket.with(|stack, id, _| stack.readable(id)).unwrap_or(0);
+        let done = Arc::new(AtomicBool::new(false));
+        self.farewell = Farewell::Widened(Arc::clone(&done));
+        let then = move || {
+            done.store(true, Ordering::Release);
+            wake();
+        };
+        // A limit that cannot be raised stays as it is.
+        let _ = unix::set_send_buffer(self.end.as_fd(), CHUNK + self.down.len() + unread, then);
     }
 
     /// An orderly end: the program must not see a reset, and the peer one only if data was left unread.

@@ -29,6 +29,10 @@ use std::{
     io::{self, IoSlice, IoSliceMut},
     net::{IpAddr, Ipv4Addr},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// Datagrams moved to a program before it is the others' turn.
@@ -46,6 +50,8 @@ pub struct Datagram {
     socket: Detached,
     /// What the program's end has no room for waits in the stack.
     queues: bool,
+    /// How much our end is to hold, which shows when this becomes true.
+    fits: Option<(usize, Arc<AtomicBool>)>,
     /// A datagram that the program had no room for.
     kept: Vec<u8>,
     /// The error that the program was signalled, and has not asked for yet.
@@ -65,6 +71,7 @@ impl Datagram {
 
     /// Moves what there is to move. `buffer` is [`CHUNK`] bytes long.
     pub fn turn(&mut self, buffer: &mut [u8]) -> Verdict {
+        self.note_buffer();
         let up = self.move_up(buffer);
         let down = self.move_down(buffer);
         if up || down { Verdict::More } else { Verdict::Idle }
@@ -287,8 +294,8 @@ impl Host {
         socket.with(|stack, id, _| stack.settings(id).map(|settings| settings.v6only = is_v6only(request.flags)))?;
         self.engine.forget(socket.id());
         self.watch(socket.id(), number);
-        let mut datagram = Datagram { end, places, socket, queues: false, kept: Vec::new(), error: None };
-        datagram.fit_buffer();
+        let mut datagram = Datagram { end, places, socket, queues: false, fits: None, kept: Vec::new(), error: None };
+        datagram.fit_buffer(self.waker(number));
         self.put(number, Item::Datagram(Box::new(datagram)), Some(lent.id));
         Ok(())
     }
@@ -330,8 +337,9 @@ impl Host {
 
     /// SO_RCVBUF has changed.
     pub fn on_buffer_changed(&mut self, id: u64) {
+        let Some(wake) = self.ids.get(&id).map(|number| self.waker(*number)) else { return };
         if let Some(datagram) = self.datagram(id) {
-            datagram.fit_buffer();
+            datagram.fit_buffer(wake);
         }
     }
 
@@ -349,11 +357,27 @@ impl Host {
 }
 
 impl Datagram {
-    /// Gives our end room for what the program may have unread (SO_RCVBUF).
-    fn fit_buffer(&mut self) {
+    /// Gives our end room for what the program may have unread (SO_RCVBUF), and calls `wake` when it has it.
+    fn fit_buffer(&mut self, wake: impl FnOnce() + Send + 'static) {
         let asked = self.socket.with(|stack, id, _| Ok(stack.settings(id)?.recv_buffer)).unwrap_or(0);
-        let has = unix::set_send_buffer(self.end.as_fd(), asked.max(LEAST_BUFFER) / 2);
-        self.queues = has.is_err() || has.is_ok_and(|has| has < asked);
+        let done = Arc::new(AtomicBool::new(false));
+        self.fits = Some((asked, Arc::clone(&done)));
+        let then = move || {
+            done.store(true, Ordering::Release);
+            wake();
+        };
+        // Until it has room the stack has.
+        self.queues = true;
+        // What cannot be set is seen to be too little.
+        let _ = unix::set_send_buffer(self.end.as_fd(), asked.max(LEAST_BUFFER) / 2, then);
+        self.note_buffer();
+    }
+
+    /// Looks what came of it.
+    fn note_buffer(&mut self) {
+        if let Some((asked, _)) = self.fits.take_if(|(_, done)| done.load(Ordering::Acquire)) {
+            self.queues = unix::send_buffer(self.end.as_fd()).is_none_or(|has| has < asked);
+        }
     }
 
     fn count_overflow(&self) {

@@ -5,10 +5,14 @@
 use crate::sys::{entropy, env, steward, unix};
 use sockeye_shim::{address::Address, name};
 use std::{
-    fs, io,
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{DirBuilderExt, MetadataExt},
+    fs::{self, File, OpenOptions},
+    io,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::{
+            ffi::OsStrExt,
+            fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+        },
     },
     path::{Path, PathBuf},
 };
@@ -20,7 +24,12 @@ const LONGEST: usize = 64;
 pub struct Directory {
     path: PathBuf,
     next: u64,
+    /// Says by its lock that somebody has the directory: this host, or its heir.
+    sign: Option<(File, Place)>,
 }
+
+/// The name of that file. A directory without one is none of these.
+const SIGN: &str = "host";
 
 /// A path in it that one socket has. The file is removed when this is dropped.
 pub struct Place(PathBuf);
@@ -38,8 +47,13 @@ impl Directory {
             if path.as_os_str().len() > LONGEST {
                 continue;
             }
-            match fs::DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Self { path, next: 0 }),
+            clear(&folder);
+            let signed = fs::DirBuilder::new().mode(0o700).create(&path).and_then(|()| sign(&path.join(SIGN)));
+            match signed {
+                Ok(file) => {
+                    let sign = Some((file, Place(path.join(SIGN))));
+                    return Ok(Self { path, next: 0, sign });
+                }
                 Err(error) => why = format!("{}: {error}", folder.display()),
             }
         }
@@ -67,6 +81,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
+        self.sign = None;
         // Its places are gone before, or it must not look for them any more. What cannot be removed is left to whoever
         // cleans such places.
         let _ = fs::remove_dir_all(&self.path).or_else(|_| steward::remove_folder(&self.path));
@@ -84,6 +99,41 @@ impl Drop for Place {
     fn drop(&mut self) {
         // It may never have been made, or be gone with the directory.
         let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Makes the file, and locks it.
+fn sign(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.try_lock()?;
+    Ok(file)
+}
+
+/// Takes over a directory that nobody has any more.
+pub fn take_sign(directory: &Path) -> Option<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(directory.join(SIGN)).ok()?;
+    file.try_lock().ok().map(|()| file)
+}
+
+/// Whether a descriptor is what says that somebody has the directory.
+pub fn is_sign(directory: &Path, fd: &OwnedFd) -> bool {
+    let place = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    let own = place(Path::new(&format!("/proc/self/fd/{}", fd.as_raw_fd())));
+    own.is_some() && own == place(&directory.join(SIGN))
+}
+
+/// Removes the directories of this user's hosts that were killed together with all who would have removed them.
+fn clear(folder: &Path) {
+    let uid = unix::own_uid();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with("sockeye-"))
+            && entry
+                .metadata()
+                .is_ok_and(|found| found.is_dir() && found.uid() == uid && found.mode() & 0o777 == 0o700);
+        if is_ours && let Some(_sign) = take_sign(&entry.path()) {
+            // Another host may do the same.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 
@@ -121,9 +171,27 @@ mod tests {
         ends.iter().zip(&places).for_each(|(end, place)| unix::bind_path(end.as_fd(), place.path()).unwrap());
         assert_eq!(bound_ends(&path).unwrap().len(), 2);
         drop(places);
-        assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+        let left: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, [SIGN]);
         fs::write(&other.0, b"").unwrap();
         drop((directory, other));
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_a_dead_host_leaves_is_cleared_away_by_the_next() {
+        let place = std::env::temp_dir().join(format!("sockeye-directory-{}", std::process::id()));
+        let make = |name: &str| {
+            let path = place.join(name);
+            fs::DirBuilder::new().mode(0o700).recursive(true).create(&path).unwrap();
+            path
+        };
+        let [left, lives, others, unsigned] = ["sockeye-1", "sockeye-2", "another-3", "sockeye-4"].map(make);
+        let signs = [&left, &lives, &others].map(|path| sign(&path.join(SIGN)).unwrap());
+        let [dead, _living, gone] = signs;
+        drop((dead, gone));
+        clear(&place);
+        assert_eq!([&left, &lives, &others, &unsigned].map(|path| path.exists()), [false, true, true, true]);
+        fs::remove_dir_all(&place).unwrap();
     }
 }

@@ -2,7 +2,10 @@
 
 use super::{end::End, gate::Door, slot::Host, strangers};
 use crate::{
-    sys::{closer, panics, readiness, unix},
+    sys::{
+        closer, panics, process, readiness,
+        unix::{self, Kind},
+    },
     time::Duration,
 };
 use std::{
@@ -12,8 +15,15 @@ use std::{
 
 /// Of those let in, how many that have asked meanwhile are served at once.
 const AT_ONCE: usize = 256;
-/// How long to leave programs waiting when there is no descriptor for them.
-const SHORTAGE: Duration = Duration::from_millis(20);
+/// How long to leave programs waiting when there is no descriptor for them, until it is looked again.
+pub const SHORTAGE: Duration = Duration::from_millis(20);
+/// How long they may be left waiting in all. From then on, until there are descriptors again, the operator is served,
+/// and who lends a socket is told that there are too many files.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+/// Descriptors that a request may take: the sockets that are lent, our end, and what tells of its program's end.
+const WANTED: usize = 4;
+/// Descriptors of a host beside those in slots, more than it ever has.
+const OWN: usize = 64;
 
 impl Host {
     /// Lets in programs that wait with a request, and serves those that have asked. What one has asked before it came
@@ -52,20 +62,51 @@ impl Host {
         self.hear(number, End::new(fd), true);
     }
 
-    /// The next who waits at a door, if it is open. Where there is no descriptor for it all wait.
+    /// The next who waits at a door, if it is open. Where there are no descriptors for it and what it may bring, all
+    /// wait: what cannot be taken is lost with its question.
     pub fn let_in(&mut self, door: Door) -> Option<OwnedFd> {
         if self.gate.is_shut(door) {
             return None;
         }
-        match unix::accept(self.gate.listener(door)?) {
-            Ok(fd) => Some(fd),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-            Err(error) => {
-                self.life.on_shortage(self.engine.now(), &error);
-                self.shut(door, SHORTAGE);
-                None
+        let next = match self.gate.take_held(door) {
+            Some(held) => Ok(held),
+            None => unix::accept(self.gate.listener(door)?),
+        };
+        let now = self.engine.now();
+        let error = match next {
+            Ok(fd) if self.has_room() => {
+                self.gate.has_enough();
+                return Some(fd);
             }
+            Ok(fd) if self.gate.is_short(now, PATIENCE) => return Some(fd),
+            Ok(fd) => {
+                self.gate.hold(door, fd);
+                io::Error::from_raw_os_error(libc::EMFILE)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+            // The next takes the place of one that is kept for this.
+            Err(error) => {
+                if self.gate.is_short(now, PATIENCE) {
+                    self.gate.spend_spare();
+                }
+                error
+            }
+        };
+        self.gate.is_short(now, PATIENCE);
+        self.life.on_shortage(now, &error);
+        self.shut(door, SHORTAGE);
+        None
+    }
+
+    /// Whether there are descriptors for whatever a request may bring and want.
+    pub fn has_room(&self) -> bool {
+        // Most slots have one, none has more than two.
+        let most = OWN + 2 * self.slots.len() + closer::waiting();
+        if most < process::descriptor_limit() {
+            return true;
         }
+        let opened: Vec<_> = (0..WANTED).map_while(|_| unix::open(Kind::Packets).ok()).collect();
+        opened.len() == WANTED
     }
 
     /// Lets nobody in by a door for a while.

@@ -2,7 +2,8 @@
 //! listener, or for a datagram, has to be told: by a connection from [`Meaning::Gone`], and by an error.
 //!
 //! A host that was killed tells nobody. Its heir does, a process that has slept since the host began and has its
-//! descriptors. It keeps the names and the device no longer than it must: the next host waits for them.
+//! descriptors. It keeps the names and the device no longer than it must: the next host waits for them. Where the heir
+//! was killed, too, its substitute takes its place, and the host's steward the last one's.
 
 use super::{
     directory, secret,
@@ -20,7 +21,13 @@ use std::{
         unix::ffi::OsStrExt,
     },
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
+
+/// How long heirs have to do what they are there for: one may be stopped, and then the other waits for it.
+const HEIRS: Duration = Duration::from_secs(10);
+const STEP: Duration = Duration::from_millis(20);
 
 /// Sees to it that the programs of the stack called `stack` are told if this process is killed, whose directory is gone
 /// then, too.
@@ -45,19 +52,42 @@ fn take_leave(stack: &[u8], secret: Option<SecretPath>, directory: &Path, descri
     };
     let (gate, rest): (Vec<_>, Vec<_>) = descriptors.into_iter().partition(is_control);
     let (ends, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(is_datagrams);
+    // As long as it is there no other host takes the directory for one that is left.
+    let (_sign, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|fd| directory::is_sign(directory, fd));
     // The device first: who finds the name free opens it.
     drop(rest);
     // And the path before the names: the next host may make the same.
     secret.iter().for_each(secret::clear);
     drop(gate);
-    for listener in directory::bound_ends(directory).unwrap_or_default() {
-        // What cannot be told any more is no matter.
-        let _ = wake_listener(stack, listener.as_os_str().as_bytes());
-    }
+    tell_listeners(stack, directory);
     for end in ends {
         let _ = wake_datagrams(&end);
     }
     let _ = fs::remove_dir_all(directory);
+}
+
+/// What the steward does at the end, if host and heir were both killed: what can be told without their descriptors, and
+/// what is left of their files. The heir has some time before.
+pub fn clear_up(stack: &[u8], secret: Option<SecretPath>, directory: &Path) {
+    let mut sign = None;
+    for _ in 0..HEIRS.as_millis() / STEP.as_millis() {
+        if !directory.exists() {
+            return;
+        }
+        // An heir may still have it.
+        sign = sign.or_else(|| directory::take_sign(directory));
+        thread::sleep(STEP);
+    }
+    tell_listeners(stack, directory);
+    secret.iter().for_each(secret::clear);
+    let _ = fs::remove_dir_all(directory);
+}
+
+fn tell_listeners(stack: &[u8], directory: &Path) {
+    for listener in directory::bound_ends(directory).unwrap_or_default() {
+        // What cannot be told any more is no matter.
+        let _ = wake_listener(stack, listener.as_os_str().as_bytes());
+    }
 }
 
 /// Tells the program that listens at a path, if one does.

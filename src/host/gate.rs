@@ -74,6 +74,12 @@ pub struct Gate {
     control: OwnedFd,
     /// Until when a door is shut.
     shut: [Option<Instant>; Door::ALL.len()],
+    /// Who was let in by a door when there were no descriptors for what they may bring.
+    held: [Option<OwnedFd>; Door::ALL.len()],
+    /// Since when there have been none.
+    short_since: Option<Instant>,
+    /// Given up for the next who comes when there is no other.
+    spare: Option<OwnedFd>,
     /// Strangers can send descriptors, which take long to close if they like: the kernel has no SO_PASSRIGHTS.
     pub takes_descriptors: bool,
 }
@@ -120,7 +126,15 @@ impl Gate {
         let name = Meaning::Control.name(name).ok_or(io::ErrorKind::InvalidInput)?;
         let control = unix::open(Kind::Packets)?;
         unix::bind(control.as_fd(), name.as_bytes())?;
-        Ok(Self { secret: None, control, shut: Default::default(), takes_descriptors: false })
+        Ok(Self {
+            secret: None,
+            control,
+            shut: Default::default(),
+            held: Default::default(),
+            short_since: None,
+            spare: unix::open(Kind::Packets).ok(),
+            takes_descriptors: false,
+        })
     }
 
     /// The secret path of the stack called `name`, where its programs look for it.
@@ -187,15 +201,54 @@ impl Gate {
         self.shut.iter().flatten().copied().min()
     }
 
-    /// Opens the doors whose time has come.
-    pub fn reopen(&mut self, now: Instant, interest: &Interest) {
+    /// Opens the doors whose time has come. True if somebody waits whom the kernel does not tell of.
+    pub fn reopen(&mut self, now: Instant, interest: &Interest) -> bool {
+        let mut waits = false;
         for door in Door::ALL {
             if self.shut[door as usize].take_if(|until| *until <= now).is_some()
                 && let Some(fd) = self.listener(door)
             {
                 interest.hush(&fd, door as u64, false);
+                waits |= self.held[door as usize].is_some();
             }
         }
+        waits
+    }
+
+    /// Keeps somebody who was let in until there are descriptors for what they may bring.
+    pub fn hold(&mut self, door: Door, fd: OwnedFd) {
+        self.held[door as usize] = Some(fd);
+    }
+
+    /// Who is kept.
+    pub fn take_held(&mut self, door: Door) -> Option<OwnedFd> {
+        self.held[door as usize].take()
+    }
+
+    /// Whether somebody is kept.
+    pub fn holds(&self) -> bool {
+        self.held.iter().any(Option::is_some)
+    }
+
+    /// There are too few descriptors now: whether that has been so for that long.
+    pub fn is_short(&mut self, now: Instant, time: crate::time::Duration) -> bool {
+        *self.short_since.get_or_insert(now) + time <= now
+    }
+
+    /// There are enough again.
+    pub fn has_enough(&mut self) {
+        self.short_since = None;
+        if self.spare.is_none() {
+            self.spend_spare();
+        }
+    }
+
+    /// Gives up the descriptor that is kept for a shortage, for the next who comes; or takes it back.
+    pub fn spend_spare(&mut self) {
+        self.spare = match self.spare.take() {
+            Some(_given_up) => None,
+            None => unix::open(Kind::Packets).ok(),
+        };
     }
 }
 

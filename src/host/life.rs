@@ -5,7 +5,7 @@ use super::slot::{Host, Item};
 use crate::{
     buf::pool,
     shrink,
-    sys::{process, unix},
+    sys::{panics, process, unix},
     time::{Duration, Instant},
 };
 use std::{
@@ -127,7 +127,9 @@ impl Host {
     /// Does what is due.
     pub fn on_time(&mut self) {
         let now = self.engine.now();
-        self.gate.reopen(now, &self.interest);
+        if self.gate.reopen(now, &self.interest) {
+            panics::catch(|| self.hear_programs(true));
+        }
         self.dismiss_strangers();
         if self.life.retries.values().any(|at| *at <= now) {
             self.again.extend(self.life.retries.extract_if(|_, at| *at <= now).map(|(number, _)| number));
@@ -158,7 +160,7 @@ impl Host {
         let now = self.engine.now();
         // Who has not said yet what it asks may be an operator, and those use nothing.
         let is_used = self.slots.values().any(|slot| !matches!(slot.item, Item::Asker(_) | Item::Stranger(_)));
-        if is_used || self.engine.is_draining() {
+        if is_used || self.gate.holds() || self.engine.is_draining() {
             self.life.unused_since = None;
             return false;
         }

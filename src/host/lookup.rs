@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     socket::detached::Detached,
     stack::{Family, Protocol, SendTo},
-    sys::{entropy, unix},
+    sys::{entropy, steward, unix},
     tcp::{RecvFlags, SendFlags},
     time::{Duration, Instant},
 };
@@ -21,6 +21,7 @@ use std::{
     io::{IoSlice, IoSliceMut},
     net::{IpAddr, Ipv4Addr},
     os::fd::AsFd,
+    sync::{Arc, OnceLock},
 };
 
 /// How long a server has to answer, and how often each is asked (resolv.conf(5), `timeout` and `attempts`).
@@ -43,6 +44,20 @@ struct Asked {
     answer: Option<Verdict>,
     /// The server that is being asked cannot say.
     failed: bool,
+}
+
+/// A program that waits, and the machine's own table of names once it is there.
+pub struct Reader {
+    asker: End,
+    request: Request,
+    table: Arc<OnceLock<String>>,
+}
+
+impl Reader {
+    /// The program's end, to be told of events.
+    pub fn asker_mut(&mut self) -> &mut End {
+        &mut self.asker
+    }
 }
 
 /// A program that waits, and what it waits for.
@@ -170,11 +185,35 @@ fn conclusion(op: Op, asked: &[Asked]) -> Response {
 }
 
 impl Host {
-    /// A program asks for a name's addresses or an address's name: it is answered at once, or when name servers have
-    /// said what they know.
+    /// A program asks for a name's addresses or an address's name: it is answered when this machine's own table has
+    /// been read, or when name servers have said what they know.
     pub fn look_up(&mut self, number: u64, asker: End, request: &Request, is_new: bool) {
+        // A program that cannot be watched would be waited for though it is gone.
+        if is_new && self.interest.add(&asker, libc::EPOLLIN | libc::EPOLLRDHUP, number).is_err() {
+            return;
+        }
+        let (table, wake) = (Arc::new(OnceLock::new()), self.waker(number));
+        let read = Arc::clone(&table);
+        steward::hosts(move |text| {
+            // It is set once.
+            let _ = read.set(text);
+            wake();
+        });
+        self.read_on(number, Box::new(Reader { asker, request: *request, table }));
+    }
+
+    /// Goes on with who waits for the machine's own table, if that has been read.
+    pub fn read_on(&mut self, number: u64, reader: Box<Reader>) {
+        if reader.asker.is_ended() {
+            return;
+        }
+        let Some(table) = reader.table.get().cloned() else {
+            return self.put(number, Item::Reader(reader), None);
+        };
+        let Reader { asker, request, .. } = *reader;
+        let request = &request;
         let config = self.engine.config();
-        let local = Local::read(config.addresses.iter().map(|cidr| cidr.addr).collect());
+        let local = Local::read(table, config.addresses.iter().map(|cidr| cidr.addr).collect());
         let immediate = match local.judge(request) {
             Known::Known(found) => response(request.op, &found),
             Known::Ask(questions) if !config.dns.is_empty() => {
@@ -189,11 +228,7 @@ impl Host {
                     until: self.engine.now(),
                     is_at_it: false,
                 };
-                let events = libc::EPOLLIN | libc::EPOLLRDHUP;
-                // A program that cannot be watched would be waited for though it is gone.
-                if !is_new || self.interest.add(&lookup.asker, events, number).is_ok() {
-                    self.go_on_with(number, Box::new(lookup));
-                }
+                self.go_on_with(number, Box::new(lookup));
                 return;
             }
             Known::Ask(_) | Known::Unknown => Response::new(libc::ENOENT),

@@ -66,8 +66,8 @@ use crate::{
 use ::log::LevelFilter;
 use directory::Directory;
 use gate::{Claim, Gate};
-use sockeye_shim::{format::Token, name};
-use std::path::PathBuf;
+use sockeye_shim::{format::Token, name, path::Path as SecretPath};
+use std::path::{Path, PathBuf};
 
 /// Descriptors a host wants, one for each connection. The program that starts it may have few for itself.
 const DESCRIPTORS: u64 = 1 << 18;
@@ -135,6 +135,7 @@ pub fn run(options: &Options) -> Result<Ended, String> {
     };
     log::take_stdout();
     let directory = Directory::make()?;
+    secret::clear_old(Path::new("/tmp"));
     log::keep(LevelFilter::Info);
     let config = stacks::describe(&options.net, env::var).map_err(|error| error.to_string())?;
     stacks::check_variables()?;
@@ -142,7 +143,7 @@ pub fn run(options: &Options) -> Result<Ended, String> {
     let folders: Vec<_> = [directory.path().to_owned()].into_iter().chain(path.as_ref().map(secret::folder)).collect();
     let has_process = threads::is_alone();
     if has_process {
-        appoint_steward(&config, folders.clone())?;
+        appoint_steward(&config, folders.clone(), (name.clone(), path, directory.path().to_owned()))?;
     }
     farewell::prepare(&name, path, directory.path());
     let opened = stacks::open(&options.net).map_err(|_| last_error())?;
@@ -170,12 +171,17 @@ pub fn run(options: &Options) -> Result<Ended, String> {
 }
 
 /// Leaves a process behind that has the rights which the host is about to give up.
-fn appoint_steward(config: &Config, folders: Vec<PathBuf>) -> Result<(), String> {
+fn appoint_steward(
+    config: &Config,
+    folders: Vec<PathBuf>,
+    (name, path, directory): (Vec<u8>, Option<SecretPath>, PathBuf),
+) -> Result<(), String> {
     let log = match &config.log {
         Some(Logging { whither: Whither::File(path), .. }) => Some(path.clone()),
         _ => None,
     };
-    steward::appoint(steward::Duties { log, folders, request: tree::start_for })
+    let last = Box::new(move || farewell::clear_up(&name, path, &directory));
+    steward::appoint(steward::Duties { log, folders, request: tree::start_for, last })
         .map_err(|error| format!("the host cannot be started: its steward: {error}"))
 }
 

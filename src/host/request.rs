@@ -3,6 +3,7 @@
 
 use super::{
     end::End,
+    entry,
     lent::Lent,
     listener::Held,
     slot::{GIVEN, Host, Item, Slot},
@@ -59,9 +60,21 @@ fn refuse(lent: [Option<OwnedFd>; 2]) {
     }
 }
 
+/// Whether nobody waits for an answer any more.
+pub fn has_gone(asker: &mut End) -> bool {
+    asker.look();
+    asker.is_ended()
+}
+
 impl Host {
     /// A program was let in, or may have said now what it asks.
-    pub fn hear(&mut self, number: u64, asker: End, is_new: bool) {
+    pub fn hear(&mut self, number: u64, mut asker: End, is_new: bool) {
+        // What was let in had room. Who says only now what it asks is heard when there is some.
+        let now = self.engine.now();
+        if !is_new && !self.has_room() && !self.gate.is_short(now, entry::PATIENCE) {
+            self.put(number, Item::Asker(asker), None);
+            return self.life.retry(number, now + entry::SHORTAGE);
+        }
         let mut bytes = [0; Request::SIZE + MEANT];
         let (n, lent) = match unix::recv_lent(asker.as_fd(), &mut bytes) {
             Ok(received) => received,
@@ -72,7 +85,13 @@ impl Host {
                 }
                 return;
             }
-            Err(_) => return,
+            Err(error) => {
+                // It is told what the kernel would say. A program that does not wait for its answer has gone.
+                if error.raw_os_error() == Some(libc::EMFILE) {
+                    let _ = unix::send(asker.as_fd(), &Response::new(libc::EMFILE).to_bytes(), 0);
+                }
+                return;
+            }
         };
         let (response, wanted) = match Request::from_bytes(&bytes[..n]) {
             Ok(request) => {
@@ -93,7 +112,10 @@ impl Host {
                     match request.op {
                         Op::Show => return self.trust(number, asker, is_new),
                         Op::Sockets => self.show_sockets(asker.as_fd(), request.from),
-                        Op::Counters => self.show_counters(request.from, request.value == 1),
+                        Op::Counters => {
+                            let marks = request.value == 1 && !has_gone(&mut asker);
+                            self.show_counters(request.from, marks)
+                        }
                         Op::Describe => self.describe(request.from),
                         Op::Log => inspect::log(request.from),
                         Op::Resolve | Op::Reverse => {
@@ -113,6 +135,8 @@ impl Host {
                         }
                         // Every program with the token may use the stack; who ends it for all is another matter.
                         Op::Stop if !self.guard.knows(uid) => Response::new(libc::EPERM),
+                        // Whoever ordered it may have given up while this host stood still.
+                        Op::Stop if has_gone(&mut asker) => return,
                         _ => self.serve_program((&request, lent), meant, pid),
                     }
                 } else {

@@ -2,11 +2,7 @@
 //! asked for.
 
 use super::dns::{Found, Kind, Question};
-use crate::{
-    addr::Endpoint,
-    socket::inspect::mapped,
-    sys::{machine, steward},
-};
+use crate::{addr::Endpoint, socket::inspect::mapped, sys::machine};
 use sockeye_shim::{
     address::Address,
     format::{DATA, Data, Op, Request, Response},
@@ -38,9 +34,9 @@ pub struct Local {
 }
 
 impl Local {
-    /// Reads what this machine knows, which may change while the host runs.
-    pub fn read(addresses: Vec<IpAddr>) -> Self {
-        Self { table: steward::hosts(), name: machine::name(), addresses }
+    /// What this machine knows, which may change while the host runs: `table` is the text of hosts(5).
+    pub fn read(table: String, addresses: Vec<IpAddr>) -> Self {
+        Self { table, name: machine::name(), addresses }
     }
 
     /// Judges a request for the addresses of a name, or for the name of an address.

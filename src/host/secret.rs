@@ -21,12 +21,16 @@ use std::{
         },
     },
     path::{self, PathBuf},
+    time::Duration,
 };
 
 /// Others go through the folder and see nothing of what is in it.
 const FOLDER: u32 = 0o711;
 /// Everybody who finds the socket may connect.
 const SOCKET: u32 = 0o666;
+
+/// How old a folder is whose host does not begin any more.
+const OLD: Duration = Duration::from_secs(60);
 
 /// A socket with a secret path, which is removed with it.
 pub struct Secret {
@@ -129,6 +133,30 @@ fn is_served(path: &Path) -> bool {
 pub fn clear(path: &Path) {
     if !is_served(path) {
         remove(path);
+    }
+}
+
+/// Removes the folders of this user's hosts that were killed together with all who would have removed them. One that
+/// begins has its folder before it listens.
+pub fn clear_old(place: &path::Path) {
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with("sockeye-"))
+            && entry.metadata().is_ok_and(|found| {
+                let is_old = found.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > OLD));
+                found.is_dir() && found.uid() == unix::own_uid() && found.mode() & 0o777 == FOLDER && is_old
+            });
+        if !is_ours {
+            continue;
+        }
+        for file in fs::read_dir(entry.path()).into_iter().flatten().flatten() {
+            let reached = unix::open(Kind::Packets)
+                .and_then(|asking| unix::connect_path(asking.as_fd(), file.path().as_os_str().as_bytes()));
+            if reached.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+                let _gone = fs::remove_file(file.path());
+            }
+        }
+        // It stays while there is something else in it.
+        let _gone = fs::remove_dir(entry.path());
     }
 }
 

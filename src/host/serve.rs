@@ -126,6 +126,7 @@ impl Host {
             Item::Lingering(lingering) => self.linger(number, lingering, id),
             Item::Held(held) => self.deliver(number, held, id),
             Item::Datagram(datagram) => self.exchange(number, datagram, id),
+            Item::Reader(reader) => self.read_on(number, reader),
             Item::Lookup(lookup) => self.go_on_with(number, lookup),
             Item::Client(fd, pid) if events == 0 => self.put(number, Item::Client(fd, pid), None),
             Item::Client(_, pid) => self.life.left(pid),
@@ -142,9 +143,12 @@ impl Host {
                 if verdict == Verdict::More {
                     self.again.push(number);
                 }
+                if verdict == Verdict::Widen {
+                    bridge.widen(self.waker(number));
+                }
                 match verdict {
                     Verdict::Over => self.part_with(number, *bridge, id),
-                    Verdict::Idle | Verdict::More => self.put(number, Item::Bridge(bridge), id),
+                    Verdict::Idle | Verdict::More | Verdict::Widen => self.put(number, Item::Bridge(bridge), id),
                 }
             }
         }

@@ -16,7 +16,8 @@
 //! | accepted, `Asker` | first told after it was added | none |
 //! | accepted, `Stranger` | first told after it was added | none |
 //! | `Stranger`, what it is with the token | carried in its [`End`]; what it has said is received then | none |
-//! | `Asker`, `Lookup` | carried in its [`End`], if it was added, else first told then | [`Host::watch`] |
+//! | `Asker`, `Reader` | carried in its [`End`], if it was added, else first told then | none |
+//! | `Reader`, `Lookup` | carried in its [`End`] | [`Host::watch`] |
 //! | `Asker`, `Giver` or `Closer` | carried in its [`End`], if it was added, else first told then | none |
 //! | a slot whose item was dropped | its descriptor is closed: epoll(7) forgets it | [`Detached`] has it forgotten |
 
@@ -32,7 +33,7 @@ use super::{
     life::Life,
     linger::{Leaving, Lingering},
     listener::Held,
-    lookup::Lookup,
+    lookup::{Lookup, Reader},
     strangers::Strangers,
     tree::Gift,
 };
@@ -82,6 +83,8 @@ pub enum Item {
     Held(Box<Held>),
     /// A datagram socket.
     Datagram(Box<Datagram>),
+    /// A program that waits for what this machine knows of names.
+    Reader(Box<Reader>),
     /// A program that waits for what name servers say.
     Lookup(Box<Lookup>),
     /// A process that uses the stack, by a descriptor that tells its end.
@@ -101,6 +104,7 @@ impl Item {
             Self::Asker(end) | Self::Stranger(end) | Self::Giver(end, _) | Self::Closer(end, _) => Some(end),
             Self::Connecting(connecting) => Some(connecting.end_mut()),
             Self::Bridge(bridge) => Some(bridge.end_mut()),
+            Self::Reader(reader) => Some(reader.asker_mut()),
             Self::Lookup(lookup) => Some(lookup.asker_mut()),
             Self::Lingering(_) | Self::Held(_) | Self::Datagram(_) => None,
             Self::Client(..) | Self::Tree(_) => None,
@@ -115,7 +119,7 @@ impl Item {
             Self::Lingering(lingering) => Some(lingering.socket()),
             Self::Held(held) => Some(&held.socket),
             Self::Datagram(datagram) => Some(datagram.socket()),
-            Self::Asker(_) | Self::Stranger(_) | Self::Closer(..) | Self::Lookup(_) => None,
+            Self::Asker(_) | Self::Stranger(_) | Self::Closer(..) | Self::Reader(_) | Self::Lookup(_) => None,
             Self::Client(..) | Self::Giver(..) | Self::Tree(_) => None,
         }
     }
@@ -330,6 +334,12 @@ impl Host {
     /// The stack's socket behind an id.
     pub fn socket(&self, id: u64) -> Option<&Detached> {
         self.named(id)?.socket()
+    }
+
+    /// Makes a slot run: to be called when something has come that it waits for, on whichever thread.
+    pub fn waker(&self, slot: u64) -> impl FnOnce() + Send + use<> {
+        let inbox = Arc::clone(&self.inbox);
+        move || inbox.on_ready(slot, Ready::OUT)
     }
 
     /// Asks the stack for the readiness of a socket, to be told as `slot`. What is so already is looked at once.

@@ -4,6 +4,7 @@
 
 use super::{
     end::End,
+    request::has_gone,
     slot::{Host, Item},
 };
 use crate::sys::{daemon, fence, steward, unix};
@@ -90,11 +91,15 @@ impl Host {
     }
 
     /// Takes the descriptor if it has come, and answers.
-    pub fn take_gift(&mut self, number: u64, giver: End, gift: Gift) {
+    pub fn take_gift(&mut self, number: u64, mut giver: End, gift: Gift) {
         let errno = match gift {
             Gift::Words(token) => {
                 if unix::recv(giver.as_fd(), &mut [0], libc::MSG_PEEK).is_err_and(|error| is_early(&error)) {
                     return self.put(number, Item::Giver(giver, gift), None);
+                }
+                // Nobody is there any more whom a new host would serve.
+                if has_gone(&mut giver) {
+                    return;
                 }
                 match steward::pass_on(giver.as_fd(), &token) {
                     Ok(()) => return,
@@ -106,7 +111,7 @@ impl Host {
             }
             Gift::Tree => match unix::recv_descriptor(giver.as_fd()) {
                 Err(error) if is_early(&error) => return self.put(number, Item::Giver(giver, gift), None),
-                Err(_) => return,
+                Err(error) => error.raw_os_error().unwrap_or(libc::EINVAL),
                 Ok(None) => libc::EINVAL,
                 Ok(Some(given)) => self.live_with(given),
             },

@@ -68,17 +68,15 @@ fn tell(level: Level, text: &str) {
     let time = Utc(wall::since_epoch());
     let line = format!("{time} {level} {text}\n");
     for Logging { whither, .. } in PLAN.read().written.iter().filter(|logging| level <= logging.level) {
-        let written = match whither {
-            Whither::Stderr => false,
-            Whither::Syslog => to_syslog(level, text).is_ok(),
+        // What finds its place full, or gone, is not lost.
+        match whither {
+            Whither::Stderr => to_stderr(level, text),
+            Whither::Syslog => _ = to_syslog(level, text).map_err(|_| to_stderr(level, text)),
             Whither::File(path) => {
                 let line = format!("{time} [{}] {level} {text}\n", std::process::id());
-                steward::write_line(path, line.as_bytes()).is_ok()
+                let text = text.to_owned();
+                steward::write_line(path, line.as_bytes(), move || to_stderr(level, &text));
             }
-        };
-        // What finds its place full, or gone, is not lost.
-        if !written {
-            to_stderr(level, text);
         }
     }
     RING.lock().push(line);

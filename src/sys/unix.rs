@@ -229,19 +229,20 @@ pub fn disconnect(fd: BorrowedFd<'_>) -> io::Result<()> {
     .map(drop)
 }
 
-/// SO_SNDBUF, of which the kernel makes twice as much: how much it has then. Beyond net.core.wmem_max only for root, or
-/// who has a steward of root's.
+/// SO_SNDBUF, of which the kernel makes twice as much. Beyond net.core.wmem_max only for root, or who has a steward of
+/// root's, which does it when it comes to it. `then` is called when nothing more is to come.
 ///
 /// # Errors
 /// Those of setsockopt(2).
-pub fn set_send_buffer(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<usize> {
-    let has = || option(fd, libc::SO_SNDBUF, 0i32).and_then(|has| usize::try_from(has).ok()).unwrap_or(0);
-    set_buffer(fd, libc::SO_SNDBUF, bytes)?;
-    let forced = || force_send_buffer(fd, bytes).or_else(|_| steward::widen_send_buffer(fd, bytes));
-    match has() {
-        enough if enough >= bytes.saturating_mul(2) => Ok(enough),
-        little => Ok(forced().map_or(little, |()| has())),
+pub fn set_send_buffer(fd: BorrowedFd<'_>, bytes: usize, then: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let set = set_buffer(fd, libc::SO_SNDBUF, bytes);
+    let is_enough = || send_buffer(fd).is_some_and(|has| has >= bytes.saturating_mul(2));
+    if set.is_err() || is_enough() || force_send_buffer(fd, bytes).is_ok() {
+        then();
+    } else {
+        steward::widen_send_buffer(fd, bytes, then);
     }
+    set
 }
 
 /// SO_SNDBUFFORCE: beyond net.core.wmem_max.
@@ -298,7 +299,7 @@ pub fn recv_descriptor(fd: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
 /// never blocks.
 ///
 /// # Errors
-/// Those of recvmsg(2).
+/// Those of recvmsg(2); EMFILE: this process may not have as many descriptors, and the packet is lost.
 pub fn recv_lent(fd: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<(usize, [Option<OwnedFd>; 2])> {
     recv_with_descriptors(fd, into, libc::MSG_DONTWAIT)
 }
@@ -306,7 +307,7 @@ pub fn recv_lent(fd: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<(usize, [Opt
 /// The same with `flags`: without MSG_DONTWAIT it waits, unless the socket does not.
 ///
 /// # Errors
-/// Those of recvmsg(2).
+/// As [`recv_lent`].
 pub fn recv_with_descriptors(
     fd: BorrowedFd<'_>,
     into: &mut [u8],
@@ -340,7 +341,10 @@ pub fn recv_with_descriptors(
         // SAFETY: the kernel has just made it, for us alone.
         descriptor.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
     };
-    Ok((n, [lent(0), lent(1)]))
+    let lent = [lent(0), lent(1)];
+    // Some did not find room: in `control` if there were too many, else among this process's.
+    let is_short = message.msg_flags & libc::MSG_CTRUNC != 0 && lent.iter().any(Option::is_none);
+    if is_short { Err(io::Error::from_raw_os_error(libc::EMFILE)) } else { Ok((n, lent)) }
 }
 
 /// send(2) with `flags` (MSG_OOB); it neither blocks nor raises SIGPIPE.

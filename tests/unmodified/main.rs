@@ -15,6 +15,8 @@
 
 #[path = "../build/mod.rs"]
 mod build;
+#[path = "../faults/dice.rs"]
+mod dice;
 #[path = "../netns/mod.rs"]
 #[allow(dead_code, reason = "a part of it is for other tests")]
 mod netns;

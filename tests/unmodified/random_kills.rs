@@ -2,6 +2,7 @@
 //! more memory and descriptors than before.
 
 use crate::{
+    dice::Dice,
     home::{Ends, Home, noise},
     http,
     netns::KERNEL,
@@ -24,19 +25,6 @@ const LENGTH: Duration = Duration::from_secs(20);
 const WARM_UP: Duration = Duration::from_secs(6);
 /// What the allocator may keep more than it did, in KiB.
 const MEMORY: u64 = 2048;
-
-/// Numbers that a seed determines.
-struct Dice(u64);
-
-impl Dice {
-    /// From 0 up to `sides`, exclusive.
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).expect("31 bits") % sides
-    }
-}
 
 /// The programs that are killed.
 struct Crowd<'a> {
@@ -143,7 +131,7 @@ fn kernels_clients(home: &Home, page: &[u8], is_over: &AtomicBool) -> usize {
 
 fn test(home: &Home, seed: u64) {
     println!("seed {seed}");
-    let mut dice = Dice(seed | 1);
+    let mut dice = Dice::new(seed);
     let page = noise(50_000);
     home.file("large", &noise(3_000_000));
     let kernels = home.kernels_web_server(8000);
