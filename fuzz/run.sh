@@ -66,7 +66,7 @@ merge() {
   local places=("seeds/$target" "$found")
   "$work/build/$host/release/$target" -set_cover_merge=1 -timeout=25 -rss_limit_mb=4096 ${FUZZ_ARGS:-} "$fewest" \
     "${places[@]}" >"$work/$target.log" 2>&1 </dev/null || { tail -n 40 "$work/$target.log"; return 1; }
-  find "seeds/$target" -type f -regextype posix-extended -regex '.*/[0-9a-f]{12}' -delete
+  find "seeds/$target" -type f -regextype posix-extended -regex '.*/([0-9a-f]{12}|[0-9a-f]{40})' -delete
   # What stays needs no second copy. libFuzzer calls an input by its SHA-1.
   stay=$(find "seeds/$target" -type f -exec sha1sum {} + | cut -c1-40)
   for seed in "$fewest"/*; do
