@@ -87,8 +87,8 @@ fn the_other_members_are_in_order() {
     assert!(wrong.is_empty(), "{} violations:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Rooms where numbers come from others. A cast that can cut one, or change its sign, is refused there by clippy, unless
-/// a reason stands beside it.
+/// Rooms where numbers come from others. A cast that can cut one, or change its sign, is refused there by clippy,
+/// unless a reason stands beside it.
 const UNCUT: [&str; 5] =
     ["src/wire/mod.rs", "src/host/mod.rs", "src/sys/mod.rs", "shim/src/lib.rs", "preload/src/lib.rs"];
 
