@@ -3,11 +3,12 @@
 #![no_main]
 
 mod bytes;
+mod mistakes;
 
 use bytes::Bytes;
 use libc::{c_int, c_void, socklen_t};
 use libfuzzer_sys::fuzz_target;
-use sockeye::capi::*;
+use sockeye::{capi::*, sys::log};
 use std::{ptr, sync::OnceLock};
 
 /// Calls and descriptors of one run.
@@ -22,6 +23,7 @@ const BEHIND: usize = 1 << 34;
 fn arena() -> usize {
     static ARENA: OnceLock<usize> = OnceLock::new();
     *ARENA.get_or_init(|| {
+        log::keep(::log::LevelFilter::Error);
         // SAFETY: before the first call of the library, in the only thread there is; fresh mappings, found by address.
         unsafe {
             std::env::set_var("SOCKEYE_NET", "null:,log=off");
@@ -54,6 +56,7 @@ fuzz_target!(|data: &[u8]| {
     for fd in run.open {
         sockeye_close(fd);
     }
+    mistakes::none_since();
 });
 
 impl Run<'_> {

@@ -15,7 +15,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(text) = str::from_utf8(data) else { return };
     let mut lines = text.split('\n');
     let (spec, filler, rest) = (lines.next().unwrap_or_default(), lines.next(), lines);
-    let _ = (Logging::parse(spec), Impairment::parse(spec));
+    let _ = (Logging::parse("log", spec), Impairment::parse(spec));
     if let Ok(config) = stacks::describe(spec, |_| filler.map(str::to_owned)) {
         // What a stack is said to be is what it was made of.
         assert_eq!(config.difference(&config), None, "{spec}");

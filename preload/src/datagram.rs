@@ -18,7 +18,7 @@ use libc::{iovec, mmsghdr, msghdr, sockaddr, socklen_t, ssize_t, timespec};
 use sockeye_shim::{
     Errno, Result,
     datagram::{self, Outgoing},
-    kernel::{self, call},
+    kernel::{self, call, int, int_of},
     open,
     tag::Tag,
 };
@@ -57,8 +57,7 @@ pub fn tag(fd: c_int) -> Option<Tag> {
 fn any_inherited() -> bool {
     let (path, flags) = (c"/proc/self/fd", libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC);
     // SAFETY: the path ends with a NUL.
-    let opened =
-        unsafe { call(libc::SYS_openat, [libc::AT_FDCWD as usize, path.as_ptr() as usize, flags as usize, 0, 0, 0]) };
+    let opened = unsafe { call(libc::SYS_openat, [int(libc::AT_FDCWD), path.as_ptr() as usize, int(flags), 0, 0, 0]) };
     let Ok(directory) = opened else { return true };
     let mut found = false;
     let mut entries = [0u8; 1024];
@@ -76,7 +75,7 @@ fn any_inherited() -> bool {
             rest = rest.get(usize::from(u16::from_ne_bytes([size[0], size[1]])).max(1)..).unwrap_or(&[]);
         }
     }
-    let _ = kernel::close(directory as i32);
+    let _ = kernel::close(int_of(directory));
     found
 }
 
@@ -88,7 +87,7 @@ fn checked(result: ssize_t) -> Result<usize> {
 
 fn answer(result: Result<usize>) -> ssize_t {
     match result {
-        Ok(n) => n as ssize_t,
+        Ok(n) => n.cast_signed(),
         Err(errno) => fail(errno) as ssize_t,
     }
 }
@@ -216,7 +215,8 @@ pub unsafe extern "C" fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_ui
         let sent = unsafe {
             let message = messages.add(done as usize);
             let tag = if done == 0 { tag } else { open::tag(fd).unwrap_or(tag) };
-            send(fd, tag, &(*message).msg_hdr, flags).map(|len| (*message).msg_len = len as c_uint)
+            send(fd, tag, &(*message).msg_hdr, flags)
+                .map(|len| (*message).msg_len = c_uint::try_from(len).unwrap_or(c_uint::MAX))
         };
         match sent {
             Ok(()) => done += 1,
@@ -224,7 +224,7 @@ pub unsafe extern "C" fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_ui
             Err(_) => break,
         }
     }
-    done as c_int
+    done.cast_signed()
 }
 
 /// recvmmsg(2). As the kernel does, it looks at the time limit only after each datagram.
@@ -267,7 +267,8 @@ pub unsafe extern "C" fn recvmmsg(
         // SAFETY: the caller vouches for `count` messages.
         let got = unsafe {
             let message = messages.add(done as usize);
-            receive_message(fd, tag, &mut (*message).msg_hdr, flags).map(|len| (*message).msg_len = len as c_uint)
+            receive_message(fd, tag, &mut (*message).msg_hdr, flags)
+                .map(|len| (*message).msg_len = c_uint::try_from(len).unwrap_or(c_uint::MAX))
         };
         match got {
             Ok(()) => done += 1,
@@ -278,14 +279,14 @@ pub unsafe extern "C" fn recvmmsg(
             break;
         }
     }
-    done as c_int
+    done.cast_signed()
 }
 
 /// shutdown(2): a datagram socket without a peer is shut down and told that it has none, as on Linux.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
     // SAFETY: no pointers.
-    let shut = unsafe { call(libc::SYS_shutdown, [fd as usize, how as usize, 0, 0, 0, 0]) };
+    let shut = unsafe { call(libc::SYS_shutdown, [int(fd), int(how), 0, 0, 0, 0]) };
     match shut {
         Ok(_) if tag(fd).is_some_and(|tag| !tag.is(Tag::CONNECTED)) => fail(Errno(libc::ENOTCONN)),
         Ok(_) => 0,

@@ -10,7 +10,11 @@ use core::{
     ffi::{CStr, c_char, c_int, c_void},
     ptr::null,
 };
-use sockeye_shim::{Errno, Result, format::token_to_text, kernel::call};
+use sockeye_shim::{
+    Errno, Result,
+    format::token_to_text,
+    kernel::{call, int},
+};
 
 /// A list of strings that ends with a null.
 pub type Strings = *const *const c_char;
@@ -216,7 +220,7 @@ pub unsafe extern "C" fn execveat(
     // SAFETY: the caller's own arguments.
     unsafe {
         with(judge::at(folder, path, arguments, flags), variables, |kept| {
-            let (folder, path, flags) = (folder as usize, path as usize, flags as usize);
+            let (folder, path, flags) = (int(folder), path as usize, int(flags));
             let called = call(libc::SYS_execveat, [folder, path, arguments as usize, kept as usize, flags, 0]);
             called.map_or_else(fail, |_| 0)
         })

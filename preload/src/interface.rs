@@ -12,7 +12,7 @@ use sockeye_shim::{
     Errno, Result,
     format::{Data, DatagramHeader, SIOCOUTQ, SIOCOUTQNSD},
     interface::{self, Interface, Interfaces, NAME},
-    names, open,
+    names, narrow, open,
     tag::Tag,
 };
 
@@ -93,7 +93,7 @@ fn link(interface: &Interface<'_>) -> libc::sockaddr_ll {
     address[..6].copy_from_slice(&interface.mac);
     let is_addressed = interface.hardware == libc::ARPHRD_ETHER || interface.hardware == libc::ARPHRD_LOOPBACK;
     libc::sockaddr_ll {
-        sll_family: libc::AF_PACKET as u16,
+        sll_family: narrow!(libc::AF_PACKET => u16),
         sll_protocol: 0,
         sll_ifindex: interface.index.into(),
         sll_hatype: interface.hardware,
@@ -196,7 +196,7 @@ pub unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_voi
     if request == libc::FIONREAD && result == 0 && !argument.is_null() && datagram::tag(fd).is_some() {
         let length = argument.cast::<c_int>();
         // SAFETY: the kernel has just written there.
-        unsafe { *length = (*length - DatagramHeader::SIZE as c_int).max(0) };
+        unsafe { *length = (*length - narrow!(DatagramHeader::SIZE => c_int)).max(0) };
     }
     result
 }
@@ -205,7 +205,7 @@ pub unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_voi
 fn ask_socket(fd: c_int, request: c_ulong) -> Option<Result<c_int>> {
     const SIOCATMARK: c_ulong = 0x8905;
     let number = c_int::try_from(request).ok()?;
-    if ![SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK as c_int].contains(&number) {
+    if ![SIOCOUTQ, SIOCOUTQNSD, narrow!(SIOCATMARK => c_int)].contains(&number) {
         return None;
     }
     let tag = open::tag(fd)?;
@@ -240,7 +240,7 @@ unsafe fn ask_interface(request: c_ulong, argument: *mut c_void) -> Result<()> {
             used += if is_in { ifreq.len() } else { 0 };
             is_in
         })?;
-        conf.ifc_len = used as c_int;
+        conf.ifc_len = c_int::try_from(used).unwrap_or(c_int::MAX);
     }
     Ok(())
 }

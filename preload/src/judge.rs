@@ -9,7 +9,7 @@ use core::ffi::{CStr, c_char, c_int};
 use sockeye_shim::{
     Result,
     judge::{self, By, Refusal},
-    kernel::{self, call},
+    kernel::{self, call, int, int_of},
 };
 
 /// How much of a program is read to see who interprets it.
@@ -96,7 +96,7 @@ pub unsafe fn file(file: *const c_char, arguments: Strings) -> Result<()> {
         room[folder.len()] = b'/';
         room[folder.len() + 1..][..name.len()].copy_from_slice(name);
         let at = text.as_ptr() as usize;
-        if raw(libc::SYS_faccessat, [libc::AT_FDCWD as usize, at, libc::X_OK as usize, 0]).is_ok() {
+        if raw(libc::SYS_faccessat, [int(libc::AT_FDCWD), at, libc::X_OK as usize, 0]).is_ok() {
             return at_path(libc::AT_FDCWD, text.as_ptr().cast(), arguments);
         }
     }
@@ -140,8 +140,8 @@ fn at_path(folder: c_int, path: *const c_char, arguments: Strings) -> Result<()>
 
 fn opened(folder: c_int, path: &CStr, by: By, depth: u32) -> Option<Refusal> {
     let flags = (libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK) as usize;
-    let fd = raw(libc::SYS_openat, [folder as usize, path.as_ptr() as usize, flags, 0]).ok()?;
-    let refusal = at_descriptor(fd as c_int, by, depth);
+    let fd = raw(libc::SYS_openat, [int(folder), path.as_ptr() as usize, flags, 0]).ok()?;
+    let refusal = at_descriptor(int_of(fd), by, depth);
     let _ = raw(libc::SYS_close, [fd, 0, 0, 0]);
     refusal
 }

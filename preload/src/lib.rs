@@ -5,6 +5,7 @@
 //! these functions run in signal handlers, in the children of vfork, inside malloc, and before any constructor. (What
 //! getifaddrs(3) and if_nameindex(3) hand out is allocated, for the program frees it.)
 #![no_std]
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap))]
 
 #[cfg(target_arch = "x86_64")]
 #[macro_use]

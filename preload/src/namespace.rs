@@ -7,25 +7,25 @@ use crate::{fail, next::Next};
 use core::ffi::{c_int, c_long, c_void};
 use sockeye_shim::{
     Errno,
-    kernel::{self, call},
+    kernel::{self, call, int},
     open,
 };
 
 /// unshare(2).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unshare(flags: c_int) -> c_int {
-    if is_refused(flags as u64) {
+    if is_refused(int(flags) as u64) {
         return fail(Errno(libc::EINVAL));
     }
     // SAFETY: no pointers.
-    unsafe { call(libc::SYS_unshare, [flags as usize, 0, 0, 0, 0, 0]) }.map_or_else(fail, |_| 0)
+    unsafe { call(libc::SYS_unshare, [int(flags), 0, 0, 0, 0, 0]) }.map_or_else(fail, |_| 0)
 }
 
 static CLONE: Next = Next::new(c"clone");
 
 /// Where clone(2) goes on: libc's own, or nothing if it fails with errno set.
 extern "C" fn next_clone(flags: c_int) -> *mut c_void {
-    if is_refused(flags as u64) {
+    if is_refused(int(flags) as u64) {
         fail(Errno(libc::EINVAL));
         return core::ptr::null_mut();
     }
@@ -75,12 +75,12 @@ fn has_sockets() -> bool {
     if unsafe { call(libc::SYS_prlimit64, [0, resource, 0, at, 0, 0]) }.is_err() {
         return true;
     }
-    let end = limit[0].min(i32::MAX as u64) as i32;
+    let end = i32::try_from(limit[0]).unwrap_or(i32::MAX);
     // One call says of many which are open: a limit may be a million.
     let mut set = [libc::pollfd { fd: 0, events: 0, revents: 0 }; 256];
     (0..end).step_by(set.len()).any(|first| {
-        for (at, entry) in set.iter_mut().enumerate() {
-            entry.fd = first + at as i32;
+        for (entry, fd) in set.iter_mut().zip(first..=i32::MAX) {
+            entry.fd = fd;
         }
         kernel::poll(&mut set).is_err() || {
             let mut open = set.iter().filter(|entry| entry.revents & libc::POLLNVAL == 0);

@@ -69,7 +69,7 @@ pub unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int
     {
         // SAFETY: the caller's own message.
         return match unsafe { datagram::send(fd, tag, &*message, flags) } {
-            Ok(n) => n as ssize_t,
+            Ok(n) => n.cast_signed(),
             Err(errno) => crate::fail(errno) as ssize_t,
         };
     }

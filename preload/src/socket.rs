@@ -11,7 +11,7 @@ use sockeye_shim::{
     connect::{self as connecting, Begun},
     datagram as shim_datagram,
     host::Host,
-    kernel::{self, UnixAddress, call},
+    kernel::{self, UnixAddress, call, int},
     names,
     open::{self, Verdict},
     options, sockaddr as address,
@@ -41,7 +41,7 @@ pub(crate) unsafe fn hand(from: sockeye_shim::address::Address, tag: Tag, at: *m
     // SAFETY: the caller of the socket call vouches for `*len` bytes at `at`.
     unsafe {
         at.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), size.min(*len as usize));
-        *len = size as socklen_t;
+        *len = socklen_t::try_from(size).unwrap_or(socklen_t::MAX);
     }
 }
 
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn socket(domain: c_int, kind: c_int, protocol: c_int) -> 
 pub unsafe extern "C" fn bind(fd: c_int, at: *const sockaddr, len: socklen_t) -> c_int {
     let Some(tag) = open::tag(fd) else {
         // SAFETY: the caller's own arguments.
-        let result = unsafe { call(libc::SYS_bind, [fd as usize, at as usize, len as usize, 0, 0, 0]) };
+        let result = unsafe { call(libc::SYS_bind, [int(fd), at as usize, len as usize, 0, 0, 0]) };
         return answer(result.map(drop));
     };
     // SAFETY: the caller's own arguments.
@@ -137,7 +137,7 @@ pub unsafe extern "C" fn connect(fd: c_int, at: *const sockaddr, len: socklen_t)
 
 fn is_blocking(fd: c_int) -> bool {
     // SAFETY: no pointers.
-    let flags = unsafe { call(libc::SYS_fcntl, [fd as usize, libc::F_GETFL as usize, 0, 0, 0, 0]) };
+    let flags = unsafe { call(libc::SYS_fcntl, [int(fd), libc::F_GETFL as usize, 0, 0, 0, 0]) };
     flags.is_ok_and(|flags| flags & libc::O_NONBLOCK as usize == 0)
 }
 
@@ -234,7 +234,7 @@ pub unsafe extern "C" fn getpeername(fd: c_int, at: *mut sockaddr, len: *mut soc
 unsafe fn name_by(number: libc::c_long, fd: c_int, at: *mut sockaddr, len: *mut socklen_t) -> c_int {
     let Some(tag) = open::tag(fd) else {
         // SAFETY: the caller's own arguments.
-        return answer(unsafe { call(number, [fd as usize, at as usize, len as usize, 0, 0, 0]) }.map(drop));
+        return answer(unsafe { call(number, [int(fd), at as usize, len as usize, 0, 0, 0]) }.map(drop));
     };
     if at.is_null() || len.is_null() {
         return fail(Errno(libc::EFAULT));
@@ -266,7 +266,7 @@ pub unsafe extern "C" fn setsockopt(fd: c_int, level: c_int, name: c_int, at: *c
         Ok(true) => 0,
         Err(errno) => fail(errno),
         Ok(false) => {
-            let arguments = [fd as usize, level as usize, name as usize, at as usize, len as usize, 0];
+            let arguments = [int(fd), int(level), int(name), at as usize, len as usize, 0];
             // SAFETY: the caller's own arguments.
             answer(unsafe { call(libc::SYS_setsockopt, arguments) }.map(drop))
         }
@@ -301,12 +301,12 @@ pub unsafe extern "C" fn getsockopt(
         Ok(Some(data)) => unsafe {
             let size = data.as_bytes().len().min(*len as usize);
             at.cast::<u8>().copy_from_nonoverlapping(data.as_bytes().as_ptr(), size);
-            *len = size as socklen_t;
+            *len = socklen_t::try_from(size).unwrap_or(socklen_t::MAX);
             0
         },
         Err(errno) => fail(errno),
         Ok(None) => {
-            let arguments = [fd as usize, level as usize, name as usize, at as usize, len as usize, 0];
+            let arguments = [int(fd), int(level), int(name), at as usize, len as usize, 0];
             // SAFETY: the caller's own arguments.
             answer(unsafe { call(libc::SYS_getsockopt, arguments) }.map(drop))
         }

@@ -6,7 +6,7 @@ use sockeye_shim::{
     Errno, Result, fence,
     format::{FILLERS, MEANT},
     host::Host,
-    kernel::{self, call},
+    kernel::{self, call, int},
 };
 
 const DOWN: Errno = Errno(libc::ENETDOWN);
@@ -69,9 +69,9 @@ pub fn start() -> Result<()> {
 
 /// Waits for the host whose stderr is the second end of a pipe, and closes both ends.
 fn come_up(settings: &Settings, ends: [i32; 2]) -> Result<()> {
-    let _ = raw(libc::SYS_close, [ends[1] as usize, 0, 0]);
+    let _ = raw(libc::SYS_close, [int(ends[1]), 0, 0]);
     let there = await_host(settings, ends[0]);
-    let _ = raw(libc::SYS_close, [ends[0] as usize, 0, 0]);
+    let _ = raw(libc::SYS_close, [int(ends[0]), 0, 0]);
     there
 }
 
@@ -120,7 +120,7 @@ fn raw(number: c_long, [a, b, c]: [usize; 3]) -> Result<usize> {
 
 fn close_both(ends: [i32; 2]) {
     for end in ends {
-        let _ = raw(libc::SYS_close, [end as usize, 0, 0]);
+        let _ = raw(libc::SYS_close, [int(end), 0, 0]);
     }
 }
 
@@ -142,7 +142,7 @@ fn await_host(settings: &Settings, pipe: i32) -> Result<()> {
         if raw(libc::SYS_ppoll, [at, 1, limit]) == Ok(1) {
             let room = &mut said[len..];
             let (at, room) = (room.as_mut_ptr() as usize, room.len());
-            match raw(libc::SYS_read, [pipe as usize, at, room]) {
+            match raw(libc::SYS_read, [int(pipe), at, room]) {
                 Ok(0) | Err(_) => open = false,
                 Ok(more) => len += more,
             }
@@ -177,11 +177,11 @@ fn program(settings: &Settings) -> Option<Path> {
 /// A file's path without symbolic links.
 fn real(file: &CStr) -> Option<Path> {
     let flags = (libc::O_PATH | libc::O_CLOEXEC) as usize;
-    let fd = raw(libc::SYS_openat, [libc::AT_FDCWD as usize, file.as_ptr() as usize, flags]).ok()?;
+    let fd = raw(libc::SYS_openat, [int(libc::AT_FDCWD), file.as_ptr() as usize, flags]).ok()?;
     let (mut digits, mut at, mut number) = ([0u8; 10], 10, fd);
     while at == 10 || number > 0 {
         at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
+        digits[at] = b"0123456789"[number % 10];
         number /= 10;
     }
     let link = Path::of(&[b"/proc/self/fd/", &digits[at..]])?;
@@ -190,7 +190,7 @@ fn real(file: &CStr) -> Option<Path> {
     // SAFETY: a string with its NUL, and room for the answer.
     let read = unsafe {
         let (link, to) = (link.bytes.as_ptr() as usize, path.bytes.as_mut_ptr() as usize);
-        call(libc::SYS_readlinkat, [libc::AT_FDCWD as usize, link, to, room, 0, 0])
+        call(libc::SYS_readlinkat, [int(libc::AT_FDCWD), link, to, room, 0, 0])
     };
     let _ = raw(libc::SYS_close, [fd, 0, 0]);
     path.len = read.ok()?;
@@ -209,7 +209,7 @@ impl Path {
 
     fn is_executable(&self) -> bool {
         let at = self.bytes.as_ptr() as usize;
-        raw(libc::SYS_faccessat, [libc::AT_FDCWD as usize, at, libc::X_OK as usize]).is_ok()
+        raw(libc::SYS_faccessat, [int(libc::AT_FDCWD), at, libc::X_OK as usize]).is_ok()
     }
 }
 
@@ -235,9 +235,9 @@ fn become_host(settings: &Settings, program: &Path, pipe: i32) -> ! {
     let everywhere = [u64::MAX; 16];
     let _ = raw(libc::SYS_sched_setaffinity, [0, 128, everywhere.as_ptr() as usize]);
     // Out of the way of 0, 1 and 2, which the program may have had closed.
-    let pipe = raw(libc::SYS_fcntl, [pipe as usize, libc::F_DUPFD as usize, 10]).unwrap_or(pipe as usize);
+    let pipe = raw(libc::SYS_fcntl, [int(pipe), libc::F_DUPFD as usize, 10]).unwrap_or(int(pipe));
     let (null, flags) = (c"/dev/null".as_ptr() as usize, libc::O_RDWR as usize);
-    let null = raw(libc::SYS_openat, [libc::AT_FDCWD as usize, null, flags]).unwrap_or(0);
+    let null = raw(libc::SYS_openat, [int(libc::AT_FDCWD), null, flags]).unwrap_or(0);
     // The host has its say there once nobody reads the pipe any more.
     let lasting = if lasts(2) { 2 } else { null };
     for (from, to) in [(null, 0), (lasting, 1), (pipe, 2)] {

@@ -4,7 +4,7 @@ use crate::{datagram, exec, fail, namespace, read, socket};
 use core::ffi::{c_int, c_long};
 use sockeye_shim::{
     Errno,
-    kernel::{self, call},
+    kernel::{self, call, int_of},
 };
 
 /// syscall(2). What does not concern sockets goes to the kernel from here, with nothing on the stack: the number may
@@ -90,35 +90,41 @@ extern "C" fn fail_number(errno: c_int) -> c_int {
 
 /// The calls of this library by number; the arguments are in the registers of a C function's.
 unsafe extern "C" fn ours(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
-    let fd = a as c_int;
+    let fd = int_of(a);
     // SAFETY: the caller's own arguments, of the types that the call of that number has.
     unsafe {
         match number {
-            libc::SYS_socket => socket::socket(fd, b as c_int, c as c_int).into(),
-            libc::SYS_bind => socket::bind(fd, b as *const _, c as u32).into(),
-            libc::SYS_listen => socket::listen(fd, b as c_int).into(),
-            libc::SYS_connect => socket::connect(fd, b as *const _, c as u32).into(),
+            libc::SYS_socket => socket::socket(fd, int_of(b), int_of(c)).into(),
+            libc::SYS_bind => socket::bind(fd, b as *const _, int_of(c).cast_unsigned()).into(),
+            libc::SYS_listen => socket::listen(fd, int_of(b)).into(),
+            libc::SYS_connect => socket::connect(fd, b as *const _, int_of(c).cast_unsigned()).into(),
             libc::SYS_accept => socket::accept(fd, b as *mut _, c as *mut _).into(),
-            libc::SYS_accept4 => socket::accept4(fd, b as *mut _, c as *mut _, d as c_int).into(),
+            libc::SYS_accept4 => socket::accept4(fd, b as *mut _, c as *mut _, int_of(d)).into(),
             libc::SYS_getsockname => socket::getsockname(fd, b as *mut _, c as *mut _).into(),
             libc::SYS_getpeername => socket::getpeername(fd, b as *mut _, c as *mut _).into(),
-            libc::SYS_setsockopt => socket::setsockopt(fd, b as c_int, c as c_int, d as *const _, e as u32).into(),
-            libc::SYS_getsockopt => socket::getsockopt(fd, b as c_int, c as c_int, d as *mut _, e as *mut _).into(),
-            libc::SYS_recvfrom => socket::recvfrom(fd, b as *mut _, c, d as c_int, e as *mut _, f as *mut _) as c_long,
-            libc::SYS_recvmsg => socket::recvmsg(fd, b as *mut _, c as c_int) as c_long,
-            libc::SYS_sendmsg => read::sendmsg(fd, b as *const _, c as c_int) as c_long,
-            libc::SYS_shutdown => datagram::shutdown(fd, b as c_int).into(),
-            libc::SYS_sendmmsg => datagram::sendmmsg(fd, b as *mut _, c as u32, d as c_int).into(),
-            libc::SYS_recvmmsg => datagram::recvmmsg(fd, b as *mut _, c as u32, d as c_int, e as *mut _).into(),
-            libc::SYS_sendto => socket::sendto(fd, b as *const _, c, d as c_int, e as *const _, f as u32) as c_long,
+            libc::SYS_setsockopt => {
+                socket::setsockopt(fd, int_of(b), int_of(c), d as *const _, int_of(e).cast_unsigned()).into()
+            }
+            libc::SYS_getsockopt => socket::getsockopt(fd, int_of(b), int_of(c), d as *mut _, e as *mut _).into(),
+            libc::SYS_recvfrom => socket::recvfrom(fd, b as *mut _, c, int_of(d), e as *mut _, f as *mut _) as c_long,
+            libc::SYS_recvmsg => socket::recvmsg(fd, b as *mut _, int_of(c)) as c_long,
+            libc::SYS_sendmsg => read::sendmsg(fd, b as *const _, int_of(c)) as c_long,
+            libc::SYS_shutdown => datagram::shutdown(fd, int_of(b)).into(),
+            libc::SYS_sendmmsg => datagram::sendmmsg(fd, b as *mut _, int_of(c).cast_unsigned(), int_of(d)).into(),
+            libc::SYS_recvmmsg => {
+                datagram::recvmmsg(fd, b as *mut _, int_of(c).cast_unsigned(), int_of(d), e as *mut _).into()
+            }
+            libc::SYS_sendto => {
+                socket::sendto(fd, b as *const _, c, int_of(d), e as *const _, int_of(f).cast_unsigned()) as c_long
+            }
             libc::SYS_execve => exec::execve(a as *const _, b as *const _, c as *const _).into(),
-            libc::SYS_execveat => exec::execveat(fd, b as *const _, c as *const _, d as *const _, e as c_int).into(),
+            libc::SYS_execveat => exec::execveat(fd, b as *const _, c as *const _, d as *const _, int_of(e)).into(),
             // A ring would make and connect sockets of the kernel's: as in a kernel without rings.
             libc::SYS_io_uring_setup => fail(Errno(libc::ENOSYS)).into(),
             // Allocators close their files so before there is a libc to look up.
             libc::SYS_close => socket::close_by(fd, || kernel::close(fd).map_or_else(fail, |()| 0)).into(),
             _ => match call(number, [a, b, c, d, e, f]) {
-                Ok(result) => result as c_long,
+                Ok(result) => result.cast_signed() as c_long,
                 Err(errno) => fail(errno).into(),
             },
         }

@@ -7,7 +7,7 @@ use crate::{
     bind, control,
     format::{ASSOCIATE, CHECK, DISSOLVE, DatagramHeader, Op, Request},
     host::Host,
-    kernel, open, sockaddr,
+    kernel, narrow, open, sockaddr,
     tag::Tag,
 };
 use core::ptr::null_mut;
@@ -188,7 +188,7 @@ fn destination(name: &[u8], tag: Tag) -> Result<Address> {
     let len = name.len().min(bytes.len());
     bytes[..len].copy_from_slice(&name[..len]);
     if !tag.is(Tag::V6) && len >= 16 && sockaddr::family(&bytes) == Some(libc::AF_UNSPEC) {
-        bytes[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
+        bytes[..2].copy_from_slice(&narrow!(libc::AF_INET => u16).to_ne_bytes());
     }
     sockaddr::read_peer(&bytes[..len], tag)
 }
@@ -208,7 +208,7 @@ fn check(fd: i32, tag: Tag, peer: Address, host: &Host<'_>) -> Result<()> {
     if is_plain && tag.is(Tag::ROUTED) {
         return Ok(());
     }
-    let key = if is_plain { number >> 8 } else { number | 1 << 31 } as i32;
+    let key = if is_plain { number >> 8 } else { number | 1 << 31 }.cast_signed();
     if key != -1 && kernel::option::<i32>(fd, libc::SO_INCOMING_CPU) == Ok(key) {
         return Ok(());
     }

@@ -14,7 +14,7 @@
 //! A filter stays with a process and all it starts until the last of them has ended. Its listener, a descriptor that
 //! no call is ever reported on, hangs up then: who holds it knows exactly how long the tree lives.
 
-use crate::{Errno, Result, kernel};
+use crate::{Errno, Result, kernel, narrow};
 use libc::sock_filter;
 
 /// The architecture whose calls are let through (linux/audit.h).
@@ -40,6 +40,7 @@ const NO_CALL: u8 = 19;
 const ALLOWED: u8 = 20;
 
 /// One step of a filter: a jump goes on so many steps further, as its condition holds or not.
+#[allow(clippy::cast_possible_truncation, reason = "linux/bpf_common.h has no code of more than a byte")]
 pub const fn step(code: u32, k: u32, then: u8, otherwise: u8) -> sock_filter {
     sock_filter { code: code as u16, jt: then, jf: otherwise, k }
 }
@@ -70,7 +71,7 @@ pub const fn verdict(verdict: u32) -> sock_filter {
 }
 
 const fn refusal(errno: i32) -> sock_filter {
-    verdict(libc::SECCOMP_RET_ERRNO | errno as u32)
+    verdict(libc::SECCOMP_RET_ERRNO | errno.cast_unsigned())
 }
 
 /// The filter. Each step's place is its number.
@@ -79,16 +80,16 @@ pub const PROGRAM: [sock_filter; 21] = [
     only(1, ARCHITECTURE, FOREIGN),
     load(NUMBER),
     any(3, X32, X32_CALL),
-    equal(4, libc::SYS_io_uring_setup as u32, NO_CALL),
-    equal(5, libc::SYS_socketpair as u32, PAIR),
-    only(6, libc::SYS_socket as u32, ALLOWED),
+    equal(4, narrow!(libc::SYS_io_uring_setup => u32), NO_CALL),
+    equal(5, narrow!(libc::SYS_socketpair => u32), PAIR),
+    only(6, narrow!(libc::SYS_socket => u32), ALLOWED),
     load(FIRST_ARGUMENT),
-    equal(8, libc::AF_NETLINK as u32, ALLOWED),
+    equal(8, narrow!(libc::AF_NETLINK => u32), ALLOWED),
     load(FIRST_ARGUMENT),
-    equal(10, libc::AF_UNIX as u32, ALLOWED),
+    equal(10, narrow!(libc::AF_UNIX => u32), ALLOWED),
     refusal(libc::EAFNOSUPPORT),
-    equal(12, X32 | libc::SYS_exit as u32, ALLOWED),
-    equal(13, X32 | libc::SYS_exit_group as u32, ALLOWED),
+    equal(12, X32 | narrow!(libc::SYS_exit => u32), ALLOWED),
+    equal(13, X32 | narrow!(libc::SYS_exit_group => u32), ALLOWED),
     refusal(libc::ENOSYS),
     only(15, NARROW, NO_CALL),
     load(NUMBER),

@@ -46,7 +46,7 @@ pub fn token_from_text(text: &[u8]) -> Option<Token> {
     let mut token = [0; 16];
     for (two, byte) in text.chunks_exact(2).zip(&mut token) {
         let digit = |at: usize| (two[at] as char).to_digit(16);
-        *byte = (digit(0)? << 4 | digit(1)?) as u8;
+        *byte = u8::try_from(digit(0)? << 4 | digit(1)?).ok()?;
     }
     Some(token)
 }
@@ -227,7 +227,7 @@ pub const MEANT: usize = 2048;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Data {
     bytes: [u8; DATA],
-    len: usize,
+    len: u16,
 }
 
 impl Data {
@@ -238,13 +238,13 @@ impl Data {
     pub fn of(bytes: &[u8]) -> Option<Self> {
         let mut data = Self::NONE;
         data.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        data.len = bytes.len();
+        data.len = u16::try_from(bytes.len()).ok()?;
         Some(data)
     }
 
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        &self.bytes[..usize::from(self.len)]
     }
 }
 
@@ -298,7 +298,7 @@ impl Request {
             out.put(&number.to_le_bytes());
         }
         out.put(&self.address.to_bytes());
-        out.put(&(self.data.len as u16).to_le_bytes());
+        out.put(&self.data.len.to_le_bytes());
         out.put(&self.data.bytes);
         bytes
     }
@@ -357,7 +357,7 @@ impl Response {
         out.put(&self.errno.to_le_bytes());
         out.put(&self.local.to_bytes());
         out.put(&self.remote.to_bytes());
-        out.put(&(self.data.len as u16).to_le_bytes());
+        out.put(&self.data.len.to_le_bytes());
         out.put(&self.data.bytes);
         bytes
     }
@@ -457,7 +457,7 @@ impl<'a> Writer<'a> {
     }
 
     pub(crate) fn put_data(&mut self, data: &Data) {
-        self.put(&(data.len as u16).to_le_bytes());
+        self.put(&data.len.to_le_bytes());
         self.put(&data.bytes);
     }
 
@@ -519,9 +519,9 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn data(&mut self) -> Result<Data, Fault> {
-        let len = usize::from(self.u16()?);
+        let len = self.u16()?;
         let bytes = self.take()?;
-        if len > DATA { Err(Fault::Malformed) } else { Ok(Data { bytes, len }) }
+        if usize::from(len) > DATA { Err(Fault::Malformed) } else { Ok(Data { bytes, len }) }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     address::Address,
     format::{DATA, Data, Op, Reader, Request},
     host::Host,
+    narrow,
 };
 
 /// IFNAMSIZ: the room for a name, a NUL at its end.
@@ -70,7 +71,7 @@ impl<'a> Interface<'a> {
         head[22..26].copy_from_slice(&self.mtu.to_le_bytes());
         head[26..28].copy_from_slice(&self.hardware.to_le_bytes());
         head[28..34].copy_from_slice(&self.mac);
-        head[34] = count as u8;
+        head[34] = u8::try_from(count).unwrap_or(u8::MAX);
         let all = self.addresses[..count].as_flattened();
         rest[..all.len()].copy_from_slice(all);
         used + HEAD + all.len()
@@ -212,7 +213,8 @@ fn answer(request: u64, interface: &Interface<'_>) -> Result<[u8; 24]> {
     let first = || interface.own().next().ok_or(Errno(libc::EADDRNOTAVAIL));
     match request {
         libc::SIOCGIFINDEX => put(&i32::from(interface.index).to_ne_bytes()),
-        libc::SIOCGIFFLAGS => put(&(interface.flags as u16).to_ne_bytes()),
+        // A short in the kernel, too.
+        libc::SIOCGIFFLAGS => put(&((interface.flags & 0xffff) as u16).to_ne_bytes()),
         libc::SIOCGIFMTU => put(&interface.mtu.to_ne_bytes()),
         libc::SIOCGIFADDR | libc::SIOCGIFDSTADDR => put(&internet(first()?.local)),
         libc::SIOCGIFBRDADDR => put(&internet(first()?.broadcast.unwrap_or([0; 4]))),
@@ -229,7 +231,7 @@ fn answer(request: u64, interface: &Interface<'_>) -> Result<[u8; 24]> {
 
 /// A `struct sockaddr_in` without a port.
 pub fn internet([a, b, c, d]: [u8; 4]) -> [u8; 16] {
-    let [low, high] = (libc::AF_INET as u16).to_ne_bytes();
+    let [low, high] = narrow!(libc::AF_INET => u16).to_ne_bytes();
     [low, high, 0, 0, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0]
 }
 

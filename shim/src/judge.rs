@@ -165,7 +165,7 @@ fn table<const N: usize>(fd: i32, offset: u64, size: u16, count: u16) -> impl It
 
 fn names_musl(fd: i32, offset: u64, size: u64) -> Result<bool> {
     let mut path = [0; 256];
-    let room = path.len().min(size as usize);
+    let room = path.len().min(usize::try_from(size).unwrap_or(usize::MAX));
     let len = kernel::read_at(fd, &mut path[..room], offset)?;
     Ok(path[..len].windows(7).any(|part| part == b"ld-musl"))
 }

@@ -1,7 +1,7 @@
 //! System calls, made directly: the names of libc are what the preload library stands in for, and errno, cancellation
 //! and the loader are libc's affair. The only `unsafe` of this crate.
 
-use crate::{Errno, Result, name::Name};
+use crate::{Errno, Result, name::Name, narrow};
 use core::{
     ffi::c_long,
     mem::{MaybeUninit, size_of},
@@ -19,11 +19,11 @@ use core::{
 #[cfg(target_arch = "x86_64")]
 pub unsafe fn call(number: c_long, args: [usize; 6]) -> Result<usize> {
     let [a, b, c, d, e, f] = args;
-    let mut result = number as isize;
+    let result;
     // SAFETY: the registers are those of the kernel's convention; the caller vouches for the arguments.
     unsafe {
-        core::arch::asm!("syscall", inlateout("rax") result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
-            in("r8") e, in("r9") f, lateout("rcx") _, lateout("r11") _, options(nostack));
+        core::arch::asm!("syscall", inlateout("rax") number => result, in("rdi") a, in("rsi") b, in("rdx") c,
+            in("r10") d, in("r8") e, in("r9") f, lateout("rcx") _, lateout("r11") _, options(nostack));
     }
     verdict(result)
 }
@@ -40,7 +40,7 @@ pub unsafe fn call(number: c_long, args: [usize; 6]) -> Result<usize> {
 #[cfg(target_arch = "aarch64")]
 pub unsafe fn call(number: c_long, args: [usize; 6]) -> Result<usize> {
     let [a, b, c, d, e, f] = args;
-    let mut result = a as isize;
+    let mut result = a.cast_signed();
     // SAFETY: the registers are those of the kernel's convention; the caller vouches for the arguments.
     unsafe {
         core::arch::asm!("svc 0", inlateout("x0") result, in("x1") b, in("x2") c, in("x3") d, in("x4") e,
@@ -50,7 +50,22 @@ pub unsafe fn call(number: c_long, args: [usize; 6]) -> Result<usize> {
 }
 
 fn verdict(result: isize) -> Result<usize> {
-    if (-4095..0).contains(&result) { Err(Errno(-result as i32)) } else { Ok(result as usize) }
+    match i32::try_from(result) {
+        Ok(errno @ -4095..0) => Err(Errno(-errno)),
+        _ => Ok(result.cast_unsigned()),
+    }
+}
+
+/// An int in a register.
+#[allow(clippy::cast_sign_loss, reason = "the kernel takes the low half, and that is the int again")]
+pub const fn int(value: i32) -> usize {
+    value as usize
+}
+
+/// The int that a call came to: a descriptor, for one.
+#[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "it was an int in the kernel")]
+pub const fn int_of(result: usize) -> i32 {
+    result as i32
 }
 
 /// A `sockaddr_un` as the kernel fills or reads it.
@@ -69,19 +84,19 @@ impl UnixAddress {
 
     /// That of an abstract name.
     pub fn of(name: &Name) -> Self {
-        let mut address = Self { family: libc::AF_UNIX as u16, ..Self::empty() };
+        let mut address = Self { family: narrow!(libc::AF_UNIX => u16), ..Self::empty() };
         let bytes = name.as_bytes();
         address.path[1..=bytes.len()].copy_from_slice(bytes);
-        address.len = 3 + bytes.len() as u32;
+        address.len = 3 + name.len();
         address
     }
 
     /// That of a file; nothing if the path is too long for one.
     pub fn of_path(path: &[u8]) -> Option<Self> {
-        let mut address = Self { family: libc::AF_UNIX as u16, ..Self::empty() };
+        let mut address = Self { family: narrow!(libc::AF_UNIX => u16), ..Self::empty() };
         // With its NUL.
         address.path[..107].get_mut(..path.len())?.copy_from_slice(path);
-        address.len = 3 + path.len() as u32;
+        address.len = 3 + u32::try_from(path.len()).ok()?;
         Some(address)
     }
 
@@ -118,18 +133,18 @@ impl UnixAddress {
 /// socket(2).
 pub fn socket(domain: i32, kind: i32, protocol: i32) -> Result<i32> {
     // SAFETY: no pointers.
-    unsafe { call(libc::SYS_socket, [domain as usize, kind as usize, protocol as usize, 0, 0, 0]) }.map(|fd| fd as i32)
+    unsafe { call(libc::SYS_socket, [int(domain), int(kind), int(protocol), 0, 0, 0]) }.map(int_of)
 }
 
 /// close(2).
 pub fn close(fd: i32) -> Result<()> {
     // SAFETY: no pointers.
-    unsafe { call(libc::SYS_close, [fd as usize, 0, 0, 0, 0, 0]) }.map(drop)
+    unsafe { call(libc::SYS_close, [int(fd), 0, 0, 0, 0, 0]) }.map(drop)
 }
 
 fn id(number: c_long) -> u32 {
     // SAFETY: the calls made here have no arguments.
-    unsafe { call(number, [0; 6]) }.unwrap_or(0) as u32
+    unsafe { call(number, [0; 6]) }.map_or(0, |id| int_of(id).cast_unsigned())
 }
 
 /// getuid(2).
@@ -161,7 +176,7 @@ pub struct Status {
 pub fn status(fd: i32) -> Result<Status> {
     let mut stat = MaybeUninit::<libc::stat>::zeroed();
     // SAFETY: room for the answer.
-    unsafe { call(libc::SYS_fstat, [fd as usize, stat.as_mut_ptr() as usize, 0, 0, 0, 0]) }?;
+    unsafe { call(libc::SYS_fstat, [int(fd), stat.as_mut_ptr() as usize, 0, 0, 0, 0]) }?;
     // SAFETY: the kernel has filled it, and zeros were there before.
     let stat = unsafe { stat.assume_init() };
     Ok(Status { mode: stat.st_mode, uid: stat.st_uid, gid: stat.st_gid })
@@ -172,34 +187,35 @@ pub fn has_capabilities(fd: i32) -> bool {
     let (mut value, name) = ([0u8; 64], c"security.capability");
     let (at, name) = (value.as_mut_ptr() as usize, name.as_ptr() as usize);
     // SAFETY: a string, and room for the value.
-    unsafe { call(libc::SYS_fgetxattr, [fd as usize, name, at, value.len(), 0, 0]) }.is_ok()
+    unsafe { call(libc::SYS_fgetxattr, [int(fd), name, at, value.len(), 0, 0]) }.is_ok()
 }
 
 /// pread(2).
 pub fn read_at(fd: i32, into: &mut [u8], offset: u64) -> Result<usize> {
     let (at, room) = (into.as_mut_ptr() as usize, into.len());
+    let offset = usize::try_from(offset).map_err(|_| Errno(libc::EINVAL))?;
     // SAFETY: the kernel writes at most as many bytes as there is room for.
-    unsafe { call(libc::SYS_pread64, [fd as usize, at, room, offset as usize, 0, 0]) }
+    unsafe { call(libc::SYS_pread64, [int(fd), at, room, offset, 0, 0]) }
 }
 
 /// bind(2) to an abstract name.
 pub fn bind(fd: i32, name: &Name) -> Result<()> {
     let address = UnixAddress::of(name);
     // SAFETY: the address lives through the call and has the length given.
-    unsafe { call(libc::SYS_bind, [fd as usize, (&raw const address) as usize, address.size(), 0, 0, 0]) }.map(drop)
+    unsafe { call(libc::SYS_bind, [int(fd), (&raw const address) as usize, address.size(), 0, 0, 0]) }.map(drop)
 }
 
 /// Puts the file of `new` in the place of `fd`'s (dup3(2)), with the flags that the descriptor has and its file had.
 pub fn replace(fd: i32, new: i32) -> Result<()> {
     let control = |fd: i32, command: i32, argument: usize| {
         // SAFETY: no pointers.
-        unsafe { call(libc::SYS_fcntl, [fd as usize, command as usize, argument, 0, 0, 0]) }
+        unsafe { call(libc::SYS_fcntl, [int(fd), int(command), argument, 0, 0, 0]) }
     };
     control(new, libc::F_SETFL, control(fd, libc::F_GETFL, 0)?)?;
     let close_on_exec = control(fd, libc::F_GETFD, 0)? & libc::FD_CLOEXEC as usize != 0;
     let flags = if close_on_exec { libc::O_CLOEXEC as usize } else { 0 };
     // SAFETY: no pointers.
-    unsafe { call(libc::SYS_dup3, [new as usize, fd as usize, flags, 0, 0, 0]) }.map(drop)
+    unsafe { call(libc::SYS_dup3, [int(new), int(fd), flags, 0, 0, 0]) }.map(drop)
 }
 
 /// connect(2) to an abstract name.
@@ -211,7 +227,7 @@ pub fn connect(fd: i32, name: &Name) -> Result<()> {
 pub fn connect_to(fd: i32, address: &UnixAddress) -> Result<()> {
     let at = (&raw const *address) as usize;
     // SAFETY: the address lives through the call and has the length given.
-    unsafe { call(libc::SYS_connect, [fd as usize, at, address.size(), 0, 0, 0]) }.map(drop)
+    unsafe { call(libc::SYS_connect, [int(fd), at, address.size(), 0, 0, 0]) }.map(drop)
 }
 
 /// How long connecting waits for its turn at most, in milliseconds.
@@ -237,7 +253,7 @@ pub fn connect_in_turn(fd: i32, name: &Name) -> Result<()> {
 /// listen(2).
 pub fn listen(fd: i32, backlog: i32) -> Result<()> {
     // SAFETY: no pointers.
-    unsafe { call(libc::SYS_listen, [fd as usize, backlog as usize, 0, 0, 0, 0]) }.map(drop)
+    unsafe { call(libc::SYS_listen, [int(fd), int(backlog), 0, 0, 0, 0]) }.map(drop)
 }
 
 /// getsockname(2) of an AF_UNIX socket.
@@ -254,7 +270,7 @@ fn name_by(number: c_long, fd: i32) -> Result<UnixAddress> {
     let mut address = UnixAddress::empty();
     let (at, len) = (address.as_mut_ptr() as usize, address.len_mut_ptr() as usize);
     // SAFETY: both pointers are into `address`, which has the room it says.
-    unsafe { call(number, [fd as usize, at, len, 0, 0, 0]) }?;
+    unsafe { call(number, [int(fd), at, len, 0, 0, 0]) }?;
     Ok(address)
 }
 
@@ -273,10 +289,10 @@ impl Plain for [i64; 2] {}
 /// What the kernel says; EINVAL if the size is another.
 pub fn option<T: Plain>(fd: i32, name: i32) -> Result<T> {
     let mut value = T::default();
-    let mut len = size_of::<T>() as u32;
+    let mut len = narrow!(size_of::<T>() => u32);
     let (at, room) = ((&raw mut value) as usize, (&raw mut len) as usize);
     // SAFETY: `value` has room for `len` bytes, and may be any bytes.
-    unsafe { call(libc::SYS_getsockopt, [fd as usize, libc::SOL_SOCKET as usize, name as usize, at, room, 0]) }?;
+    unsafe { call(libc::SYS_getsockopt, [int(fd), int(libc::SOL_SOCKET), int(name), at, room, 0]) }?;
     if len as usize == size_of::<T>() { Ok(value) } else { Err(Errno(libc::EINVAL)) }
 }
 
@@ -290,14 +306,14 @@ pub fn network_of(fd: i32) -> u64 {
 pub fn set_option(fd: i32, name: i32, value: &[u8]) -> Result<()> {
     let (at, len) = (value.as_ptr() as usize, value.len());
     // SAFETY: the slice lives through the call.
-    unsafe { call(libc::SYS_setsockopt, [fd as usize, libc::SOL_SOCKET as usize, name as usize, at, len, 0]) }.map(drop)
+    unsafe { call(libc::SYS_setsockopt, [int(fd), int(libc::SOL_SOCKET), int(name), at, len, 0]) }.map(drop)
 }
 
 /// send(2), without SIGPIPE.
 pub fn send(fd: i32, bytes: &[u8]) -> Result<usize> {
     let flags = libc::MSG_NOSIGNAL as usize;
     // SAFETY: the slice lives through the call.
-    unsafe { call(libc::SYS_sendto, [fd as usize, bytes.as_ptr() as usize, bytes.len(), flags, 0, 0]) }
+    unsafe { call(libc::SYS_sendto, [int(fd), bytes.as_ptr() as usize, bytes.len(), flags, 0, 0]) }
 }
 
 fn pieces<const N: usize>(of: &[&[u8]; N]) -> [libc::iovec; N] {
@@ -308,7 +324,7 @@ fn pieces<const N: usize>(of: &[&[u8]; N]) -> [libc::iovec; N] {
 pub fn write_pieces<const N: usize>(fd: i32, of: &[&[u8]; N]) -> Result<usize> {
     let pieces = pieces(of);
     // SAFETY: the slices live through the call and are only read.
-    unsafe { call(libc::SYS_writev, [fd as usize, pieces.as_ptr() as usize, N, 0, 0, 0]) }
+    unsafe { call(libc::SYS_writev, [int(fd), pieces.as_ptr() as usize, N, 0, 0, 0]) }
 }
 
 /// Sends a datagram to an address (sendmsg(2)), without SIGPIPE and without waiting.
@@ -318,7 +334,7 @@ pub fn send_pieces<const N: usize>(fd: i32, to: &UnixAddress, of: &[&[u8]; N]) -
     let flags = (libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) as usize;
     // SAFETY: a msghdr of 64-bit Linux (the name, the pieces and how many, no control, no flags), whose parts live
     // through the call and are only read.
-    unsafe { call(libc::SYS_sendmsg, [fd as usize, message.as_ptr() as usize, flags, 0, 0, 0]) }
+    unsafe { call(libc::SYS_sendmsg, [int(fd), message.as_ptr() as usize, flags, 0, 0, 0]) }
 }
 
 /// recv(2); begins again after a signal.
@@ -335,7 +351,7 @@ pub fn recv(fd: i32, bytes: &mut [u8]) -> Result<usize> {
 pub fn recv_once(fd: i32, bytes: &mut [u8]) -> Result<usize> {
     let at = bytes.as_mut_ptr() as usize;
     // SAFETY: the slice lives through the call.
-    unsafe { call(libc::SYS_recvfrom, [fd as usize, at, bytes.len(), 0, 0, 0]) }
+    unsafe { call(libc::SYS_recvfrom, [int(fd), at, bytes.len(), 0, 0, 0]) }
 }
 
 /// Which of IN, OUT, ERR and HUP a descriptor has now.
@@ -384,7 +400,7 @@ pub fn lend(fd: i32, bytes: &[u8], lent: &[i32]) -> Result<usize> {
     let flags = libc::MSG_NOSIGNAL as usize;
     // SAFETY: a msghdr of 64-bit Linux (no name, one piece, one control message or none, no flags), whose parts live
     // through the call and are only read.
-    unsafe { call(libc::SYS_sendmsg, [fd as usize, message.as_ptr() as usize, flags, 0, 0, 0]) }
+    unsafe { call(libc::SYS_sendmsg, [int(fd), message.as_ptr() as usize, flags, 0, 0, 0]) }
 }
 
 /// seccomp(2) with SECCOMP_SET_MODE_FILTER. Returns what the call does: the listener's descriptor, if one is asked for.
@@ -393,16 +409,18 @@ pub fn lend(fd: i32, bytes: &[u8], lent: &[i32]) -> Result<usize> {
 ///
 /// What the kernel says.
 pub fn set_filter(program: &[libc::sock_filter], flags: libc::c_ulong) -> Result<i32> {
-    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };
+    let invalid = |_| Errno(libc::EINVAL);
+    let (len, flags) = (u16::try_from(program.len()).map_err(invalid)?, usize::try_from(flags).map_err(invalid)?);
+    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
     let (mode, at) = (libc::SECCOMP_SET_MODE_FILTER as usize, (&raw const program) as usize);
     // SAFETY: the kernel reads the program, which lives through the call.
-    unsafe { call(libc::SYS_seccomp, [mode, flags as usize, at, 0, 0, 0]) }.map(|result| result as i32)
+    unsafe { call(libc::SYS_seccomp, [mode, flags, at, 0, 0, 0]) }.map(int_of)
 }
 
 /// Whether this thread gains no rights by exec any more (PR_GET_NO_NEW_PRIVS).
 pub fn gains_no_rights() -> bool {
     // SAFETY: no pointers.
-    let answer = unsafe { call(libc::SYS_prctl, [libc::PR_GET_NO_NEW_PRIVS as usize, 0, 0, 0, 0, 0]) };
+    let answer = unsafe { call(libc::SYS_prctl, [int(libc::PR_GET_NO_NEW_PRIVS), 0, 0, 0, 0, 0]) };
     answer == Ok(1)
 }
 
@@ -425,5 +443,5 @@ pub fn is_administrator() -> bool {
 /// What the kernel says.
 pub fn give_up_new_rights() -> Result<()> {
     // SAFETY: no pointers.
-    unsafe { call(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS as usize, 1, 0, 0, 0, 0]) }.map(drop)
+    unsafe { call(libc::SYS_prctl, [int(libc::PR_SET_NO_NEW_PRIVS), 1, 0, 0, 0, 0]) }.map(drop)
 }

@@ -5,6 +5,7 @@
 //! descriptor. It keeps nothing: which socket a descriptor is and what it is doing is in the kernel, in its [`tag`]
 //! and in its [`name`]s. Nothing here allocates, locks, or has a symbol of its own.
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap))]
 
 pub mod accept;
 pub mod address;
@@ -30,6 +31,7 @@ pub mod sockaddr;
 pub mod stderr;
 pub mod tag;
 pub mod variables;
+mod width;
 
 /// An error number of Linux, positive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,7 +26,7 @@ const ID: usize = 16;
 #[derive(Clone, Copy)]
 pub struct Name {
     bytes: [u8; 107],
-    len: usize,
+    len: u8,
 }
 
 /// What a name of a stack's says.
@@ -140,14 +140,21 @@ pub fn stack_of(specification: &[u8]) -> Option<([u8; STACK_MAX], usize)> {
 impl Name {
     /// The bytes after the NUL.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        &self.bytes[..usize::from(self.len)]
+    }
+
+    /// How many they are.
+    pub(crate) fn len(&self) -> u32 {
+        self.len.into()
     }
 
     fn push(&mut self, bytes: &[u8]) {
         // The longest of all, an accepted connection's with the longest stack name, is 8+31+3+16+1+48 = 107 bytes.
-        if let Some(room) = self.bytes.get_mut(self.len..self.len + bytes.len()) {
+        let begin = usize::from(self.len);
+        let end = begin + bytes.len();
+        if let (Some(room), Ok(len)) = (self.bytes.get_mut(begin..end), u8::try_from(end)) {
             room.copy_from_slice(bytes);
-            self.len += bytes.len();
+            self.len = len;
         }
     }
 
@@ -155,7 +162,7 @@ impl Name {
         self.push(kind);
         let mut digits = [0; ID];
         for (place, digit) in digits.iter_mut().enumerate() {
-            *digit = b"0123456789abcdef"[(id >> (60 - 4 * place)) as usize & 15];
+            *digit = b"0123456789abcdef"[(id >> (60 - 4 * place) & 15) as usize];
         }
         self.push(&digits);
     }

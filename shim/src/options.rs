@@ -244,7 +244,7 @@ pub fn read(fd: i32, tag: Tag, level: i32, name: i32, room: usize, host: &Host<'
 fn ask(fd: i32, tag: Tag, option: (i32, i32), room: usize, host: &Host<'_>) -> Result<Option<Data>> {
     let mut request = Request::new(Op::GetOption, host.token);
     (request.level, request.name, request.flags) = (option.0, option.1, u32::from(tag.flags));
-    request.value = room.min(DATA) as i32;
+    request.value = i32::try_from(room.min(DATA)).unwrap_or(i32::MAX);
     host.ask_about(fd, &request).map(|response| Some(response.data))
 }
 

@@ -73,7 +73,7 @@ fn hash(part: Part, (stack, network): (&[u8], u64), token: &Token) -> [u8; HASH]
     data[1..HEAD].copy_from_slice(&network.to_ne_bytes());
     data[HEAD..HEAD + stack.len()].copy_from_slice(stack);
     let hash = siphash_2_4(token, &data[..HEAD + stack.len()]);
-    core::array::from_fn(|place| b"0123456789abcdef"[(hash >> (60 - 4 * place)) as usize & 15])
+    core::array::from_fn(|place| b"0123456789abcdef"[(hash >> (60 - 4 * place) & 15) as usize])
 }
 
 #[cfg(test)]

@@ -3,8 +3,7 @@
 
 /// The hash of `data` under `key`. Without the key it tells nothing of either.
 pub fn siphash_2_4(key: &[u8; 16], data: &[u8]) -> u64 {
-    let bits = u128::from_le_bytes(*key);
-    let (k0, k1) = (bits as u64, (bits >> 64) as u64);
+    let [k0, k1] = [0, 8].map(|at| u64::from_le_bytes(core::array::from_fn(|place| key[at + place])));
     let mut v = [
         k0 ^ 0x736f_6d65_7073_6575,
         k1 ^ 0x646f_7261_6e64_6f6d,
@@ -22,7 +21,7 @@ pub fn siphash_2_4(key: &[u8; 16], data: &[u8]) -> u64 {
     // The last word has what is left, and the length in its highest byte.
     let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);
-    last[7] = data.len() as u8;
+    last[7] = data.len().to_le_bytes()[0];
     absorb(u64::from_le_bytes(last));
     v[2] ^= 0xff;
     (0..4).for_each(|_| sip_round(&mut v));

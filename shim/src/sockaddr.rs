@@ -1,6 +1,6 @@
 //! Internet addresses as programs give and take them: `struct sockaddr_in` and `struct sockaddr_in6`, as bytes.
 
-use crate::{Errno, Result, address::Address, tag::Tag};
+use crate::{Errno, Result, address::Address, narrow, tag::Tag};
 
 const IN: usize = 16;
 const IN6: usize = 28;
@@ -72,11 +72,11 @@ pub fn write(address: Address, tag: Tag) -> ([u8; IN6], usize) {
     let mut bytes = [0; IN6];
     bytes[2..4].copy_from_slice(&address.port.to_be_bytes());
     if tag.is(Tag::V6) {
-        bytes[..2].copy_from_slice(&(libc::AF_INET6 as u16).to_ne_bytes());
+        bytes[..2].copy_from_slice(&narrow!(libc::AF_INET6 => u16).to_ne_bytes());
         bytes[8..24].copy_from_slice(&address.ip);
         return (bytes, IN6);
     }
-    bytes[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
+    bytes[..2].copy_from_slice(&narrow!(libc::AF_INET => u16).to_ne_bytes());
     bytes[4..8].copy_from_slice(&address.to_v4().unwrap_or([0; 4]));
     (bytes, IN)
 }

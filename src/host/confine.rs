@@ -27,6 +27,7 @@ use crate::{
         },
     },
 };
+use sockeye_shim::narrow;
 use std::{env, ffi::c_long, fmt::Display, path::PathBuf};
 
 const OTHERWISE: Otherwise = if cfg!(debug_assertions) { Otherwise::Kill } else { Otherwise::Refuse };
@@ -139,11 +140,11 @@ const OLDER: &[(c_long, When)] = &[
 const OLDER: &[(c_long, When)] = &[];
 
 /// How much waits in a program's end; whether a descriptor is a fence's; that the way to syslog(3) holds nobody up.
-const QUEUED: u32 = libc::FIONREAD as u32;
-const FENCE: u32 = fence::ID_VALID as u32;
-const NO_WAIT: u32 = libc::FIONBIO as u32;
+const QUEUED: u32 = narrow!(libc::FIONREAD => u32);
+const FENCE: u32 = narrow!(fence::ID_VALID => u32);
+const NO_WAIT: u32 = narrow!(libc::FIONBIO => u32);
 /// Whether a TAP or TUN device is up.
-const IS_UP: u32 = libc::SIOCGIFFLAGS as u32;
+const IS_UP: u32 = narrow!(libc::SIOCGIFFLAGS => u32);
 
 /// The calls of a host with such a device.
 fn table(kind: Kind) -> Vec<Rule> {

@@ -61,7 +61,7 @@ impl Door {
     pub const fn share(self) -> usize {
         match self {
             // The kernel lets one more wait than it is told.
-            Self::Requests => 1 + Self::Requests.backlog() as usize,
+            Self::Requests => 1 + Self::Requests.backlog().unsigned_abs() as usize,
             Self::PublicRequests => 16,
         }
     }

@@ -9,6 +9,7 @@ use crate::{
 use sockeye_shim::{
     format::{DATA, Data},
     interface::{ADDRESS, Interface},
+    narrow,
 };
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -40,7 +41,7 @@ fn address(cidr: &Cidr) -> Option<[u8; ADDRESS]> {
 fn put_loopback(out: &mut [u8; DATA]) -> usize {
     let addresses = [address(&Cidr { addr: IpAddr::V4(Ipv4Addr::LOCALHOST), prefix: 8 }).unwrap_or_default()];
     let loopback = Interface {
-        index: interface_index(IfaceId::LOOPBACK) as u16,
+        index: narrow!(interface_index(IfaceId::LOOPBACK) => u16),
         flags: (libc::IFF_UP | libc::IFF_LOOPBACK | libc::IFF_RUNNING | libc::IFF_LOWER_UP) as u32,
         mtu: LOOPBACK_MTU,
         hardware: libc::ARPHRD_LOOPBACK,
@@ -57,8 +58,8 @@ fn put_device(out: &mut [u8; DATA], used: usize, (name, own): (&str, &[Cidr]), a
         Medium::Ip => (libc::IFF_POINTOPOINT | libc::IFF_NOARP | libc::IFF_MULTICAST, libc::ARPHRD_NONE, [0; 6]),
     };
     let device = Interface {
-        index: interface_index(IfaceId::DEVICE) as u16,
-        flags: (libc::IFF_UP | libc::IFF_RUNNING | libc::IFF_LOWER_UP | kind) as u32,
+        index: narrow!(interface_index(IfaceId::DEVICE) => u16),
+        flags: (libc::IFF_UP | libc::IFF_RUNNING | libc::IFF_LOWER_UP | kind).cast_unsigned(),
         mtu: adapter.mtu,
         hardware,
         mac,

@@ -151,14 +151,15 @@ impl Lookup {
 }
 
 fn random() -> u16 {
-    entropy::seed()[0] as u16
+    let [first, second, ..] = entropy::seed()[0].to_ne_bytes();
+    u16::from_ne_bytes([first, second])
 }
 
 /// Binds to a port of chance; the stack's own choice is a sequence for each destination (RFC 6056), of which one
 /// datagram seen would tell the next.
 fn bind(mut to: impl FnMut(u16) -> Result<()>) -> Result<()> {
-    let many = u32::from(PORTS.1 - PORTS.0) + 1;
-    let port = || PORTS.0 + (entropy::seed()[0] as u32 % many) as u16;
+    let many = u64::from(PORTS.1 - PORTS.0) + 1;
+    let port = || PORTS.0 + u16::try_from(entropy::seed()[0] % many).unwrap_or_default();
     let taken = |result: &Result<()>| *result == Err(Error::AddrInUse);
     (0..PORT_TRIES).map(|_| to(port())).find(|result| !taken(result)).unwrap_or(Err(Error::AddrInUse))
 }

@@ -20,6 +20,7 @@
 //! | `life.rs` `tree.rs` `farewell.rs` | who uses the stack, when it ends; trees behind the fence; telling who waits |
 //! | `confine.rs` | what the host gives up, once it has what it needs |
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap))]
 
 mod bridge;
 pub mod client;

@@ -72,8 +72,8 @@ impl Host {
         let open = self.slots.values().filter(|slot| is_open(&slot.item)).count();
         let mut counts = [0; 8];
         let (first, second) = counts.split_at_mut(4);
-        first.copy_from_slice(&(users as u32).to_le_bytes());
-        second.copy_from_slice(&(open as u32).to_le_bytes());
+        first.copy_from_slice(&u32::try_from(users).unwrap_or(u32::MAX).to_le_bytes());
+        second.copy_from_slice(&u32::try_from(open).unwrap_or(u32::MAX).to_le_bytes());
         counts
     }
 }

@@ -135,7 +135,7 @@ pub fn response(op: Op, found: &Found) -> Response {
     if op == Op::Resolve {
         let name_len = if name.len() > NAME { 0 } else { name.len() };
         let count = found.addresses.len().min((DATA - 1 - name_len) / Address::SIZE);
-        bytes.push(count as u8);
+        bytes.push(u8::try_from(count).unwrap_or(u8::MAX));
         for addr in &found.addresses[..count] {
             bytes.extend(mapped(Endpoint::new(*addr, 0)).to_bytes());
         }

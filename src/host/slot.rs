@@ -173,7 +173,7 @@ impl Interest {
 
     /// Asks for edges of `events` on `fd`, to be told as `slot`. It ends when the descriptor is closed.
     pub fn add(&self, fd: &impl AsFd, events: i32, slot: u64) -> crate::error::Result<()> {
-        let event = libc::epoll_event { events: (events | libc::EPOLLET) as u32, u64: slot };
+        let event = libc::epoll_event { events: (events | libc::EPOLLET).cast_unsigned(), u64: slot };
         readiness::control(self.0, libc::EPOLL_CTL_ADD, fd.as_fd().as_raw_fd(), event)
     }
 
@@ -195,7 +195,7 @@ impl Interest {
     }
 
     fn control_level(&self, op: i32, fd: RawFd, events: i32, slot: u64) -> crate::error::Result<()> {
-        readiness::control(self.0, op, fd, libc::epoll_event { events: events as u32, u64: slot })
+        readiness::control(self.0, op, fd, libc::epoll_event { events: events.cast_unsigned(), u64: slot })
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::placeholder::{self, checked};
 use crate::error::{Error, Result};
+use sockeye_shim::narrow;
 use std::ffi::{c_int, c_long, c_void};
 
 /// Send buffers that what lies unread in the other end's queue fills, and does not fill.
@@ -114,7 +115,7 @@ impl Doorbell {
 
     /// No ERR.
     pub fn take_error(&self) {
-        let (mut error, mut len): (c_int, libc::socklen_t) = (0, size_of::<c_int>() as libc::socklen_t);
+        let (mut error, mut len): (c_int, libc::socklen_t) = (0, narrow!(size_of::<c_int>() => libc::socklen_t));
         // SAFETY: an int, with its length.
         unsafe {
             libc::syscall(

@@ -14,7 +14,7 @@ use std::{
 pub fn read_at(fd: c_int, into: &mut [u8], offset: i64) -> Result<usize> {
     // SAFETY: the kernel writes at most `into.len()` bytes to memory that is ours to write.
     let read = unsafe { libc::syscall(libc::SYS_pread64, fd, into.as_mut_ptr(), into.len(), offset) };
-    checked(read).map(|read| read as usize)
+    checked(read).map(|read| read.unsigned_abs() as usize)
 }
 
 /// Where the next read(2) of `fd` begins, bytes.

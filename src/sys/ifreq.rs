@@ -1,5 +1,6 @@
 //! What netdevice(7) knows of an interface, asked by ioctl on any socket of the namespace.
 
+use sockeye_shim::narrow;
 use std::{
     ffi::{c_char, c_int, c_ulong, c_void},
     io, mem,
@@ -30,7 +31,7 @@ pub(super) fn request(name: &str) -> io::Result<libc::ifreq> {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
-        *to = from as c_char;
+        *to = c_char::from_ne_bytes([from]);
     }
     Ok(request)
 }
@@ -67,7 +68,7 @@ pub fn mtu(name: &str) -> io::Result<u32> {
 /// # Errors
 /// ENODEV when there is no such interface.
 pub fn is_up(name: &str) -> io::Result<bool> {
-    Ok(flags(name)? & libc::IFF_UP as i16 != 0)
+    Ok(flags(name)? & narrow!(libc::IFF_UP => i16) != 0)
 }
 
 fn flags(name: &str) -> io::Result<i16> {
@@ -82,7 +83,7 @@ fn flags(name: &str) -> io::Result<i16> {
 /// # Errors
 /// ENODEV, EPERM.
 pub fn set_up(name: &str, up: bool) -> io::Result<()> {
-    let bit = libc::IFF_UP as i16;
+    let bit = narrow!(libc::IFF_UP => i16);
     let flags = flags(name)?;
     let mut request = request(name)?;
     request.ifr_ifru.ifru_flags = if up { flags | bit } else { flags & !bit };
@@ -128,7 +129,7 @@ pub fn set_address(name: &str, addr: Ipv4Addr, prefix: u8) -> io::Result<()> {
     let write = |code, value: u32| {
         // SAFETY: all members are numbers, for which zero is a value.
         let mut addr: libc::sockaddr_in = unsafe { mem::zeroed() };
-        addr.sin_family = libc::AF_INET as libc::sa_family_t;
+        addr.sin_family = narrow!(libc::AF_INET => libc::sa_family_t);
         addr.sin_addr.s_addr = value.to_be();
         let mut request = request(name)?;
         // SAFETY: struct sockaddr_in is made to be cast to struct sockaddr, which has its size.

@@ -1,6 +1,7 @@
 //! Landlock (landlock(7)): a process shuts itself out of the file system and of the kernel's TCP, as far as the kernel
 //! knows how. What is open already stays so.
 
+use sockeye_shim::kernel;
 use std::{
     ffi::c_long,
     fs::File,
@@ -36,8 +37,8 @@ const KINDS: [u32; 5] = [13, 14, 15, 15, 16];
 const WITH_NET: usize = 4;
 const NET: u64 = 0b11;
 
-fn checked(returned: c_long) -> io::Result<c_long> {
-    if returned < 0 { Err(io::Error::last_os_error()) } else { Ok(returned) }
+fn checked(returned: c_long) -> io::Result<usize> {
+    usize::try_from(returned).map_err(|_| io::Error::last_os_error())
 }
 
 /// Shuts the calling thread, and all it will start, out. It must gain no rights any more (PR_SET_NO_NEW_PRIVS). In
@@ -50,7 +51,7 @@ pub fn shut_out(folders: &[impl AsRef<Path>]) -> io::Result<bool> {
     let nothing = std::ptr::null::<Attributes>();
     // SAFETY: asks for the version: no pointer is followed.
     let version = match checked(unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, nothing, 0usize, VERSION) }) {
-        Ok(version) => version as usize,
+        Ok(version) => version,
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EOPNOTSUPP)) => return Ok(false),
         Err(error) => return Err(error),
     };
@@ -62,7 +63,7 @@ pub fn shut_out(folders: &[impl AsRef<Path>]) -> io::Result<bool> {
     // SAFETY: a structure that is valid for `size` bytes; what comes back is a descriptor of our own.
     let rules = unsafe {
         let rules = checked(libc::syscall(libc::SYS_landlock_create_ruleset, &raw const attributes, size, 0))?;
-        OwnedFd::from_raw_fd(rules as RawFd)
+        OwnedFd::from_raw_fd(kernel::int_of(rules))
     };
     for folder in folders {
         let folder = File::open(folder.as_ref())?;
@@ -89,7 +90,7 @@ mod tests {
             (folder.join("in"), env::temp_dir().join(format!("sockeye-landlock-{}.o", process::id())));
         let done = thread::scope(|scope| {
             let shut = scope.spawn(|| {
-                sockeye_shim::kernel::give_up_new_rights().unwrap();
+                kernel::give_up_new_rights().unwrap();
                 let shut = shut_out(&[&folder]).unwrap();
                 let refused = [
                     fs::File::open("/etc/passwd").is_err(),

@@ -200,7 +200,7 @@ impl Ring {
     fn read(&self, from: u64, room: usize) -> (u64, Vec<u8>) {
         let ends = self.begins + self.bytes as u64;
         let from = if (self.begins..=ends).contains(&from) { from } else { self.begins };
-        let mut skip = (from - self.begins) as usize;
+        let mut skip = usize::try_from(from - self.begins).unwrap_or(usize::MAX);
         let mut piece = Vec::new();
         for line in &self.lines {
             let rest = line.as_bytes().get(skip..).unwrap_or_default();

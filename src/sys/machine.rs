@@ -17,7 +17,7 @@ pub fn name() -> String {
     let mut names: libc::utsname = unsafe { std::mem::zeroed() };
     // SAFETY: a place for the names. What is refused leaves it empty.
     unsafe { libc::uname(&raw mut names) };
-    let bytes = names.nodename.map(|byte| byte as u8);
+    let bytes = names.nodename.map(|byte| byte.to_ne_bytes()[0]);
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }

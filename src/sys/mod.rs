@@ -1,4 +1,5 @@
 //! The only host calls.
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap))]
 
 pub mod clock;
 pub mod closer;

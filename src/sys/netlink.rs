@@ -1,5 +1,6 @@
 //! Asking the kernel by netlink(7), and taking its answers apart.
 
+use sockeye_shim::kernel::int_of;
 use std::{
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
@@ -19,7 +20,8 @@ const HEADER: usize = 16;
 
 /// A request: struct nlmsghdr, and behind it `body`.
 pub fn request(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
-    let len = (HEADER + body.len()) as u32;
+    // The kernel refuses a length that is not so.
+    let len = u32::try_from(HEADER + body.len()).unwrap_or(u32::MAX);
     let mut bytes = len.to_ne_bytes().to_vec();
     bytes.extend(kind.to_ne_bytes());
     bytes.extend(flags.to_ne_bytes());
@@ -38,7 +40,7 @@ pub fn ask(protocol: i32, request: &[u8], mut each: impl FnMut(&[u8])) -> io::Re
     // SAFETY: no pointers; what it returns is checked.
     let fd = checked(unsafe { libc::syscall(libc::SYS_socket, libc::AF_NETLINK, kind, protocol) })?;
     // SAFETY: the kernel has just made it.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    let fd = unsafe { OwnedFd::from_raw_fd(int_of(fd)) };
     let no_address = std::ptr::null::<u8>();
     // SAFETY: the kernel reads the request; without an address it is the kernel that is meant.
     checked(unsafe {
@@ -94,7 +96,7 @@ fn padded(len: usize) -> usize {
 
 /// An attribute (struct nlattr) and the bytes to its end.
 pub fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let mut bytes = ((4 + value.len()) as u16).to_ne_bytes().to_vec();
+    let mut bytes = u16::try_from(4 + value.len()).unwrap_or(u16::MAX).to_ne_bytes().to_vec();
     bytes.extend(kind.to_ne_bytes());
     bytes.extend(value);
     bytes.resize(padded(bytes.len()), 0);

@@ -15,7 +15,7 @@ pub fn place<T: ?Sized>(value: &T) -> Range<usize> {
 pub fn stack() -> Range<usize> {
     let here = 0u8;
     // SAFETY: getauxval has no preconditions. The program's name, AT_EXECFN, is the last thing on the first stack.
-    let end = unsafe { libc::getauxval(libc::AT_EXECFN) } as usize;
+    let end = usize::try_from(unsafe { libc::getauxval(libc::AT_EXECFN) }).unwrap_or(0);
     let from = ptr::from_ref(&here).addr();
     from..end.max(from)
 }

@@ -7,6 +7,7 @@
 //! All by raw system calls: none is a cancellation point, none is ever intercepted by ourselves.
 
 use crate::error::{Error, Result};
+use sockeye_shim::narrow;
 use std::{
     ffi::{CStr, c_int, c_long},
     sync::atomic::{AtomicI32, Ordering},
@@ -73,7 +74,7 @@ fn heightened(fd: c_int) -> c_int {
 fn nameless() -> Result<c_int> {
     // SAFETY: a C string, and a flag.
     let file = checked(unsafe { libc::syscall(libc::SYS_memfd_create, c"sockeye".as_ptr(), libc::MFD_CLOEXEC) })?;
-    let flags = libc::OPEN_TREE_CLOEXEC as c_int | libc::AT_EMPTY_PATH;
+    let flags = narrow!(libc::OPEN_TREE_CLOEXEC => c_int) | libc::AT_EMPTY_PATH;
     // SAFETY: an empty C string: the file itself is meant.
     let path = checked(unsafe { libc::syscall(libc::SYS_open_tree, file, c"".as_ptr(), flags) });
     // Containers may refuse open_tree(2); chroot(2) may have left proc(5) behind.
@@ -131,8 +132,9 @@ pub fn fcntl(fd: c_int, command: c_int, arg: c_int) -> Result<c_int> {
 
 /// The result of a raw system call.
 pub(super) fn checked(result: c_long) -> Result<c_int> {
-    if result >= 0 {
-        return Ok(result as c_int);
+    // What succeeds here is a descriptor, or how many there are: an int of the kernel's.
+    if let Ok(result @ 0..) = c_int::try_from(result) {
+        return Ok(result);
     }
     // SAFETY: errno's place is the calling thread's own.
     Err(match unsafe { *libc::__errno_location() } {

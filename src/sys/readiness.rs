@@ -73,11 +73,11 @@ pub fn control(epoll: c_int, op: c_int, fd: c_int, mut event: libc::epoll_event)
 /// # Errors
 /// As epoll_wait(2).
 pub fn take(epoll: c_int, out: &mut [libc::epoll_event]) -> Result<usize> {
-    let room = out.len().min(c_int::MAX as usize) as c_int;
+    let room = c_int::try_from(out.len()).unwrap_or(c_int::MAX);
     let no_mask: *const libc::sigset_t = std::ptr::null();
     // SAFETY: `out` has room for `room` events; a time-out of zero does not block.
     checked(unsafe {
         libc::syscall(libc::SYS_epoll_pwait, epoll, out.as_mut_ptr(), room, 0 as c_long, no_mask, 8usize)
     })
-    .map(|n| n as usize)
+    .map(|n| n.unsigned_abs() as usize)
 }

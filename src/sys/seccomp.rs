@@ -1,7 +1,7 @@
 //! A filter that a process puts itself under (seccomp(2)): the calls of its table are the kernel's, all others are
 //! refused. Behind such a filter there is no way back.
 
-use sockeye_shim::{fence, kernel};
+use sockeye_shim::{fence, kernel, narrow};
 use std::{
     ffi::{c_int, c_long},
     io,
@@ -61,6 +61,19 @@ const GREATER: u32 = libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K;
 const ANY: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
 const AND: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
 
+/// A call's number as the filter sees it; one that is none matches nothing.
+fn number(call: c_long) -> u32 {
+    u32::try_from(call).unwrap_or(u32::MAX)
+}
+
+/// The length of a jump.
+///
+/// # Panics
+/// If it does not fit: a filter that went on elsewhere would let calls pass.
+fn jump(steps: usize) -> u8 {
+    u8::try_from(steps).expect("a rule of at most 250 values")
+}
+
 /// The filter of what libc may be told by the way. It is one of its own: of what it says the kernel's log is to know
 /// nothing.
 fn quiet(rules: &[Rule]) -> Vec<libc::sock_filter> {
@@ -68,10 +81,10 @@ fn quiet(rules: &[Rule]) -> Vec<libc::sock_filter> {
     let mut program = vec![fence::load(fence::NUMBER)];
     for Rule { call, when } in rules {
         if let When::Never(errno) = when {
-            program.extend([fence::step(EQUAL, *call as u32, 0, 1), refused(*errno)]);
+            program.extend([fence::step(EQUAL, number(*call), 0, 1), refused(*errno)]);
         }
     }
-    program.extend([fence::step(GREATER, LATEST as u32, 0, 1), refused(libc::ENOSYS)]);
+    program.extend([fence::step(GREATER, narrow!(LATEST => u32), 0, 1), refused(libc::ENOSYS)]);
     program.push(fence::verdict(libc::SECCOMP_RET_ALLOW));
     program
 }
@@ -91,7 +104,7 @@ fn strict(rules: &[Rule], otherwise: Otherwise, own: u32) -> Vec<libc::sock_filt
         let judge = |argument: u32, mask: u32, of: &[u32]| {
             let mut steps = vec![fence::load(ARGUMENTS + 8 * argument), fence::step(AND, mask, 0, 0)];
             // Each that is equal goes to the last step, past the rest and the verdict between.
-            let jumps = |(at, value): (usize, &u32)| fence::step(EQUAL, *value, (of.len() - at) as u8, 0);
+            let jumps = |(at, value): (usize, &u32)| fence::step(EQUAL, *value, jump(of.len() - at), 0);
             steps.extend(of.iter().enumerate().map(jumps));
             steps.extend([fence::verdict(otherwise.verdict()), allowed()]);
             steps
@@ -102,10 +115,10 @@ fn strict(rules: &[Rule], otherwise: Otherwise, own: u32) -> Vec<libc::sock_filt
             When::Is(argument, mask, of) => judge(*argument, *mask, of),
             When::Own(argument) => judge(*argument, u32::MAX, &[own]),
         };
-        program.push(fence::step(EQUAL, *call as u32, 0, steps.len() as u8));
+        program.push(fence::step(EQUAL, number(*call), 0, jump(steps.len())));
         program.extend(steps);
     }
-    program.extend([fence::step(GREATER, LATEST as u32, 0, 1), allowed()]);
+    program.extend([fence::step(GREATER, narrow!(LATEST => u32), 0, 1), allowed()]);
     program.push(fence::verdict(otherwise.verdict()));
     program
 }

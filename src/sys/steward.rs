@@ -215,7 +215,8 @@ fn is_trusted(peer: Option<Peer>, served: i32) -> bool {
 
 fn widen(socket: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
     let bytes = bytes.try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
-    unix::force_send_buffer(socket.as_fd(), u64::from_ne_bytes(bytes) as usize)
+    let bytes = usize::try_from(u64::from_ne_bytes(bytes)).map_err(|_| io::ErrorKind::InvalidInput)?;
+    unix::force_send_buffer(socket.as_fd(), bytes)
 }
 
 /// Removes the folder of this number.

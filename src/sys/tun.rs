@@ -1,6 +1,7 @@
 //! The ioctls of /dev/net/tun (Documentation/networking/tuntap.rst of the kernel) that crate `tun-tap` does not have.
 
 use super::ifreq;
+use sockeye_shim::narrow;
 use std::{
     ffi::{c_int, c_long},
     fs::{File, OpenOptions},
@@ -13,16 +14,18 @@ pub use libc::{TUN_F_CSUM, TUN_F_TSO_ECN, TUN_F_TSO4, TUN_F_TSO6, TUN_F_USO4, TU
 
 /// Layer 3 or 2 of a device, and its flags (TUNSETIFF).
 pub mod flag {
+    use super::narrow;
+
     /// IP packets.
-    pub const TUN: i16 = libc::IFF_TUN as i16;
+    pub const TUN: i16 = narrow!(libc::IFF_TUN => i16);
     /// Ethernet frames.
-    pub const TAP: i16 = libc::IFF_TAP as i16;
+    pub const TAP: i16 = narrow!(libc::IFF_TAP => i16);
     /// No packet information in front of a frame.
-    pub const NO_PI: i16 = libc::IFF_NO_PI as i16;
+    pub const NO_PI: i16 = narrow!(libc::IFF_NO_PI => i16);
     /// A virtio-net header in front of a frame.
-    pub const VNET_HDR: i16 = libc::IFF_VNET_HDR as i16;
+    pub const VNET_HDR: i16 = narrow!(libc::IFF_VNET_HDR => i16);
     /// One of several queues of the device.
-    pub const MULTI_QUEUE: i16 = libc::IFF_MULTI_QUEUE as i16;
+    pub const MULTI_QUEUE: i16 = narrow!(libc::IFF_MULTI_QUEUE => i16);
 }
 
 fn check(returned: c_long) -> io::Result<()> {

@@ -2,6 +2,7 @@
 //! end.
 
 use super::steward;
+use sockeye_shim::{kernel::int_of, narrow};
 use std::{
     ffi::OsStr,
     io::{self, IoSlice, IoSliceMut},
@@ -50,7 +51,7 @@ fn checked(returned: libc::c_long) -> io::Result<usize> {
 
 /// Takes a descriptor the kernel has just made.
 fn owned(returned: libc::c_long) -> io::Result<OwnedFd> {
-    let fd = checked(returned)? as RawFd;
+    let fd = int_of(checked(returned)?);
     // SAFETY: the kernel returned a new descriptor, which nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
@@ -62,10 +63,11 @@ fn address_at(start: usize, bytes: &[u8]) -> io::Result<(libc::sockaddr_un, libc
     }
     let mut path = [0; 108];
     for (to, from) in path[start..].iter_mut().zip(bytes) {
-        *to = *from as libc::c_char;
+        *to = libc::c_char::from_ne_bytes([*from]);
     }
     let len = offset_of!(libc::sockaddr_un, sun_path) + 1 + bytes.len();
-    Ok((libc::sockaddr_un { sun_family: libc::AF_UNIX as u16, sun_path: path }, len as libc::socklen_t))
+    let len = libc::socklen_t::try_from(len).map_err(|_| io::ErrorKind::InvalidInput)?;
+    Ok((libc::sockaddr_un { sun_family: narrow!(libc::AF_UNIX => u16), sun_path: path }, len))
 }
 
 /// An abstract name as the kernel wants it.
@@ -333,7 +335,7 @@ pub fn recv_with_descriptors(
             let carries = |header: &libc::cmsghdr| {
                 header.cmsg_level == libc::SOL_SOCKET
                     && header.cmsg_type == libc::SCM_RIGHTS
-                    && header.cmsg_len >= libc::CMSG_LEN((at as u32 + 1) * 4) as usize
+                    && u32::try_from((at + 1) * 4).is_ok_and(|len| header.cmsg_len >= libc::CMSG_LEN(len) as usize)
             };
             let is_there = header.as_ref().is_some_and(carries);
             is_there.then(|| libc::CMSG_DATA(header).cast::<RawFd>().add(at).read_unaligned())
@@ -405,7 +407,7 @@ pub fn shutdown_read(fd: BorrowedFd<'_>) -> io::Result<()> {
 
 /// Reads an option of SOL_SOCKET; nothing when the kernel refuses.
 fn option<T: Copy>(fd: BorrowedFd<'_>, name: i32, mut value: T) -> Option<T> {
-    let mut len = size_of::<T>() as libc::socklen_t;
+    let mut len = narrow!(size_of::<T>() => libc::socklen_t);
     // SAFETY: the kernel writes at most `len` bytes into `value`, which is made of integers only (private function).
     let result = unsafe {
         libc::syscall(libc::SYS_getsockopt, fd.as_raw_fd(), libc::SOL_SOCKET, name, &raw mut value, &raw mut len)
@@ -452,7 +454,7 @@ fn path_by(number: libc::c_long, fd: BorrowedFd<'_>) -> Option<PathBuf> {
 /// What the kernel calls a socket of AF_UNIX: a path and its NUL, or a name behind one.
 fn unix_name_by(number: libc::c_long, fd: BorrowedFd<'_>) -> Option<Vec<u8>> {
     let mut address = libc::sockaddr_un { sun_family: 0, sun_path: [0; 108] };
-    let mut len = size_of::<libc::sockaddr_un>() as libc::socklen_t;
+    let mut len = narrow!(size_of::<libc::sockaddr_un>() => libc::socklen_t);
     // SAFETY: the kernel writes at most `len` bytes into `address`, and how many there are into `len`.
     checked(unsafe { libc::syscall(number, fd.as_raw_fd(), &raw mut address, &raw mut len) }).ok()?;
     let end = (len as usize).min(size_of::<libc::sockaddr_un>());

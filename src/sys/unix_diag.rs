@@ -1,6 +1,7 @@
 //! What the kernel says of all AF_UNIX sockets of this network namespace (sock_diag(7)): whose peer is whose.
 
 use super::netlink::{self, long};
+use sockeye_shim::narrow;
 use std::io;
 
 /// One socket.
@@ -34,7 +35,7 @@ pub fn all() -> io::Result<Vec<Socket>> {
 /// struct unix_diag_req: every socket in any state.
 fn any() -> [u8; 24] {
     let mut bytes = [0; 24];
-    bytes[0] = libc::AF_UNIX as u8;
+    bytes[0] = narrow!(libc::AF_UNIX => u8);
     bytes[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
     bytes[12..16].copy_from_slice(&SHOW_PEER.to_ne_bytes());
     // The cookie of any socket.
