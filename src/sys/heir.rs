@@ -67,7 +67,7 @@ fn share(signal: libc::c_int) -> io::Result<libc::pid_t> {
     // SAFETY: no pointers.
     match unsafe { libc::syscall(libc::SYS_clone, libc::CLONE_FILES | signal, 0, 0, 0, 0) } {
         -1 => Err(io::Error::last_os_error()),
-        pid => Ok(pid as libc::pid_t),
+        pid => libc::pid_t::try_from(pid).map_err(io::Error::other),
     }
 }
 
