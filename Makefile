@@ -25,7 +25,7 @@ EXAMPLES := $(patsubst examples/%.c,$(TARGET)/examples/%,$(wildcard examples/*.c
 
 export CARGO
 
-.PHONY: all release packetdrill examples test mutants fuzz demo bench built install install-strip install-debug uninstall
+.PHONY: all release packetdrill examples test mutants fuzz soak demo bench built install install-strip install-debug uninstall
 .PHONY: clean help
 .DELETE_ON_ERROR:
 
@@ -67,6 +67,11 @@ MINUTES ?= 60
 fuzz:
 	.ci/tools build fuzz
 	FUZZ_SECONDS=$$(( $(MINUTES) * 60 )) fuzz/run.sh $(TARGETS)
+
+# Hours, or a part of one.
+HOURS ?= 1
+soak:
+	SOAK_HOURS=$(HOURS) tests/soak/run.sh
 
 demo:
 	demo/run.sh
@@ -154,6 +159,7 @@ help:
 	@echo "make bench       measures it beside the kernel's own stack, about a minute (root)"
 	@echo "make mutants     breaks lines of TCP one at a time and lists those no test notices, about an hour (cargo-mutants)"
 	@echo "make fuzz        fuzzes frames, calls, settings, DNS answers, captures, scripts and requests, MINUTES=60 each; TARGETS=\"frames dns\""
+	@echo "make soak        lets programs and stacks work for HOURS=1 and fails when one of them grows (root)"
 	@echo "make packetdrill builds $(RELEASE)/libsockeye_packetdrill.so, which the original packetdrill takes as its stack"
 	@echo "make examples    builds examples/*.c into $(TARGET)/examples"
 	@echo "make install     installs libraries, header, pkg-config file, program, man pages and completions that make has built; PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
