@@ -1,4 +1,4 @@
-// The soak's own program, server or client by its arguments. Built twice: with a stack inside, and for the kernel's
+// The soak's own program: server, client, or a client that measures, by its arguments. Built twice: with a stack inside, and for the kernel's
 // sockets, which `sockeye run` makes those of a hosted stack.
 #include "node.h"
 
@@ -20,6 +20,9 @@ int main(int count, char **arguments)
         return serve(atoi(arguments[2]));
     if (count == 5 && strcmp(arguments[1], "load") == 0)
         return load(arguments[2], atoi(arguments[3]), (uint32_t)atoi(arguments[4]));
-    fprintf(stderr, "usage: %s serve PORT | load ADDRESS PORT SEED\n", arguments[0]);
+    if (count == 6 && strcmp(arguments[1], "trips") == 0)
+        return trips(arguments[2], arguments[3], atoi(arguments[4]), atof(arguments[5]));
+    fprintf(stderr, "usage: %s serve PORT | load ADDRESS PORT SEED | trips bytes|connections ADDRESS PORT SECONDS\n",
+            arguments[0]);
     return 2;
 }

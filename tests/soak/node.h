@@ -85,5 +85,6 @@ extern volatile sig_atomic_t is_over;
 
 int serve(int port);
 int load(const char *to, int port, uint32_t seed);
+int trips(const char *kind, const char *to, int port, double seconds);
 
 #endif
