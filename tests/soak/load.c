@@ -51,6 +51,26 @@ static int connected_as(uint32_t kind, uint32_t amount, uint32_t seed)
     return fd;
 }
 
+// Says how a connection stands before the program ends because of it.
+static void tell(int fd)
+{
+    struct tcp_info i;
+    socklen_t len = sizeof i;
+    int error = errno;
+    struct sockaddr_in at = {0};
+    socklen_t of_name = sizeof at;
+    memset(&i, 0, sizeof i);
+    sockeye_getsockname(fd, (struct sockaddr *)&at, &of_name);
+    if (sockeye_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &i, &len) == 0)
+        fprintf(stderr,
+                "port %d: state %u, ca %u, retransmits %u, probes %u, backoff %u, rto %u us, unacked %u, sacked %u, "
+                "lost %u, cwnd %u, rtt %u us; ms ago: sent %u, data %u, ack %u\n",
+                ntohs(at.sin_port), i.tcpi_state, i.tcpi_ca_state, i.tcpi_retransmits, i.tcpi_probes, i.tcpi_backoff,
+                i.tcpi_rto, i.tcpi_unacked, i.tcpi_sacked, i.tcpi_lost, i.tcpi_snd_cwnd, i.tcpi_rtt,
+                i.tcpi_last_data_sent, i.tcpi_last_data_recv, i.tcpi_last_ack_recv);
+    errno = error;
+}
+
 // Sends part of the pattern.
 static void give(int fd, uint32_t len, uint32_t seed, uint32_t at)
 {
@@ -59,8 +79,10 @@ static void give(int fd, uint32_t len, uint32_t seed, uint32_t at)
         fill(block, part, seed, at);
         for (uint32_t done = 0; done < part;) {
             ssize_t n = sockeye_send(fd, block + done, part - done, MSG_NOSIGNAL);
-            if (n <= 0)
-                fail("send");
+            if (n <= 0) {
+                tell(fd);
+                fail("send, of %u bytes from %u", len, at);
+            }
             done += (uint32_t)n;
         }
         at += part;
@@ -73,8 +95,10 @@ static void take(int fd, uint32_t len, uint32_t seed, uint32_t at)
 {
     while (len > 0) {
         ssize_t n = sockeye_recv(fd, block, len < BLOCK ? len : BLOCK, 0);
-        if (n <= 0)
-            fail("recv gave %zd where %u bytes were to come", n, len);
+        if (n <= 0) {
+            tell(fd);
+            fail("recv gave %zd where %u bytes were to come, from %u", n, len, at);
+        }
         check(block, (size_t)n, seed, at, "received by a client");
         at += (uint32_t)n;
         len -= (uint32_t)n;
@@ -255,8 +279,11 @@ static void options(void)
         socklen_t len = sizeof value;
         if (sockeye_setsockopt(fd, all[i].level, all[i].name, &value, len) < 0)
             fail("setsockopt %d, %d", all[i].level, all[i].name);
-        if (sockeye_getsockopt(fd, all[i].level, all[i].name, &value, &len) < 0 || value != all[i].value)
-            fail("getsockopt %d, %d gave %d", all[i].level, all[i].name, value);
+        if (sockeye_getsockopt(fd, all[i].level, all[i].name, &value, &len) < 0 || value != all[i].value) {
+            ssize_t n = sockeye_recv(fd, block, 1, MSG_DONTWAIT);
+            tell(fd);
+            fail("getsockopt %d, %d gave %d, and recv %zd", all[i].level, all[i].name, value, n);
+        }
     }
     struct tcp_info info;
     struct sockaddr_in at;
@@ -317,7 +344,7 @@ int load(const char *to, int port, uint32_t seed)
     unsigned sum = 0;
     // Milliseconds of rest after each action: how much work the soak makes.
     const char *rest = getenv("SOAK_REST");
-    long pause = rest ? atol(rest) : 10;
+    long pause = rest ? atol(rest) : 20;
     server = address(to, port);
     dice = seed * 2654435761u | 1;
     can_fork = getenv("SOAK_FORKS") != NULL;

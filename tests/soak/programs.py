@@ -33,7 +33,8 @@ class Programs:
         self.is_over = threading.Event()
         self.threads, self.load = [], []
         self.dice = random.Random(1)
-        self.environment = dict(os.environ, PATH=f"{out}:{os.environ['PATH']}:/usr/sbin:/sbin", LD_LIBRARY_PATH=out)
+        self.environment = dict(os.environ, PATH=f"{out}:{os.environ['PATH']}:/usr/sbin:/sbin")
+        self.plant = {"SOAK_PLANT": self.environment.pop("SOAK_PLANT")} if "SOAK_PLANT" in os.environ else {}
         # What runs has the pages of its files from here, wherever its own place is.
         os.makedirs("/tmp/work/site", exist_ok=True)
         with open("/tmp/work/site/page", "wb") as page:
@@ -117,8 +118,7 @@ class Programs:
         if self.have("nginx"):
             self.has_tls = self.make_certificate()
             self.start("hosted-nginx", [*run, "nginx", "-p", "/tmp/work", "-c", self.nginx_configuration()], self.hosted)
-        plant = {"SOAK_PLANT": os.environ["SOAK_PLANT"]} if "SOAK_PLANT" in os.environ else {}
-        self.start("embedded-server", [embedded, "serve", str(PORT)], spec(1), **plant)
+        self.start("embedded-server", [embedded, "serve", str(PORT)], spec(1), **self.plant)
         for wire in [0, 1]:
             self.wait_for(lambda wire=wire: socket.create_connection((STACK[wire], PORT), 5).close() is None)
         self.wait_for(lambda: socket.create_connection((STACK[0], 8000), 5).close() is None)

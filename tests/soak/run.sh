@@ -25,9 +25,9 @@ if [ $# = 0 ]; then
   touch "$out/empty/sockeye.h"
   ${CC:-cc} -O2 -I"$out/empty" -include benches/kernel_names.h -o "$out/kernel" tests/soak/*.c
   ${CC:-cc} -O2 -D_GNU_SOURCE -Iinclude -o "$out/embedded" tests/soak/*.c \
-    -L"$built/release" -lsockeye -Wl,-rpath,"$built/release"
+    -L"$built/release" -lsockeye -Wl,-rpath,"$out"
   # What runs meanwhile is not replaced by a later build.
-  cp "$built/release/"{sockeye,libsockeye.so,libsockeye_preload.so} "$out"
+  cp "$built/release/"{sockeye,libsockeye.so.0,libsockeye_preload.so} "$out"
   cp tests/soak/*.py "$out"
   # Networks, processes and files in /tmp and /run of its own: when the first process ends, the kernel ends the others.
   unset "${!SOCKEYE_@}"
@@ -47,6 +47,7 @@ for wire in 0 1 2; do
   ip addr add 10.97.$wire.1/24 dev t$wire
   ip link set t$wire up
 done
-sysctl -qw net.ipv4.tcp_tw_reuse=1 net.ipv4.ip_local_port_range="1024 65500"
+# What the kernel remembers of round trips is another connection's: after one of many seconds the next would wait as long.
+sysctl -qw net.ipv4.tcp_no_metrics_save=1 net.ipv4.tcp_tw_reuse=1 net.ipv4.ip_local_port_range="1024 65500"
 cd "$out"
 exec python3 "$out/soak.py" --hours "${SOAK_HOURS:-1}" --out "$out"
