@@ -281,8 +281,13 @@ static void options(void)
             fail("setsockopt %d, %d", all[i].level, all[i].name);
         if (sockeye_getsockopt(fd, all[i].level, all[i].name, &value, &len) < 0 || value != all[i].value) {
             ssize_t n = sockeye_recv(fd, block, 1, MSG_DONTWAIT);
+            int error = errno, later = -1;
             tell(fd);
-            fail("getsockopt %d, %d gave %d, and recv %zd", all[i].level, all[i].name, value, n);
+            // Too late, or never?
+            usleep(200000);
+            sockeye_getsockopt(fd, all[i].level, all[i].name, &later, &len);
+            errno = error;
+            fail("getsockopt %d, %d gave %d, later %d, and recv %zd", all[i].level, all[i].name, value, later, n);
         }
     }
     struct tcp_info info;

@@ -1,9 +1,10 @@
 // What another user of the machine can do to a host, as fast as possible: come by every name that everybody sees, with
 // garbage, with tokens that are guessed, with descriptors, or without a word; and look for the secret path.
+//
+//     stranger SEED [NAME]   at the abstract names that have NAME in them, a stack's by itself
+//     stranger --decoy NAME  a listener for them that is no host: it lets in as many as one does, and closes them
 #define _GNU_SOURCE
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NAMES 64
@@ -21,7 +23,7 @@ static struct sockaddr_un names[NAMES];
 static socklen_t lengths[NAMES];
 static int count;
 static uint32_t dice = 88172645;
-static unsigned long tries[6];
+static const char *wanted = "sockeye";
 
 static uint32_t chance(uint32_t below)
 {
@@ -39,7 +41,7 @@ static void look(void)
     count = 0;
     while (file && fgets(line, sizeof line, file) && count < NAMES) {
         char *at = strrchr(line, '@');
-        if (!at || !strstr(at, "sockeye"))
+        if (!at || !strstr(at, wanted))
             continue;
         at[strcspn(at, "\n")] = 0;
         size_t len = strlen(at);
@@ -66,10 +68,8 @@ static int come(void)
         return -1;
     if (!count || connect(fd, (struct sockaddr *)&names[which], lengths[which]) < 0) {
         close(fd);
-        tries[0]++;
         return -1;
     }
-    tries[1]++;
     return fd;
 }
 
@@ -89,7 +89,6 @@ static void say(int fd)
         bytes[7] = 0;
     }
     send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-    tries[2]++;
 }
 
 static void lend(int fd)
@@ -103,7 +102,6 @@ static void lend(int fd)
     head->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(head), &(int){1}, sizeof(int));
     sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    tries[3]++;
 }
 
 // A guess at the socket in the folder, whose name everybody sees; nobody else can look into it.
@@ -119,18 +117,38 @@ static void guess_path(void)
                  chance(~0u), chance(~0u), chance(~0u));
         int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
         if (fd >= 0) {
-            if (connect(fd, (struct sockaddr *)&at, sizeof at) == 0 || errno != EACCES)
-                tries[5]++;
+            connect(fd, (struct sockaddr *)&at, sizeof at);
             close(fd);
         }
-        tries[4]++;
     }
     if (folder)
         closedir(folder);
 }
 
+static int decoy(const char *name)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    snprintf(at.sun_path + 1, sizeof at.sun_path - 1, "%s", name);
+    int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
+    if (bind(listener, (struct sockaddr *)&at, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name))) < 0 ||
+        listen(listener, 64) < 0)
+        return 1;
+    for (;;) {
+        for (int i = 0; i < 16; i++) {
+            int fd = accept4(listener, NULL, NULL, 0);
+            if (fd >= 0)
+                close(fd);
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+}
+
 int main(int n, char **arguments)
 {
+    if (n == 3 && strcmp(arguments[1], "--decoy") == 0)
+        return decoy(arguments[2]);
+    if (n > 2)
+        wanted = arguments[2];
     int held[HELD];
     if (n > 1)
         dice ^= (uint32_t)atoi(arguments[1]) * 2654435761u;
@@ -159,13 +177,5 @@ int main(int n, char **arguments)
         if (*place >= 0)
             close(*place);
         *place = fd;
-        if (turn % 1024 == 0 && n > 2) {
-            FILE *file = fopen(arguments[2], "w");
-            if (file) {
-                fprintf(file, "refused %lu, let in %lu, said %lu, lent %lu, paths %lu, found %lu\n", tries[0], tries[1],
-                        tries[2], tries[3], tries[4], tries[5]);
-                fclose(file);
-            }
-        }
     }
 }
