@@ -19,27 +19,32 @@ use std::{
 const FLOOD: usize = 500_000;
 /// Bytes that pass beside a flood, one after the other.
 const TRIPS: usize = 30;
-/// In how many turns each must have passed. Without a flood two are enough: up, and down.
-const TURNS: usize = 8;
+/// In how many turns each must have passed, there and back. Without a flood four are enough: up and down, twice.
+const TURNS: usize = 16;
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 impl Hand {
-    /// What the host does between two sleeps: a turn, or, where there is nothing to do, what it sleeps on.
-    fn step(&mut self) {
-        if !self.host.go_round(&mut self.round) {
+    /// What the host does between two sleeps: a turn, or, where there is nothing to do, what it sleeps on. Whether it
+    /// was a turn.
+    fn step(&mut self) -> bool {
+        let is_turn = self.host.go_round(&mut self.round);
+        if !is_turn {
             self.host.engine.tend();
             self.host.on_time();
         }
+        is_turn
     }
 
-    /// In how many turns a byte passes.
+    /// In how many turns a byte passes, and one back: with one way alone each would wait for the delayed
+    /// acknowledgement of the one before.
     fn trip(&mut self, (client, server): &(OwnedFd, OwnedFd)) -> usize {
-        send(client, b"x");
-        let mut turns = 0;
-        while unix::recv(server.as_fd(), &mut [0], 0).is_err() {
-            turns += 1;
-            assert!(turns < 10_000, "a byte does not pass");
-            self.step();
+        let (mut turns, end) = (0, clock::now() + Duration::from_secs(20));
+        for (from, to) in [(client, server), (server, client)] {
+            send(from, b"x");
+            while unix::recv(to.as_fd(), &mut [0], 0).is_err() {
+                turns += usize::from(self.step());
+                assert!(clock::now() < end, "a byte does not pass in {turns} turns");
+            }
         }
         turns
     }
