@@ -155,8 +155,7 @@ fn a_flood_of_datagrams_for_one_socket_lets_another_have_its_own() {
         // The thousand before it, and what the stack's own thread has read meanwhile.
         assert!(device.read() - before < 4000, "{}", device.read() - before);
     }
-    let counters = engine.counters();
-    assert!(counters.udp_rcvbuf_errors > 0 && counters.udp_no_ports == 0, "what nobody reads finds no room");
+    assert_eq!(engine.counters().udp_no_ports, 0, "all were for somebody");
     engine.free(Duration::ZERO);
 }
 

@@ -15,6 +15,8 @@ from programs import Programs
 # Counters that say how the time went.
 SHOWN = ["TcpInSegs", "TcpOutSegs", "TcpRetransSegs", "TcpPassiveOpens", "TcpActiveOpens", "TcpEstabResets",
          "TcpOutRsts", "TcpAttemptFails", "UdpInDatagrams", "UdpOutDatagrams", "IpReasmOKs", "IpReasmFails"]
+# What a connection in TIME-WAIT may cost the process that has the stack, KB (docs/memory.md).
+TIME_WAIT = 0.5
 # What may be left over when the load has gone, beyond what there was before it came: of a host's descriptors what it has
 # for processes that ask it something for the first time, as nginx's workers.
 LEFT = {"descriptors": 5, "sockets": 2, "names": 2, "folders": 0}
@@ -40,7 +42,7 @@ class Sampler:
 
     def __init__(self, programs, out):
         self.programs, self.began = programs, time.monotonic()
-        self.series, self.counters = {}, {}
+        self.series, self.counters, self.owners = {}, {}, {}
         self.file = open(f"{out}/samples.jsonl", "w", encoding="ascii")
 
     def sockeye(self, *arguments):
@@ -73,10 +75,11 @@ class Sampler:
             except OSError:
                 continue
         try:
-            stacks = [stack["stack"] for stack in json.loads(self.sockeye("ls", "-j") or "[]")]
+            stacks = [(stack["stack"], stack["pid"]) for stack in json.loads(self.sockeye("ls", "-j") or "[]")]
         except ValueError:
             stacks = []
-        for stack in stacks:
+        for stack, pid in stacks:
+            self.owners.update({name: stack for name, process in self.processes().items() if process == pid})
             sockets = self.sockeye("ss", "-aHn", "--stack", stack).splitlines()
             waiting = sum("TIME-WAIT" in line for line in sockets)
             sample["sockets"][stack] = len(sockets) - waiting
@@ -102,7 +105,8 @@ class Sampler:
             self.counters = json.loads(self.sockeye("nstat", "-ajz") or "{}")
         except ValueError:
             pass
-        self.file.write(json.dumps({"seconds": round(at, 1), **sample, "counters": self.counters}) + "\n")
+        line = {"seconds": round(at, 1), **sample, "owners": self.owners, "counters": self.counters}
+        self.file.write(json.dumps(line) + "\n")
         self.file.flush()
         return sample
 
@@ -115,19 +119,29 @@ def entries(path):
         return 0
 
 
-def judged(sampler, duration):
-    """The table's lines, and what grows."""
+def without_time_wait(memory, waiting):
+    """A process's memory without what its stack's connections in TIME-WAIT may cost. How many those are goes with how
+    fast the machine lets clients be, which is not the soak's to judge."""
+    count = dict(waiting)
+    return [(at, value - TIME_WAIT * count[at]) for at, value in memory if at in count] or memory
+
+
+def judged(all_series, owners, duration):
+    """The table's lines, and what grows. A star says that TIME-WAIT is taken off."""
     lines, wrong = [], []
     form = "{:<12}{:<24}{:>9}{:>9}{:>9}{:>11}{:>9}  {}"
     lines.append(form.format("", "", "start", "middle", "end", "an hour", "bound", ""))
     for kind, bound in growth.BOUNDS.items():
-        for (of, name), series in sorted(sampler.series.items()):
+        for (of, name), series in sorted(all_series.items()):
             # Who has lived for a part of the time only is no process of the soak's.
             if of != kind or series[-1][0] - series[0][0] < duration * 0.8:
                 continue
+            shown = name
+            if kind == "memory" and name in owners:
+                series, shown = without_time_wait(series, all_series.get(("time-wait", owners[name]), [])), f"{name} *"
             verdict = growth.judge(series, bound)
             unit = " KB" if kind == "memory" else ""
-            lines.append(form.format(kind + unit, name, f"{verdict.start:.0f}", f"{verdict.middle:.0f}",
+            lines.append(form.format(kind + unit, shown, f"{verdict.start:.0f}", f"{verdict.middle:.0f}",
                                      f"{verdict.end:.0f}", f"{verdict.an_hour:+.0f}", f"{bound.an_hour:.0f}",
                                      "GROWS" if verdict.why else ""))
             if verdict.why:
@@ -135,12 +149,12 @@ def judged(sampler, duration):
     return lines, wrong
 
 
-def pictures(sampler):
+def pictures(all_series):
     """The text plot and the picture."""
     text, panels = [], []
     for kind, unit, by in [("memory", "MB", 1024), ("descriptors", "", 1), ("sockets", "", 1), ("time-wait", "", 1),
                            ("names", "", 1)]:
-        lines = {name: [(t, v / by) for t, v in series] for (of, name), series in sampler.series.items()
+        lines = {name: [(t, v / by) for t, v in series] for (of, name), series in all_series.items()
                  if of == kind and len(series) > 1}
         panels.append((kind, unit, lines))
         for name, series in lines.items():
@@ -185,12 +199,29 @@ def held_by(sampler):
     return "\n".join(text) + "\n"
 
 
+def judge_again(path):
+    """Judges samples that were taken before."""
+    series, owners = {}, {}
+    with open(path, encoding="ascii") as file:
+        for sample in map(json.loads, file):
+            owners.update(sample.get("owners", {}))
+            for kind in [*growth.BOUNDS, "time-wait"]:
+                for name, value in sample[kind].items():
+                    series.setdefault((kind, name), []).append((sample["seconds"], value))
+    lines, wrong = judged(series, owners, sample["seconds"])
+    print("\n".join([*lines, "", *pictures(series)[0], "", *wrong]))
+    return 1 if wrong else 0
+
+
 def main():
     """Runs it."""
     arguments = argparse.ArgumentParser()
-    arguments.add_argument("--hours", type=float, required=True)
-    arguments.add_argument("--out", required=True)
+    arguments.add_argument("--hours", type=float)
+    arguments.add_argument("--out")
+    arguments.add_argument("--judge", metavar="SAMPLES", help="judge samples.jsonl of a run, and run nothing")
     arguments = arguments.parse_args()
+    if arguments.judge:
+        sys.exit(judge_again(arguments.judge))
     duration = arguments.hours * 3600
     every = max(0.5, min(5, duration / 60))
     programs = Programs(arguments.out)
@@ -215,12 +246,12 @@ def main():
     programs.look()
     programs.stop_load()
     after = quiet(sampler, before, min(60, 20 + duration / 10))
-    lines, wrong = judged(sampler, duration)
+    lines, wrong = judged(sampler.series, sampler.owners, duration)
     wrong = programs.wrong + wrong + left_over(before, after)
     if left_over(before, after):
         with open(f"{arguments.out}/left.txt", "w", encoding="utf-8") as file:
             file.write(held_by(sampler))
-    text, picture = pictures(sampler)
+    text, picture = pictures(sampler.series)
     with open(f"{arguments.out}/soak.svg", "w", encoding="utf-8") as file:
         file.write(picture)
     at_rest = [f"{name:<24}{before['memory'].get(name, 0):>9}{value:>9}{before['descriptors'].get(name, 0):>9}"

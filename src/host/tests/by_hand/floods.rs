@@ -149,6 +149,49 @@ fn connections_that_wait_are_delivered_in_shares() {
 }
 
 #[test]
+fn datagrams_that_a_program_has_sent_go_in_shares() {
+    let mut hand = Hand::new("up-shares");
+    let (fd, _) = hand.datagrams();
+    hand.rounds();
+    let peer = Address::v4([127, 0, 0, 1], 9);
+    let header = DatagramHeader { peer, ..DatagramHeader::NONE }.to_bytes();
+    // As many as the kernel keeps (net.unix.max_dgram_qlen).
+    let waiting = std::iter::from_fn(|| unix::send(fd.as_fd(), &header, 0).ok()).count();
+    assert!(waiting > 8, "{waiting} are no more than a share");
+    let (mut shares, mut told) = (Vec::new(), hand.host.engine.counters().udp_out_datagrams);
+    while shares.iter().sum::<u64>() < waiting as u64 {
+        assert!(shares.len() < 1000, "{shares:?} of {waiting}");
+        hand.step();
+        let now = hand.host.engine.counters().udp_out_datagrams;
+        shares.push(now - std::mem::replace(&mut told, now));
+    }
+    assert!(shares.iter().all(|share| *share <= 8) && shares.contains(&8), "{shares:?}");
+}
+
+#[test]
+fn datagrams_that_wait_for_a_program_come_in_shares() {
+    let mut hand = Hand::new("down-shares");
+    let (fd, local) = hand.datagrams();
+    hand.rounds();
+    let from = hand.detached(Protocol::Udp);
+    let count = (0..200).filter(|_| sent(&from, endpoint(local))).count() as u64;
+    hand.host.engine.tend();
+    let overflown = |hand: &Hand| hand.host.engine.counters().udp_rcvbuf_errors;
+    let (mut shares, mut told) = (Vec::new(), overflown(&hand));
+    assert_eq!((count, told), (200, 0), "all wait");
+    while shares.iter().sum::<u64>() < count {
+        assert!(shares.len() < 1000, "{shares:?}");
+        hand.step();
+        // Those that have come, and those for which the program's queue had no room.
+        let come = std::iter::from_fn(|| unix::recv(fd.as_fd(), &mut [0; 200], 0).ok()).count() as u64;
+        let now = overflown(&hand);
+        shares.push(come + now - std::mem::replace(&mut told, now));
+    }
+    // The stack's word and the kernel's, that there is room, may each bring it a share in one turn.
+    assert!(shares[0] == 64 && shares.iter().all(|share| *share <= 2 * 64), "{shares:?}");
+}
+
+#[test]
 fn requests_without_an_end() {
     let mut hand = Hand::new("requests");
     let path = hand.host.gate.path(&hand.program.stack, &TOKEN).unwrap();
