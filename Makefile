@@ -25,7 +25,8 @@ EXAMPLES := $(patsubst examples/%.c,$(TARGET)/examples/%,$(wildcard examples/*.c
 
 export CARGO
 
-.PHONY: all release packetdrill examples test mutants faults fuzz demo bench built install install-strip install-debug uninstall
+.PHONY: all release packetdrill examples test mutants faults fuzz soak demo bench built install install-strip
+.PHONY: install-debug uninstall
 .PHONY: clean help
 .DELETE_ON_ERROR:
 
@@ -74,6 +75,11 @@ MINUTES ?= 60
 fuzz:
 	.ci/tools build fuzz
 	FUZZ_SECONDS=$$(( $(MINUTES) * 60 )) fuzz/run.sh $(TARGETS)
+
+# Hours, or a part of one.
+HOURS ?= 1
+soak:
+	SOAK_HOURS=$(HOURS) tests/soak/run.sh
 
 demo:
 	demo/run.sh
@@ -162,6 +168,7 @@ help:
 	@echo "make mutants     breaks lines of TCP one at a time and lists those no test notices, about an hour (cargo-mutants)"
 	@echo "make faults      kills, stops and starves programs and hosts at random, ROUNDS=1000 times, those of SEED=... again (root)"
 	@echo "make fuzz        fuzzes frames, calls, settings, DNS answers, captures, scripts and requests, MINUTES=60 each; TARGETS=\"frames dns\""
+	@echo "make soak        lets programs and stacks work for HOURS=1 and fails when one of them grows (root)"
 	@echo "make packetdrill builds $(RELEASE)/libsockeye_packetdrill.so, which the original packetdrill takes as its stack"
 	@echo "make examples    builds examples/*.c into $(TARGET)/examples"
 	@echo "make install     installs libraries, header, pkg-config file, program, man pages and completions that make has built; PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"

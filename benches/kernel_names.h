@@ -1,5 +1,6 @@
 /* Included before a program written in names of sockeye.h (-include), makes it a program of the kernel's sockets. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -14,8 +15,13 @@
 #define sockeye_accept accept
 #define sockeye_connect connect
 #define sockeye_setsockopt setsockopt
+#define sockeye_getsockopt getsockopt
+#define sockeye_getsockname getsockname
+#define sockeye_fcntl fcntl
 #define sockeye_send send
 #define sockeye_recv recv
+#define sockeye_sendto sendto
+#define sockeye_recvfrom recvfrom
 #define sockeye_read read
 #define sockeye_write write
 #define sockeye_shutdown shutdown

@@ -18,11 +18,13 @@ use world::World;
 const PLAYED: [&str; 4] = ["README.md", "docs/sockeye.1", "docs/sockeye.7", "python/README.md"];
 
 /// What is not run, and why: a command, or what it begins with where that ends in a space.
-const NOT_RUN: [(&str, &str); 17] = [
+const NOT_RUN: [(&str, &str); 19] = [
     ("sudo apt-get install ", "asks the network for Debian's packages; `.ci/tools` has those that tests need"),
     ("make", "builds for minutes; `.ci/run` does it"),
     ("make demo", "`.ci/run` ends with it"),
     ("make test", "runs this test"),
+    ("make soak", "runs for an hour"),
+    ("make soak ", "runs for minutes, and judges what it is too short for"),
     ("make packetdrill", "builds for minutes; `.ci/run` does it"),
     ("sudo make install", "was run before the first command; tests/install.rs has its rest"),
     ("sockeye demo", "what it runs is `make demo`'s"),

@@ -11,6 +11,7 @@ use crate::{
     sys::event::Event,
     tcp::{RecvFlags, SendFlags},
     time::{Duration, Instant},
+    wire::checksum,
 };
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -23,19 +24,22 @@ use std::{
 
 /// Frames of a flood: it ends, lest a test go on for ever that fails.
 const FLOOD: usize = 20_000_000;
+const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
-/// A device that has a frame, which is for nobody, whenever it is asked.
+/// A device that has a frame whenever it is asked.
 struct Flood {
     ready: Event,
+    /// The frame that comes when so many are left.
+    frame: fn(usize) -> Packet,
     left: AtomicUsize,
     sent: AtomicUsize,
 }
 
 impl Flood {
-    fn new() -> Arc<Self> {
+    fn new(frame: fn(usize) -> Packet) -> Arc<Self> {
         let ready = Event::new().unwrap();
         ready.signal();
-        Arc::new(Self { ready, left: AtomicUsize::new(FLOOD), sent: AtomicUsize::new(0) })
+        Arc::new(Self { ready, frame, left: AtomicUsize::new(FLOOD), sent: AtomicUsize::new(0) })
     }
 
     /// Frames that were read.
@@ -51,7 +55,7 @@ impl Device for Flood {
 
     fn recv(&self, _now: Instant) -> io::Result<Option<Packet>> {
         let left = self.left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
-        Ok(left.ok().map(|_| Packet::copy_from(&[0; 5000])))
+        Ok(left.ok().map(self.frame))
     }
 
     fn send(&self, _frame: &Frame, _now: Instant) -> io::Result<()> {
@@ -69,9 +73,25 @@ impl Device for Flood {
     }
 }
 
-fn flooded() -> (Arc<Flood>, &'static Engine) {
-    let device = Flood::new();
-    let config = Config::parse("tap:flood,ip=10.0.0.1/24").unwrap();
+/// A frame for nobody.
+fn stray(_left: usize) -> Packet {
+    Packet::copy_from(&[0; 5000])
+}
+
+/// A datagram for port 7, and one in a thousand for port 8.
+fn datagram(left: usize) -> Packet {
+    let port = if left.is_multiple_of(1000) { 8 } else { 7 };
+    let mut ip = [0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1];
+    let sum = !checksum::fold(checksum::add(0, &ip));
+    ip[10..12].copy_from_slice(&sum.to_be_bytes());
+    // From port 9, without a checksum.
+    let udp = [0, 9, 0, port, 0, 9, 0, 0, b'x'];
+    Packet::copy_from(&[&MAC[..], &[2, 0, 0, 0, 0, 9, 8, 0], &ip, &udp].concat())
+}
+
+fn flooded(frame: fn(usize) -> Packet) -> (Arc<Flood>, &'static Engine) {
+    let device = Flood::new(frame);
+    let config = Config::parse("tap:flood,ip=10.0.0.1/24,mac=02:00:00:00:00:01").unwrap();
     let limits = Engine::limits(&config);
     let engine = Engine::start(config, limits, Some(Box::new(Arc::clone(&device))), Some(Duration::ZERO));
     (device, engine.unwrap_or_else(|error| panic!("{error}")))
@@ -79,7 +99,7 @@ fn flooded() -> (Arc<Flood>, &'static Engine) {
 
 #[test]
 fn a_flood_hides_no_other_descriptor() {
-    let (device, engine) = flooded();
+    let (device, engine) = flooded(stray);
     let other = Event::new().unwrap();
     other.signal();
     for _ in 0..10 {
@@ -95,7 +115,7 @@ fn a_flood_hides_no_other_descriptor() {
 
 #[test]
 fn a_flood_does_not_stop_time() {
-    let (device, engine) = flooded();
+    let (device, engine) = flooded(stray);
     let began = now();
     let until = || Some(now() + Duration::from_millis(50));
     assert_eq!(wait(&[engine], &mut [], until(), None), Woke::TimedOut);
@@ -115,8 +135,33 @@ fn a_flood_does_not_stop_time() {
 }
 
 #[test]
+fn a_flood_of_datagrams_for_one_socket_lets_another_have_its_own() {
+    let (device, engine) = flooded(datagram);
+    let bound = |port| {
+        engine.with(|stack, now| {
+            let socket = stack.open(Family::V4, Protocol::Udp).unwrap();
+            stack.bind(socket, Endpoint::new("10.0.0.1".parse().unwrap(), port), now).unwrap();
+            socket
+        })
+    };
+    let (_flooded, other) = (bound(7), bound(8));
+    for _ in 0..20 {
+        let before = device.read();
+        let until = Some(now() + Duration::from_secs(20));
+        let received = engine.block_on(other, Ready::IN, until, |stack, now| {
+            stack.recv(other, &mut [IoSliceMut::new(&mut [0])], RecvFlags::default(), now)
+        });
+        assert_eq!(received.map(|received| received.len), Ok(1));
+        // The thousand before it, and what the stack's own thread has read meanwhile.
+        assert!(device.read() - before < 4000, "{}", device.read() - before);
+    }
+    assert_eq!(engine.counters().udp_no_ports, 0, "all were for somebody");
+    engine.free(Duration::ZERO);
+}
+
+#[test]
 fn who_sends_for_others_does_so_for_a_while_and_the_rest_is_due_at_once() {
-    let device = Flood::new();
+    let device = Flood::new(stray);
     let port = Port::new(Box::new(Arc::clone(&device)));
     let mut count = 3000;
     let frames = || {

@@ -1,6 +1,7 @@
 //! A host whose rounds the test makes one by one, so that a program can do something at a moment of the test's choice:
 //! between two words of a conversation, or together with one. Each row of the table in `slot.rs` is forced here.
 
+mod floods;
 mod turns;
 
 use super::{Program, TOKEN, poll};
@@ -47,12 +48,16 @@ impl Drop for Hand {
 
 impl Hand {
     fn new(name: &str) -> Self {
+        Self::of_network(name, "null:")
+    }
+
+    fn of_network(name: &str, network: &str) -> Self {
         let stack = format!("{}-hand-{name}", std::process::id()).into_bytes();
         let Ok(Claim::Ours(mut gate)) = Gate::claim(&stack) else { panic!("the name is taken") };
         gate.make_path(gate.path(&stack, &TOKEN).unwrap());
         gate.open().unwrap();
-        let number = stacks::open("null:").unwrap().start(None).unwrap();
-        let config = stacks::describe("null:", |_| None).unwrap();
+        let number = stacks::open(network).unwrap().start(None).unwrap();
+        let config = stacks::describe(network, |_| None).unwrap();
         let engine = stacks::engine(number).unwrap();
         let served = (gate, Directory::make().unwrap());
         let host = Host::new(number, engine, (stack.clone(), config), served, TOKEN).unwrap();
