@@ -361,7 +361,7 @@ impl Host {
 
     /// getsockopt(2). A socket that nothing is known of yet has the options of a new one.
     fn option(&self, request: &Request, id: u64) -> Result<Vec<u8>> {
-        let room = request.value.clamp(0, narrow!(DATA => i32));
+        let room = request.value.max(0).min(narrow!(DATA => i32));
         let fresh;
         let socket = match self.socket(id) {
             Some(socket) => socket,
