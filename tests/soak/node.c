@@ -1,5 +1,5 @@
-// The soak's own program: server, client, or a client that measures, by its arguments. Built twice: with a stack inside,
-// and for the kernel's sockets, which `sockeye run` makes those of a hosted stack.
+// The soak's own program: server, client, or a client that measures, by its arguments. Built twice: with a stack
+// inside, and for the kernel's sockets, which `sockeye run` makes those of a hosted stack.
 #include "node.h"
 
 volatile sig_atomic_t is_over;
