@@ -47,8 +47,7 @@ for wire in 0 1 2; do
   ip addr add 10.97.$wire.1/24 dev t$wire
   ip link set t$wire up
 done
-# What the kernel remembers of round trips is another connection's: after one of many seconds the next would wait as
-# long.
+# What the kernel remembers of round trips is another connection's: after one of seconds the next would wait as long.
 sysctl -qw net.ipv4.tcp_no_metrics_save=1 net.ipv4.tcp_tw_reuse=1 net.ipv4.ip_local_port_range="1024 65500"
 cd "$out"
 exec python3 "$out/soak.py" --hours "${SOAK_HOURS:-1}" --out "$out"
