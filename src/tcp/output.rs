@@ -387,7 +387,10 @@ impl Connection {
         if !self.opening.sack {
             return SackBlocks::default();
         }
-        let held = if self.rcv.out_of_order() > 0 { self.rcv.sack_blocks() } else { SackBlocks::default() };
+        let mut held = if self.rcv.out_of_order() > 0 { self.rcv.sack_blocks() } else { SackBlocks::default() };
+        if let Some(fin) = self.peer_fin.filter(|fin| *fin > self.rcv.rcv_nxt()) {
+            held.add(fin);
+        }
         let Some((start, end)) = self.acks.duplicate else { return held };
         // What came twice is the first block (RFC 2883 section 4).
         let mut blocks = SackBlocks::default();

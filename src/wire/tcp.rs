@@ -108,6 +108,16 @@ impl SackBlocks {
         true
     }
 
+    /// Makes one number more a part of the blocks: of the one that ends there, or a last one of its own, if there is
+    /// room.
+    pub fn add(&mut self, number: SeqNum) {
+        let len = usize::from(self.len);
+        match self.blocks[..len].iter_mut().find(|(_, end)| *end == number) {
+            Some((_, end)) => *end += 1,
+            None => _ = self.push(number, number + 1),
+        }
+    }
+
     /// The blocks in the order of the option.
     pub fn as_slice(&self) -> &[(SeqNum, SeqNum)] {
         &self.blocks[..usize::from(self.len)]
