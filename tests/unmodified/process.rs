@@ -19,8 +19,10 @@ pub fn of_namespace(namespace: u64) -> Vec<i32> {
     let all = fs::read_dir("/proc").expect("/proc").flatten();
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let is_there = |pid: &i32| fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|file| file.ino() == namespace);
-    let own = std::process::id().cast_signed();
-    pids.filter(|pid| *pid != own).filter(is_there).filter(|pid| !command_line(*pid).is_empty()).collect()
+    // A child that has not executed its program yet is this one, with copies of all that it has open.
+    let program = |pid: &i32| fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let own = program(&std::process::id().cast_signed());
+    pids.filter(|pid| program(pid) != own).filter(is_there).filter(|pid| !command_line(*pid).is_empty()).collect()
 }
 
 /// Whether there is such a process, zombies aside.
