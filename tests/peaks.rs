@@ -54,7 +54,7 @@ fn hosted(name: &str, mode: [&str; 2], host: &str) -> Outcome {
     let arguments = ["sh", "-c", host, "sh", "host", "--net", "null:", "--stack", &stack];
     let mut serving = Running::start(&words(&arguments), &[], Stdio::null(), Stdio::inherit());
     let pid = serving.id().to_string();
-    await_host(&mut serving);
+    await_host(&stack);
     let preload = preload().display().to_string();
     let environment = [
         ("LD_PRELOAD", preload.as_str()),
@@ -68,15 +68,13 @@ fn hosted(name: &str, mode: [&str; 2], host: &str) -> Outcome {
     outcome
 }
 
-/// Waits until the host listens: it has a socket with a name then.
-fn await_host(serving: &mut Running) {
-    let pid = serving.id();
-    for _ in 0..500 {
-        let sockets = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        let is_socket = |entry: fs::DirEntry| {
-            fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"))
-        };
-        if sockets.filter_map(|entry| is_socket(entry).then_some(())).count() >= 2 {
+/// Waits until the host of the stack lets programs in: it listens by its name then.
+fn await_host(stack: &str) {
+    let name = format!("@sockeye/{stack}/ctl");
+    for _ in 0..1000 {
+        let text = fs::read_to_string("/proc/net/unix").expect("/proc/net/unix");
+        // The kernel's flag of a socket that listens.
+        if text.lines().any(|line| line.contains(" 00010000 ") && line.ends_with(&name)) {
             return;
         }
         thread::sleep(Duration::from_millis(10));
