@@ -8,7 +8,7 @@ use core::{
 use sockeye_shim::{
     Errno, Result, fence,
     format::{FILLERS, MEANT, Token, token_from_text},
-    host::Host,
+    host::{GONE, Host},
     kernel,
     name::{STACK_MAX, stack_of},
     stderr,
@@ -310,7 +310,7 @@ fn own_pid() -> i32 {
 /// that has asked it anything, so that it is gone only if it was killed.
 fn start() -> Result<()> {
     if MET.load(Ordering::Relaxed) == own_pid() {
-        say(b"the stack's host is gone; start the program again");
+        say(GONE);
         return Err(Errno(libc::ENETDOWN));
     }
     crate::start::start()?;

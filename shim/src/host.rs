@@ -43,6 +43,8 @@ const DOWN: Errno = Errno(libc::ENETDOWN);
 const FOREIGN: &[u8] =
     b"the stack of that name is another user's, and programs go to hosts of their own user and of root alone; start \
     this program as that user (without sudo, if that is you), or use another stack (SOCKEYE_STACK)";
+/// Said where a program cannot go on without the host that it had.
+pub const GONE: &[u8] = b"the stack's host is gone; start the program again";
 /// The host ended while it was asked.
 const ENDED: Errno = Errno(libc::ECONNRESET);
 const ANOTHERS: &[u8] =
@@ -54,8 +56,8 @@ impl Host<'_> {
     ///
     /// # Errors
     ///
-    /// The response's errno; ENETDOWN if there is no host, it is another user's, or of another version; what socket(2)
-    /// says.
+    /// The response's errno; ENETDOWN if there is no host, it is another user's, or of another version, and after a line
+    /// if it ends meanwhile; what socket(2) says.
     pub fn ask(&self, request: &Request) -> Result<Response> {
         self.ask_with(&[], request)
     }
@@ -78,7 +80,10 @@ impl Host<'_> {
         match self.exchange(&request.to_bytes(), lent) {
             Ok(response) if response.errno == 0 => Ok(response),
             Ok(response) => Err(Errno(response.errno)),
-            Err(ENDED) => Err(DOWN),
+            Err(ENDED) => {
+                (self.say)(GONE);
+                Err(DOWN)
+            }
             Err(errno) => Err(errno),
         }
     }
