@@ -56,8 +56,8 @@ impl Host<'_> {
     ///
     /// # Errors
     ///
-    /// The response's errno; ENETDOWN if there is no host, it is another user's, or of another version, and after a line
-    /// if it ends meanwhile; what socket(2) says.
+    /// The response's errno; ENETDOWN if there is no host, it is another user's, or of another version, and after a
+    /// line if it ends meanwhile; what socket(2) says.
     pub fn ask(&self, request: &Request) -> Result<Response> {
         self.ask_with(&[], request)
     }

@@ -109,8 +109,8 @@ fn a_flood_hides_no_other_descriptor() {
         assert_eq!(extra[0].revents, libc::POLLIN);
         device.read() - before
     });
-    // Sixteen reads of eight frames, and what the stack's own thread reads while this one is kept from running: not each
-    // time.
+    // Sixteen reads of eight frames, and what the stack's own thread reads while this one is kept from running: not
+    // each time.
     let least = read_meanwhile.min().unwrap();
     assert!(least < 2000, "{least}");
     engine.free(Duration::ZERO);
