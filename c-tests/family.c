@@ -44,8 +44,9 @@ static int port_of(int fd) {
   return ntohs(a.sin6_port);
 }
 
-static const char *const addresses[] = {"::",         "::1",         "fd00::1",          "fe80::1",          "ff02::1",
-                                        "2001:db8::1", "::127.0.0.1", "::ffff:127.0.0.1", "::ffff:0.0.0.0", "::ffff:198.51.100.9"};
+static const char *const addresses[] = {
+    "::",          "::1",         "fd00::1",          "fe80::1",        "ff02::1",
+    "2001:db8::1", "::127.0.0.1", "::ffff:127.0.0.1", "::ffff:0.0.0.0", "::ffff:198.51.100.9"};
 #define EACH(i) for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
 
 static void binding(int type, int v6only) {
@@ -153,8 +154,8 @@ static void conflicts(int type) {
             port = port_of(fds[0]);
             if (listens && n == 0) MUST(listen(fds[n], 1));
           }
-          SAY("%s%s %s, then %s: %s", (const char *[]){"", "reuseaddr ", "reuseport "}[reuse], listens ? "listening" : "",
-              kinds[i].name, kinds[j].name, verdict(result));
+          SAY("%s%s %s, then %s: %s", (const char *[]){"", "reuseaddr ", "reuseport "}[reuse],
+              listens ? "listening" : "", kinds[i].name, kinds[j].name, verdict(result));
           MUST(close(fds[0])), MUST(close(fds[1]));
         }
 }
@@ -245,7 +246,9 @@ static void options(int domain, int type) {
                {"DONTFRAG", 62}, {"AUTOFLOWLABEL", 70}, {"HOPLIMIT", IPV6_HOPLIMIT}, {"CHECKSUM", IPV6_CHECKSUM},
                {"MTU", IPV6_MTU}};
   static const int values[] = {-2, -1, 0, 1, 2, 5, 64, 255, 256, 1279, 1280, 70000};
-  PART(domain == AF_INET ? "options of IPv6 on AF_INET" : type == SOCK_STREAM ? "options of streams" : "options of datagrams");
+  PART(domain == AF_INET     ? "options of IPv6 on AF_INET"
+       : type == SOCK_STREAM ? "options of streams"
+                             : "options of datagrams");
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
     int fd = MUST(socket(domain, type, 0)), value = -99;
     socklen_t len = sizeof value;

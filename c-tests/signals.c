@@ -19,8 +19,9 @@ struct plan { int then_ms, fd; };
 // Whether a thread that waits for a socket may sleep in this call. It also sleeps for locks (valgrind has one around
 // everything), for memory that comes from the disk, and then in none.
 static int is_waiting(long call) {
-  static const long calls[] = {SYS_read,   SYS_readv,  SYS_recvfrom, SYS_recvmsg, SYS_accept,  SYS_accept4,    SYS_sendto,
-                               SYS_sendmsg, SYS_poll,  SYS_ppoll,    SYS_select,  SYS_pselect6, SYS_epoll_wait, SYS_epoll_pwait};
+  static const long calls[] = {
+      SYS_read,    SYS_readv, SYS_recvfrom, SYS_recvmsg, SYS_accept,   SYS_accept4,    SYS_sendto,
+      SYS_sendmsg, SYS_poll,  SYS_ppoll,    SYS_select,  SYS_pselect6, SYS_epoll_wait, SYS_epoll_pwait};
   for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
     if (calls[i] == call) return 1;
   return 0;

@@ -11,7 +11,7 @@
 //! | `world.rs` | a network, its host, and who serves on it |
 //! | `program.rs` | a process, which nobody waits for without an end |
 //! | `dice.rs` | numbers that a seed determines |
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, reason = "tests wait for the machine's clock")]
 
 #[path = "../build/mod.rs"]
 mod build;

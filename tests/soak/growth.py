@@ -1,7 +1,7 @@
 """What grows: the rule by which the soak judges a series of measurements, and how it shows one.
 
-A load that stays the same makes a process rise until it has what it needs, and then go up and down. So the first half of
-the time is not judged by its slope. A series grows when
+A load that stays the same makes a process rise until it has what it needs, and then go up and down. So the first half
+of the time is not judged by its slope. A series grows when
 
 - over the second half the slope (Theil-Sen: the median of the slopes of all pairs) is above the bound of its kind, and
   so is the lower end of its 99 % interval (Sen 1968, from Kendall's variance), and what it makes over the half is more
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 # The part of the time that nothing is asked of.
 WARM_UP = 0.1
-# Seconds of the second half below which the load's own rhythm shows in a slope, and by what the least rise is more then.
+# Seconds of the second half below which the load's own rhythm shows in a slope, and by what the least rise is more
+# then.
 SHORT, SHORT_FACTOR = 300, 5
 # So many points at most are judged: of more, medians of neighbours are.
 POINTS = 200

@@ -1,6 +1,5 @@
 """What the soak runs: the programs that live as long as it does, those that come and go, and those that are killed."""
 
-import http.server
 import os
 import random
 import shutil
@@ -11,7 +10,10 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
+# Where programs have their files: run.sh mounts a /tmp of the soak's own.
+WORK = "/tmp/work"
 # The kernel's side of each wire, and the stack's.
 KERNEL = ["10.97.0.1", "10.97.1.1", "10.97.2.1"]
 STACK = ["10.97.0.2", "10.97.1.2", "10.97.2.2"]
@@ -35,22 +37,22 @@ class Programs:
         self.dice = random.Random(1)
         self.environment = dict(os.environ, PATH=f"{out}:{os.environ['PATH']}:/usr/sbin:/sbin")
         self.plant = {"SOAK_PLANT": self.environment.pop("SOAK_PLANT")} if "SOAK_PLANT" in os.environ else {}
-        # What runs has the pages of its files from here, wherever its own place is.
-        os.makedirs("/tmp/work/site", exist_ok=True)
-        with open("/tmp/work/site/page", "wb") as page:
+        os.makedirs(f"{WORK}/site", exist_ok=True)
+        with open(f"{WORK}/site/page", "wb") as page:
             page.write(PAGE)
 
     def have(self, program):
         """Whether a program is there; the soak does with what it finds."""
         return shutil.which(program, path=self.environment["PATH"]) is not None
 
-    def start(self, name, command, net=None, cwd="/tmp/work", **variables):
+    def start(self, name, command, net=None, cwd=WORK, **variables):
         """Starts a program that must live until it is told to end. With `net` it is hosted, or has the stack inside."""
         environment = dict(self.environment, **variables)
         if net:
             environment["SOCKEYE_NET"] = net
         with open(f"{self.out}/{name}.log", "wb") as log:
-            child = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=cwd)
+            child = subprocess.Popen(command, env=environment, cwd=cwd,
+                                     stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.living[name] = child
         return child
 
@@ -110,14 +112,14 @@ class Programs:
         self.wait_for(lambda: b"soak" in self.short(["sockeye", "ls"]))
         run = ["sockeye", "run", "--stack", "soak", "--"]
         self.start("hosted-server", [*run, kernel, "serve", str(PORT)], self.hosted)
-        self.start("hosted-python", [*run, sys.executable, "-m", "http.server", "8000", "--directory", "/tmp/work/site"],
-                   self.hosted)
+        self.start("hosted-python",
+                   [*run, sys.executable, "-m", "http.server", "8000", "--directory", f"{WORK}/site"], self.hosted)
         if self.have("redis-server"):
             self.start("hosted-redis", [*run, "redis-server", "--save", "", "--protected-mode", "no", "--port", "6379"],
                        self.hosted)
         if self.have("nginx"):
             self.has_tls = self.make_certificate()
-            self.start("hosted-nginx", [*run, "nginx", "-p", "/tmp/work", "-c", self.nginx_configuration()], self.hosted)
+            self.start("hosted-nginx", [*run, "nginx", "-p", WORK, "-c", self.nginx_configuration()], self.hosted)
         self.start("embedded-server", [embedded, "serve", str(PORT)], spec(1), **self.plant)
         for wire in [0, 1]:
             self.wait_for(lambda wire=wire: socket.create_connection((STACK[wire], PORT), 5).close() is None)
@@ -158,7 +160,7 @@ class Programs:
         self.again_and_again("python asks hosted python", lambda: fetch(f"http://{STACK[0]}:8000/page"), 0.3)
         code = ("import socket,urllib.request as u;"
                 f"socket.getaddrinfo('{NAME}',80);b=u.urlopen('http://{NAME}:8000/page',timeout=30).read();"
-                f"assert b==open('/tmp/work/site/page','rb').read()")
+                f"assert b==open('{WORK}/site/page','rb').read()")
         run = ["sockeye", "run", "--stack", "soak", "--"]
         self.again_and_again("hosted python asks by name",
                              lambda: self.short([*run, sys.executable, "-c", code], self.hosted), 4)
@@ -253,28 +255,27 @@ class Programs:
         if not self.have("openssl"):
             return False
         self.short(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", f"/CN={NAME}",
-                    "-keyout", "/tmp/work/key.pem", "-out", "/tmp/work/certificate.pem"])
+                    "-keyout", f"{WORK}/key.pem", "-out", f"{WORK}/certificate.pem"])
         return True
 
     def nginx_configuration(self):
         """Two workers, and TLS where there is a certificate."""
-        tls = ("listen 8443 ssl; ssl_certificate /tmp/work/certificate.pem; ssl_certificate_key /tmp/work/key.pem;"
+        tls = (f"listen 8443 ssl; ssl_certificate {WORK}/certificate.pem; ssl_certificate_key {WORK}/key.pem;"
                if self.has_tls else "")
-        places = " ".join(f"{kind}_temp_path /tmp/work/{kind};"
+        places = " ".join(f"{kind}_temp_path {WORK}/{kind};"
                           for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"])
-        text = (f"worker_processes 2; daemon off; pid /tmp/work/nginx.pid; error_log /tmp/work/nginx.log; user root root;\n"
+        text = (f"worker_processes 2; daemon off; user root root;\n"
+                f"pid {WORK}/nginx.pid; error_log {WORK}/nginx.log;\n"
                 f"events {{ worker_connections 512; }}\n"
                 f"http {{ access_log off; sendfile on; {places}\n"
-                f"server {{ listen 8080; {tls} root /tmp/work/site; }} }}\n")
-        with open("/tmp/work/nginx.conf", "w", encoding="ascii") as file:
+                f"server {{ listen 8080; {tls} root {WORK}/site; }} }}\n")
+        with open(f"{WORK}/nginx.conf", "w", encoding="ascii") as file:
             file.write(text)
-        return "/tmp/work/nginx.conf"
+        return f"{WORK}/nginx.conf"
 
 
 def fetch(url):
     """The page, over the kernel's sockets."""
-    import urllib.request
-
     with urllib.request.urlopen(url, timeout=30) as answer:
         if answer.read() != PAGE:
             raise RuntimeError("a wrong byte in a page")
@@ -303,6 +304,3 @@ def answers_names(at):
 
     threading.Thread(target=serve, daemon=True).start()
 
-
-# Python's own server and client are imported before the time that is measured.
-_ = http.server

@@ -1,5 +1,5 @@
-"""The soak's driver: starts the programs, writes down what they hold, and judges it. Runs in namespaces of its own, which
-run.sh makes."""
+"""The soak's driver: starts the programs, writes down what they hold, and judges it. Runs in namespaces of its own,
+which run.sh makes."""
 
 import argparse
 import glob
@@ -17,8 +17,8 @@ SHOWN = ["TcpInSegs", "TcpOutSegs", "TcpRetransSegs", "TcpPassiveOpens", "TcpAct
          "TcpOutRsts", "TcpAttemptFails", "UdpInDatagrams", "UdpOutDatagrams", "IpReasmOKs", "IpReasmFails"]
 # What a connection in TIME-WAIT may cost the process that has the stack, KB (docs/memory.md).
 TIME_WAIT = 0.5
-# What may be left over when the load has gone, beyond what there was before it came: of a host's descriptors what it has
-# for processes that ask it something for the first time, as nginx's workers.
+# What may be left over when the load has gone, beyond what there was before it came: of a host's descriptors what it
+# has for processes that ask it something for the first time, as nginx's workers.
 LEFT = {"descriptors": 5, "sockets": 2, "names": 2, "folders": 0}
 
 
@@ -47,8 +47,8 @@ class Sampler:
 
     def sockeye(self, *arguments):
         """What the program `sockeye` says."""
-        done = subprocess.run([f"{self.programs.out}/sockeye", *arguments], capture_output=True, timeout=30, check=False,
-                              env=self.programs.environment)
+        done = subprocess.run([f"{self.programs.out}/sockeye", *arguments], env=self.programs.environment,
+                              capture_output=True, timeout=30, check=False)
         return done.stdout.decode(errors="replace") if done.returncode == 0 else ""
 
     def processes(self):
@@ -231,8 +231,8 @@ def main():
     before = sampler.take()
     programs.start_load()
     programs.start_passers_by()
-    print(f"soaking for {duration / 60:.1f} minutes, a sample every {every:.1f} s; samples: {arguments.out}/samples.jsonl",
-          flush=True)
+    print(f"soaking for {duration / 60:.1f} minutes, a sample every {every:.1f} s; "
+          f"samples: {arguments.out}/samples.jsonl", flush=True)
     sampler.began = time.monotonic()
     due = sampler.began
     while time.monotonic() < sampler.began + duration:
@@ -261,7 +261,8 @@ def main():
     report = ["", *lines, "", *text, "",
               f"{'at rest':<24}{'KB before':>9}{'after':>9}{'fds before':>11}{'after':>7}", *at_rest, "", *counted, "",
               ", ".join(f"{name}: {count}" for name, count in sorted(programs.counts.items())), ""]
-    report += [f"WRONG: {what}" for what in wrong] or [f"nothing grew, died or was wrong in {duration / 60:.0f} minutes"]
+    well = f"nothing grew, died or was wrong in {duration / 60:.0f} minutes"
+    report += [f"WRONG: {what}" for what in wrong] or [well]
     print("\n".join(report), flush=True)
     with open(f"{arguments.out}/report.txt", "w", encoding="utf-8") as file:
         file.write("\n".join(report) + "\n")

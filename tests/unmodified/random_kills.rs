@@ -182,7 +182,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 both_ways! {
     fn a_socket_without_a_name_is_gone_with_its_program(home: &Home) {
         let outcome = home.run(&["python3", "-c", DIES]);
-        assert_eq!((outcome.status.as_str(), outcome.stdout.as_slice()), ("signal 9", &b"7\n"[..]), "{}", outcome.stderr);
+        let (status, said) = (outcome.status.as_str(), outcome.stdout.as_slice());
+        assert_eq!((status, said), ("signal 9", &b"7\n"[..]), "{}", outcome.stderr);
     }
 }
 
