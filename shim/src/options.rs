@@ -129,7 +129,7 @@ pub fn set(fd: i32, tag: Tag, level: i32, name: i32, value: &[u8], host: &Host<'
 ///
 /// ENODEV: there is no such interface; ENETDOWN without a host.
 pub fn enter_scope(fd: i32, tag: Tag, address: &[u8], host: &Host<'_>) -> Result<Tag> {
-    let Some(index) = sockaddr::scope(address, tag) else { return Ok(tag) };
+    let Some(index) = sockaddr::scope(address).filter(|_| tag.is(Tag::V6)) else { return Ok(tag) };
     forward(fd, tag, (libc::SOL_SOCKET, SO_BINDTOIFINDEX), &index.to_ne_bytes(), host, true)?;
     Ok(open::tag(fd).unwrap_or(tag))
 }

@@ -59,12 +59,13 @@ pub fn read_own(bytes: &[u8], tag: Tag) -> Result<Address> {
     }
 }
 
-/// The scope that an address of a link comes with (sin6_scope_id): the index of an interface.
-pub fn scope(bytes: &[u8], tag: Tag) -> Option<i32> {
+/// The scope that an address of a link comes with (sin6_scope_id, RFC 3493 section 3.3): the index of an interface.
+/// Elsewhere it means nothing.
+pub fn scope(bytes: &[u8]) -> Option<i32> {
     let bytes: &[u8; IN6] = bytes.first_chunk()?;
     let is_of_a_link = bytes[8] == 0xfe && bytes[9] & 0xc0 == 0x80;
     let scope = i32::from_ne_bytes([bytes[24], bytes[25], bytes[26], bytes[27]]);
-    (tag.is(Tag::V6) && family(bytes) == Some(libc::AF_INET6) && is_of_a_link && scope != 0).then_some(scope)
+    (family(bytes) == Some(libc::AF_INET6) && is_of_a_link && scope != 0).then_some(scope)
 }
 
 /// An address as a program reads it, and how long it is.

@@ -13,7 +13,7 @@
 //! it is in, at most 64 KiB of the kernel's memory, from being freed: only so many connections ([`PINS`]) may do that
 //! with more than a little data. Beyond them a reset that comes after bulk looks like the end of data.
 
-use super::{end::End, linger::Closer};
+use super::{coming::Coming, end::End, linger::Closer};
 use crate::{
     buf::Rope,
     error::Error,
@@ -25,10 +25,7 @@ use crate::{
 use std::{
     io::{self, IoSlice, IoSliceMut},
     os::fd::{AsFd, BorrowedFd},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
 /// How much moves at once, and how much is kept of what the other side did not take, each way.
@@ -75,8 +72,8 @@ enum Way {
 #[derive(Clone, Debug)]
 enum Farewell {
     None,
-    /// Our end may hold all that is left for the program, or soon, when this becomes true.
-    Widened(Arc<AtomicBool>),
+    /// Our end may hold all that is left for the program, once this has come.
+    Widened(Coming<()>),
     /// Our end takes nothing more.
     Deaf,
 }
@@ -240,7 +237,7 @@ impl Bridge {
     fn tell_writers(&mut self, buffer: &mut [u8], pins: &Pin) -> Verdict {
         match &self.farewell {
             Farewell::None => Verdict::Widen,
-            Farewell::Widened(done) if !done.load(Ordering::Acquire) => Verdict::Idle,
+            Farewell::Widened(done) if done.get().is_none() => Verdict::Idle,
             Farewell::Widened(_) => {
                 self.farewell = Farewell::Deaf;
                 // A program that is gone needs no telling.
@@ -259,14 +256,10 @@ impl Bridge {
     /// Makes our end hold all that is left for the program, and then calls `wake`: another turn is due.
     pub fn widen(&mut self, wake: impl FnOnce() + Send + 'static) {
         let unread = self.socket.with(|stack, id, _| stack.readable(id)).unwrap_or(0);
-        let done = Arc::new(AtomicBool::new(false));
-        self.farewell = Farewell::Widened(Arc::clone(&done));
-        let then = move || {
-            done.store(true, Ordering::Release);
-            wake();
-        };
+        let (done, bring) = Coming::new(wake);
+        self.farewell = Farewell::Widened(done);
         // A limit that cannot be raised stays as it is.
-        let _ = unix::set_send_buffer(self.end.as_fd(), CHUNK + self.down.len() + unread, then);
+        let _ = unix::set_send_buffer(self.end.as_fd(), CHUNK + self.down.len() + unread, || bring(()));
     }
 
     /// An orderly end: the program must not see a reset, and the peer one only if data was left unread.

@@ -6,6 +6,7 @@
 
 use super::{
     bridge::{CHUNK, Verdict},
+    coming::Coming,
     directory::Place,
     lent::Lent,
     request::{endpoint, is_v6only},
@@ -29,10 +30,6 @@ use std::{
     io::{self, IoSlice, IoSliceMut},
     net::{IpAddr, Ipv4Addr},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
 };
 
 /// Datagrams moved to a program before it is the others' turn.
@@ -50,8 +47,8 @@ pub struct Datagram {
     socket: Detached,
     /// What the program's end has no room for waits in the stack.
     queues: bool,
-    /// How much our end is to hold, which shows when this becomes true.
-    fits: Option<(usize, Arc<AtomicBool>)>,
+    /// How much our end is to hold, which shows when the other has come.
+    fits: Option<(usize, Coming<()>)>,
     /// A datagram that the program had no room for.
     kept: Vec<u8>,
     /// The error that the program was signalled, and has not asked for yet.
@@ -360,22 +357,18 @@ impl Datagram {
     /// Gives our end room for what the program may have unread (SO_RCVBUF), and calls `wake` when it has it.
     fn fit_buffer(&mut self, wake: impl FnOnce() + Send + 'static) {
         let asked = self.socket.with(|stack, id, _| Ok(stack.settings(id)?.recv_buffer)).unwrap_or(0);
-        let done = Arc::new(AtomicBool::new(false));
-        self.fits = Some((asked, Arc::clone(&done)));
-        let then = move || {
-            done.store(true, Ordering::Release);
-            wake();
-        };
+        let (done, bring) = Coming::new(wake);
+        self.fits = Some((asked, done));
         // Until it has room the stack has.
         self.queues = true;
         // What cannot be set is seen to be too little.
-        let _ = unix::set_send_buffer(self.end.as_fd(), asked.max(LEAST_BUFFER) / 2, then);
+        let _ = unix::set_send_buffer(self.end.as_fd(), asked.max(LEAST_BUFFER) / 2, || bring(()));
         self.note_buffer();
     }
 
     /// Looks what came of it.
     fn note_buffer(&mut self) {
-        if let Some((asked, _)) = self.fits.take_if(|(_, done)| done.load(Ordering::Acquire)) {
+        if let Some((asked, _)) = self.fits.take_if(|(_, done)| done.get().is_some()) {
             self.queues = unix::send_buffer(self.end.as_fd()).is_none_or(|has| has < asked);
         }
     }

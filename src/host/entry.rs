@@ -72,27 +72,30 @@ impl Host {
             Some(held) => Ok(held),
             None => unix::accept(self.gate.listener(door)?),
         };
-        let now = self.engine.now();
-        let error = match next {
+        let next = match next {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
             Ok(fd) if self.has_room() => {
-                self.gate.has_enough();
+                self.gate.note_enough();
                 return Some(fd);
             }
-            Ok(fd) if self.gate.is_short(now, PATIENCE) => return Some(fd),
+            next => next,
+        };
+        let now = self.engine.now();
+        let is_long = self.gate.note_shortage(now, PATIENCE);
+        let error = match next {
+            Ok(fd) if is_long => return Some(fd),
             Ok(fd) => {
                 self.gate.hold(door, fd);
                 io::Error::from_raw_os_error(libc::EMFILE)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
             // The next takes the place of one that is kept for this.
             Err(error) => {
-                if self.gate.is_short(now, PATIENCE) {
+                if is_long {
                     self.gate.spend_spare();
                 }
                 error
             }
         };
-        self.gate.is_short(now, PATIENCE);
         self.life.on_shortage(now, &error);
         self.shut(door, SHORTAGE);
         None

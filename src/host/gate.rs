@@ -230,25 +230,22 @@ impl Gate {
         self.held.iter().any(Option::is_some)
     }
 
-    /// There are too few descriptors now: whether that has been so for that long.
-    pub fn is_short(&mut self, now: Instant, time: crate::time::Duration) -> bool {
+    /// Notes that there are too few descriptors now. True if that has been so for `time`.
+    pub fn note_shortage(&mut self, now: Instant, time: crate::time::Duration) -> bool {
         *self.short_since.get_or_insert(now) + time <= now
     }
 
-    /// There are enough again.
-    pub fn has_enough(&mut self) {
+    /// Notes that there are enough.
+    pub fn note_enough(&mut self) {
         self.short_since = None;
         if self.spare.is_none() {
-            self.spend_spare();
+            self.spare = unix::open(Kind::Packets).ok();
         }
     }
 
-    /// Gives up the descriptor that is kept for a shortage, for the next who comes; or takes it back.
+    /// Gives up the descriptor that is kept for a shortage: the next who comes has it.
     pub fn spend_spare(&mut self) {
-        self.spare = match self.spare.take() {
-            Some(_given_up) => None,
-            None => unix::open(Kind::Packets).ok(),
-        };
+        self.spare = None;
     }
 }
 

@@ -2,6 +2,7 @@
 //! that nobody can guess (RFC 5452 section 9.2).
 
 use super::{
+    coming::Coming,
     dns::{Found, MESSAGE, Question, Verdict},
     end::End,
     resolve::{Local, Verdict as Known, response},
@@ -21,7 +22,6 @@ use std::{
     io::{IoSlice, IoSliceMut},
     net::{IpAddr, Ipv4Addr},
     os::fd::AsFd,
-    sync::{Arc, OnceLock},
 };
 
 /// How long a server has to answer, and how often each is asked (resolv.conf(5), `timeout` and `attempts`).
@@ -50,7 +50,7 @@ struct Asked {
 pub struct Reader {
     asker: End,
     request: Request,
-    table: Arc<OnceLock<String>>,
+    table: Coming<String>,
 }
 
 impl Reader {
@@ -193,13 +193,8 @@ impl Host {
         if is_new && self.interest.add(&asker, libc::EPOLLIN | libc::EPOLLRDHUP, number).is_err() {
             return;
         }
-        let (table, wake) = (Arc::new(OnceLock::new()), self.waker(number));
-        let read = Arc::clone(&table);
-        steward::hosts(move |text| {
-            // It is set once.
-            let _ = read.set(text);
-            wake();
-        });
+        let (table, bring) = Coming::new(self.waker(number));
+        steward::hosts(bring);
         self.read_on(number, Box::new(Reader { asker, request: *request, table }));
     }
 

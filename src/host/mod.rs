@@ -24,6 +24,7 @@
 
 mod bridge;
 pub mod client;
+mod coming;
 mod confine;
 mod connect;
 mod datagram;

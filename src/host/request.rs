@@ -72,7 +72,7 @@ impl Host {
     pub fn hear(&mut self, number: u64, mut asker: End, is_new: bool) {
         // What was let in had room. Who says only now what it asks is heard when there is some.
         let now = self.engine.now();
-        if !is_new && !self.has_room() && !self.gate.is_short(now, entry::PATIENCE) {
+        if !is_new && !self.has_room() && !self.gate.note_shortage(now, entry::PATIENCE) {
             self.put(number, Item::Asker(asker), None);
             return self.life.retry(number, now + entry::SHORTAGE);
         }

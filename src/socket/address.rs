@@ -105,15 +105,6 @@ pub fn parse(bytes: &[u8], socket: Family, unspec: Unspec) -> Result<Endpoint> {
     }
 }
 
-/// The scope that an address of a link comes with (sin6_scope_id, RFC 3493 section 3.3): the index of an interface.
-/// Elsewhere it means nothing.
-pub fn scope(bytes: &[u8]) -> Option<i32> {
-    let bytes: &[u8; V6_LEN] = bytes.first_chunk()?;
-    let is_of_a_link = bytes[8] == 0xfe && bytes[9] & 0xc0 == 0x80;
-    let scope = i32::from_ne_bytes([bytes[24], bytes[25], bytes[26], bytes[27]]);
-    (family(bytes) == Some(AF_INET6) && is_of_a_link && scope != 0).then_some(scope)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

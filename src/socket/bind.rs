@@ -10,6 +10,7 @@ use crate::{
     stack::Family,
     tcp::Shutdown,
 };
+use sockeye_shim::sockaddr;
 
 /// net.core.somaxconn.
 const SOMAXCONN: i32 = 4096;
@@ -30,7 +31,7 @@ pub fn bind(fd: i32, addr: &[u8]) -> Result<()> {
 /// # Errors
 /// `NoDevice`: there is no such interface.
 pub(super) fn enter_scope(socket: &Handle, addr: &[u8]) -> Result<()> {
-    match address::scope(addr).filter(|_| socket.family == Family::V6) {
+    match sockaddr::scope(addr).filter(|_| socket.family == Family::V6) {
         Some(index) => options::bind_to_index(socket, index),
         None => Ok(()),
     }

@@ -14,7 +14,7 @@
 use crate::{
     dice::Dice,
     process,
-    program::{Program, limit, until},
+    program::{Program, until},
     world::{ECHOES, Hardships, Home, KERNELS, SERVES, World},
 };
 use std::{fs, thread, time::Duration};
@@ -204,13 +204,13 @@ impl Rounds {
             Fault::DescriptorsOfProgram => {
                 let words = format!("open {} {SERVES} {} 3", self.world.ours(Home::Stack), self.dice.roll(100_000));
                 let program = self.world.start(Home::Stack, &words);
-                limit(program.pid(), libc::RLIMIT_NOFILE, Some(8 + self.dice.roll(100) as u64));
+                process::limit(program.pid(), libc::RLIMIT_NOFILE, Some(8 + self.dice.roll(100) as u64));
                 clients.push(Client { program, fate: Fate::Well });
             }
             Fault::DescriptorsOfHost => return self.take_descriptors(clients),
             Fault::MemoryOfProgram => {
                 let pid = clients[0].program.pid();
-                limit(pid, libc::RLIMIT_AS, Some(size(pid) + (1 << 20)));
+                process::limit(pid, libc::RLIMIT_AS, Some(size(pid) + (1 << 20)));
             }
             Fault::MemoryOfHost => return self.take_memory(clients),
             Fault::Stall => return self.stall(clients),
@@ -271,13 +271,13 @@ impl Rounds {
         clients.iter_mut().for_each(|client| client.fate = Fate::Short);
         let host = self.world.people().host.pid();
         let few = process::descriptors(host).len() + self.dice.roll(8);
-        let had = limit(host, libc::RLIMIT_NOFILE, Some(few as u64));
+        let had = process::limit(host, libc::RLIMIT_NOFILE, Some(few as u64));
         for _ in 0..1 + self.dice.roll(4) {
             let client = self.client();
             clients.push(Client { fate: Fate::Short, ..client });
         }
         thread::sleep(Duration::from_millis(50 + self.dice.roll(150) as u64));
-        limit(host, libc::RLIMIT_NOFILE, Some(had));
+        process::limit(host, libc::RLIMIT_NOFILE, Some(had));
         clients.into_iter().for_each(Client::judge);
     }
 
@@ -286,7 +286,7 @@ impl Rounds {
         clients.iter_mut().for_each(|client| client.fate = Fate::Told);
         let folders = self.world.folders();
         let host = self.world.people().host.pid();
-        let had = limit(host, libc::RLIMIT_AS, Some(size(host) + self.dice.roll(1 << 22) as u64));
+        let had = process::limit(host, libc::RLIMIT_AS, Some(size(host) + self.dice.roll(1 << 22) as u64));
         for _ in 0..2 + self.dice.roll(4) {
             let client = self.client();
             clients.push(Client { fate: Fate::Told, ..client });
@@ -294,7 +294,7 @@ impl Rounds {
         until("the clients are done, or the host is", || {
             !self.world.people().host.is_alive() || clients.iter_mut().all(|client| !client.program.is_alive())
         });
-        limit(host, libc::RLIMIT_AS, Some(had));
+        process::limit(host, libc::RLIMIT_AS, Some(had));
         if self.world.people().host.is_alive() {
             clients.into_iter().for_each(Client::judge);
         } else {

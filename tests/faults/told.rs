@@ -3,7 +3,7 @@
 
 use crate::{
     process,
-    program::{Program, limit, until},
+    program::{Program, until},
     world::{Hardships, Home, SERVES, World},
 };
 use std::{thread, time::Duration};
@@ -125,22 +125,22 @@ fn a_question_waits_for_descriptors_or_is_told_and_the_operator_is_served() {
     for more in 0..6 {
         let few = process::descriptors(host).len() + more;
         // Not for long.
-        let had = limit(host, libc::RLIMIT_NOFILE, Some(few as u64));
+        let had = process::limit(host, libc::RLIMIT_NOFILE, Some(few as u64));
         let mut waits = world.start(Home::Stack, &words);
         thread::sleep(Duration::from_millis(200));
-        limit(host, libc::RLIMIT_NOFILE, Some(had));
+        process::limit(host, libc::RLIMIT_NOFILE, Some(had));
         assert_eq!(waits.ended(), "done 100000", "{more} more: {}", waits.complaints());
         world.is_as_before();
         if more > 2 {
             continue;
         }
         // For good.
-        limit(host, libc::RLIMIT_NOFILE, Some(few as u64));
+        process::limit(host, libc::RLIMIT_NOFILE, Some(few as u64));
         let mut told = world.start(Home::Stack, &words);
         let mut shows = world.operator("ls");
         assert!(shows.ended().contains("null"), "{more} more: {}", shows.complaints());
         assert_eq!(told.ended(), "error connect EMFILE at 0", "{more} more: {}", told.complaints());
-        limit(host, libc::RLIMIT_NOFILE, Some(had));
+        process::limit(host, libc::RLIMIT_NOFILE, Some(had));
         world.messages_go();
         world.is_as_before();
     }

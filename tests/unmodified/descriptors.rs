@@ -19,13 +19,8 @@ fn crowd(home: &Home, port: u16) -> Vec<TcpStream> {
 
 /// Sets a process's limit of open files.
 fn set_limit(pid: i32, files: usize) {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: no new limit is set, and there is room for the old one.
-    let read = unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, std::ptr::null(), &mut limit) };
-    limit.rlim_cur = files as u64;
-    // SAFETY: the new limit is a live local, and the old one is not asked for.
-    let set = unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, &limit, std::ptr::null_mut()) };
-    assert_eq!((read, set), (0, 0), "prlimit: {}", std::io::Error::last_os_error());
+    process::limit(pid, libc::RLIMIT_NOFILE, Some(files as u64));
+    assert_eq!(process::limit(pid, libc::RLIMIT_NOFILE, None), files as u64, "prlimit");
 }
 
 const OPENS: &str = "

@@ -109,6 +109,19 @@ pub fn held(sockets: &[(u64, String)], pids: &[i32]) -> Vec<String> {
     sockets.iter().filter(|(inode, _)| is_held(inode)).map(|(_, line)| line.clone()).collect()
 }
 
+/// A limit of a process (getrlimit(2)): what it has, and the soft one that it is to have.
+pub fn limit(pid: i32, which: libc::__rlimit_resource_t, soft: Option<u64>) -> u64 {
+    let mut had = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: no new limit is set, and there is room for the old one.
+    let read = unsafe { libc::prlimit(pid, which, std::ptr::null(), &raw mut had) };
+    if let (0, Some(soft)) = (read, soft) {
+        let new = libc::rlimit { rlim_cur: soft.min(had.rlim_max), ..had };
+        // SAFETY: the new limit is a live local, and the old one is not asked for. A process that has ended has none.
+        unsafe { libc::prlimit(pid, which, &raw const new, std::ptr::null_mut()) };
+    }
+    had.rlim_cur
+}
+
 /// Whether a host lets programs in. To be called inside.
 pub fn has_host() -> bool {
     let text = fs::read_to_string("/proc/thread-self/net/unix").expect("/proc/net/unix");
