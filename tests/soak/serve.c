@@ -19,6 +19,8 @@ struct connection {
 static int queue; // epoll
 // What SOAK_PLANT asks for: to leak, so that the soak can be seen to fail.
 static int plants_memory, plants_descriptors;
+// Bytes a connection: so much that the half minute that one waits for it is enough for the rule.
+#define PLANTED (64 << 10)
 
 static void interest(struct connection *c, uint32_t events)
 {
@@ -141,7 +143,7 @@ static void accept_from(int listener)
         if (sockeye_epoll_ctl(queue, EPOLL_CTL_ADD, fd, &event) < 0)
             fail("epoll_ctl");
         if (plants_memory)
-            memset(malloc(8192), 1, 8192);
+            memset(malloc(PLANTED), 1, PLANTED);
         static unsigned count;
         if (plants_descriptors && ++count % 8 == 0 && sockeye_socket(AF_INET, SOCK_STREAM, 0) < 0)
             fail("a planted socket");
